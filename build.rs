@@ -1,0 +1,88 @@
+//! Builds the library for C, and the example programs against it, as a C or C++ user would.
+//!
+//! The demo runs `overload_server`; the tests run all examples, linked statically and shared. Their paths reach the
+//! code as environment variables at compile time.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn main() {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    for input in ["core/src", "ffi/src", "ffi/artefact", "ffi/Cargo.toml", "include", "c-examples", "cpp-examples"] {
+        println!("cargo:rerun-if-changed={input}");
+    }
+    let library_dir = build_library(&root, &out);
+    println!("cargo:rustc-env=MCRPC_LIBRARY_DIR={}", library_dir.display());
+    for (name, source, language) in [
+        ("admit", "c-examples/admit.c", Language::C),
+        ("overload_server", "cpp-examples/overload_server.cpp", Language::Cpp),
+    ] {
+        for linkage in [Linkage::Static, Linkage::Shared] {
+            let program = out.join(format!("{name}-{}", linkage.name()));
+            compile(language, linkage, &root, &root.join(source), &library_dir, &program);
+            let variable = format!("MCRPC_{}_{}", name.to_uppercase(), linkage.name().to_uppercase());
+            println!("cargo:rustc-env={variable}={}", program.display());
+        }
+    }
+}
+
+/// Runs cargo for the library, with its own profile and without what this build sets for itself.
+fn build_library(root: &Path, out: &Path) -> PathBuf {
+    let target_dir = out.join("artefact");
+    let status = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"))
+        .args(["build", "--release", "--locked", "--quiet", "--manifest-path"])
+        .arg(root.join("ffi/artefact/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target_dir)
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("RUSTC_WRAPPER")
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
+        .env_remove("CARGO_BUILD_TARGET")
+        .status()
+        .expect("cargo can be started");
+    assert!(status.success(), "building ffi/artefact failed");
+    target_dir.join("release")
+}
+
+#[derive(Clone, Copy)]
+enum Language {
+    C,
+    Cpp,
+}
+
+#[derive(Clone, Copy)]
+enum Linkage {
+    Static,
+    Shared,
+}
+
+impl Linkage {
+    fn name(self) -> &'static str {
+        match self {
+            Linkage::Static => "static",
+            Linkage::Shared => "shared",
+        }
+    }
+}
+
+fn compile(language: Language, linkage: Linkage, root: &Path, source: &Path, library_dir: &Path, program: &Path) {
+    let (cpp, standard) = match language {
+        Language::C => (false, "-std=c11"),
+        Language::Cpp => (true, "-std=c++17"),
+    };
+    // `cc` finds the compiler (CC and CXX are honoured); the command line is the one in the examples' head comments.
+    let mut command = cc::Build::new().cpp(cpp).cargo_metadata(false).opt_level(2).get_compiler().to_command();
+    command.args([standard, "-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-I"]);
+    command.arg(root.join("include")).arg(source).arg("-o").arg(program);
+    match linkage {
+        Linkage::Static => command.arg(library_dir.join("libmcrpc.a")),
+        Linkage::Shared => {
+            command.arg("-L").arg(library_dir).arg("-lmcrpc").arg(format!("-Wl,-rpath,{}", library_dir.display()))
+        }
+    };
+    let status = command.status().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    assert!(status.success(), "compiling {} failed", source.display());
+}

@@ -1,0 +1,136 @@
+//! Rates and what can be learnt from them. Integers only: the same counts give the same answer everywhere.
+//!
+//! Rates are in thousandths of a request per second (`mrps`), spans in microseconds; with rates below 10^10 mrps and
+//! spans below 2 s no product here leaves 64 bits.
+
+/// Fixed-point one of weights and shares.
+pub(super) const ONE_Q16: u64 = 1 << 16;
+/// Above this a rate is damage.
+pub(super) const MAX_MRPS: u64 = 10_000_000_000;
+
+const MICROS_PER_SECOND: u64 = 1_000_000;
+const MILLIS_PER_UNIT: u64 = 1_000;
+
+/// Time constant of averages that follow the service itself.
+pub(super) const SLOW_US: u64 = 2 * MICROS_PER_SECOND;
+/// Time constant of averages that follow the callers.
+pub(super) const FAST_US: u64 = MICROS_PER_SECOND;
+
+/// `count` in a span, as a rate.
+pub(super) fn rate_mrps(count: u64, span_us: u64) -> u64 {
+    (count.saturating_mul(MILLIS_PER_UNIT * MICROS_PER_SECOND) / span_us.max(1)).min(MAX_MRPS)
+}
+
+/// How many requests a rate brings in a span.
+pub(super) fn expected_count(rate_mrps: u64, span_us: u64) -> u64 {
+    rate_mrps.min(MAX_MRPS).saturating_mul(span_us) / (MILLIS_PER_UNIT * MICROS_PER_SECOND)
+}
+
+/// An exponential average moved on by a span, for any span.
+pub(super) fn smooth(average: u64, sample: u64, span_us: u64, time_constant_us: u64) -> u64 {
+    let weight_q16 = (span_us << 16) / (time_constant_us + span_us).max(1);
+    blend(average, sample, weight_q16)
+}
+
+/// `average` moved towards `sample` by a weight in 1/65536.
+pub(super) fn blend(average: u64, sample: u64, weight_q16: u64) -> u64 {
+    let (average, sample) = (average.min(MAX_MRPS), sample.min(MAX_MRPS));
+    let weight_q16 = weight_q16.min(ONE_Q16);
+    (average * (ONE_Q16 - weight_q16) + sample * weight_q16) >> 16
+}
+
+/// Whether `count` lies three standard deviations from what a Poisson stream of this rate brings: the rate has
+/// changed, and an average would be too slow.
+pub(super) fn is_surprising(count: u64, rate_mrps: u64, span_us: u64) -> bool {
+    let expected = expected_count(rate_mrps, span_us);
+    let distance = count.abs_diff(expected);
+    distance.saturating_mul(distance) > 9 * expected.max(1)
+}
+
+/// The average of a rate that follows a change at once and noise slowly.
+pub(super) fn follow(average_mrps: u64, count: u64, span_us: u64, time_constant_us: u64, jump_q16: u64) -> u64 {
+    let sample_mrps = rate_mrps(count, span_us);
+    if is_surprising(count, average_mrps, span_us) {
+        blend(average_mrps, sample_mrps, jump_q16)
+    } else {
+        smooth(average_mrps, sample_mrps, span_us, time_constant_us)
+    }
+}
+
+/// What one window showed of the workers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Served {
+    pub(super) completed: u64,
+    pub(super) found_idle: u64,
+    pub(super) span_us: u64,
+}
+
+impl Served {
+    /// Nearly nobody found an idle worker: the completions of this window are the capacity.
+    pub(super) fn is_saturated(&self) -> bool {
+        self.completed > 0 && self.found_idle * 20 <= self.completed
+    }
+
+    /// The capacity, given what was known. Only a saturated window lowers it; one that completed more raises it.
+    /// While requests are shed although workers are idle it is `explored` upward, 20 % a second. `None`: still
+    /// unknown.
+    pub(super) fn capacity(&self, known: Option<u64>, explore: bool) -> Option<u64> {
+        let sample_mrps = rate_mrps(self.completed, self.span_us);
+        match known {
+            None => self.is_saturated().then_some(sample_mrps),
+            Some(known) if self.is_saturated() => {
+                Some(follow(known, self.completed, self.span_us, SLOW_US, ONE_Q16 / 2))
+            }
+            Some(known) => {
+                let reached = known.max(sample_mrps).min(MAX_MRPS);
+                let step = if explore { reached * (self.span_us / 5) / MICROS_PER_SECOND } else { 0 };
+                Some((reached + step).min(MAX_MRPS))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW_US: u64 = 100_000;
+
+    fn served(completed: u64, found_idle: u64) -> Served {
+        Served { completed, found_idle, span_us: WINDOW_US }
+    }
+
+    #[test]
+    fn capacity_is_unknown_until_the_workers_were_all_busy() {
+        assert_eq!(served(80, 40).capacity(None, false), None);
+        assert_eq!(served(80, 4).capacity(None, false), Some(800_000));
+        assert_eq!(served(0, 0).capacity(None, false), None);
+    }
+
+    #[test]
+    fn only_a_saturated_window_lowers_the_capacity() {
+        assert_eq!(served(10, 10).capacity(Some(800_000), false), Some(800_000));
+        assert_eq!(served(120, 100).capacity(Some(800_000), false), Some(1_200_000));
+        let lowered = served(30, 0).capacity(Some(800_000), false).unwrap();
+        assert!((540_000..=560_000).contains(&lowered), "a collapse is followed at once, half way: {lowered}");
+        let noise = served(77, 0).capacity(Some(800_000), false).unwrap();
+        assert!((798_000..800_000).contains(&noise), "noise is averaged: {noise}");
+    }
+
+    #[test]
+    fn idle_workers_while_shedding_raise_the_capacity_slowly() {
+        let mut capacity = 800_000;
+        for _ in 0..10 {
+            capacity = served(60, 30).capacity(Some(capacity), true).unwrap();
+        }
+        assert!((950_000..1_000_000).contains(&capacity), "about 20 % in a second: {capacity}");
+    }
+
+    #[test]
+    fn extreme_values_do_not_overflow() {
+        let extreme = Served { completed: u64::MAX, found_idle: 0, span_us: 0 };
+        assert_eq!(extreme.capacity(None, true), Some(MAX_MRPS));
+        assert_eq!(follow(u64::MAX, 1 << 30, 2_000_000, SLOW_US, ONE_Q16), 536_870_912_000);
+        assert!(is_surprising(u64::MAX, 0, 1));
+    }
+}

@@ -1,0 +1,132 @@
+//! The settings of a controller, and where their defaults come from.
+
+use crate::status::Status;
+use crate::time::NANOS_PER_MILLI;
+
+/// Whether decisions count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Mode {
+    /// Admit everything, learn nothing.
+    Off = 0,
+    /// Decide and count, but admit everything.
+    Observe = 1,
+    /// Decide, and refuse.
+    #[default]
+    Enforce = 2,
+}
+
+impl Mode {
+    /// The mode with this number.
+    pub const fn from_number(number: u32) -> Option<Mode> {
+        Some(match number {
+            0 => Mode::Off,
+            1 => Mode::Observe,
+            2 => Mode::Enforce,
+            _ => return None,
+        })
+    }
+}
+
+/// The settings of a controller. `Config::default()` suits services whose calls take 1 to 100 ms.
+///
+/// The times are waiting times in the input queue, not response times: a slow backend does not look like overload.
+/// Defaults and their sensitivity are from a simulation of 24 workers of 32 ms under 0.5 to 4 times their capacity
+/// (`docs/admission.md`): within the ranges given, goodput moves by less than 3 %.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Input queues that share the controller: 1 for a server with one queue, the number of processes for a
+    /// prefork server in which each has a queue of its own. 1 to [`Config::MAX_QUEUES`].
+    pub queue_count: u32,
+    /// Workers behind each queue: threads or processes that run one request at a time. 0 if that is no fixed
+    /// number, as with coroutines.
+    pub workers_per_queue: u32,
+    /// Whether decisions count.
+    pub mode: Mode,
+    /// Length of a window. Tried: 50 to 200.
+    pub window_ms: u32,
+    /// Mean wait that the cursor steers to while shedding. Tried: 10 to 25.
+    pub target_wait_ms: u32,
+    /// Mean wait in a window above which shedding begins. Tried: 20 to 40.
+    pub overload_wait_ms: u32,
+    /// Estimated wait above which a request in the marginal band is refused. Tried: 15 to 40.
+    pub soft_wait_limit_ms: u32,
+    /// Estimated wait above which every request is refused; twice that while nothing is shed, so that a burst
+    /// which the service can still digest passes. Tried: 60 to 100.
+    pub hard_wait_limit_ms: u32,
+    /// Share of the admitted keys, from the cursor down, that is the marginal band. Tried: 500 to 3 000.
+    pub marginal_band_per_10k: u32,
+    /// How much more than the learnt capacity is admitted, so that a rise of the capacity is seen. Tried: 0 to 1 000.
+    pub headroom_per_10k: u32,
+}
+
+impl Config {
+    /// The most queues that one controller serves.
+    pub const MAX_QUEUES: u32 = 64;
+    /// The most workers behind one queue.
+    pub const MAX_WORKERS: u32 = super::flow::MAX_IN_SYSTEM;
+    /// The longest setting of a time.
+    pub const MAX_MS: u32 = 60_000;
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::INVALID_ARGUMENT`] if one is outside its range, or if the waits are not in the order target,
+    /// overload, soft limit, hard limit.
+    pub fn validate(&self) -> Result<(), Status> {
+        let waits = [self.target_wait_ms, self.overload_wait_ms, self.soft_wait_limit_ms, self.hard_wait_limit_ms];
+        let valid = (1..=Config::MAX_QUEUES).contains(&self.queue_count)
+            && self.workers_per_queue <= Config::MAX_WORKERS
+            && (1..=1_000).contains(&self.window_ms)
+            && waits.iter().all(|wait_ms| (1..=Config::MAX_MS).contains(wait_ms))
+            && waits.is_sorted()
+            && self.marginal_band_per_10k <= 10_000
+            && self.headroom_per_10k <= 10_000;
+        if valid { Ok(()) } else { Err(Status::INVALID_ARGUMENT) }
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        let ns = |ms: u32| u64::from(ms) * NANOS_PER_MILLI;
+        Limits {
+            workers: self.workers_per_queue,
+            window_ns: ns(self.window_ms),
+            target_wait_ns: ns(self.target_wait_ms),
+            overload_wait_ns: ns(self.overload_wait_ms),
+            soft_wait_limit_ns: ns(self.soft_wait_limit_ms),
+            hard_wait_limit_ns: ns(self.hard_wait_limit_ms),
+            marginal_band_per_10k: self.marginal_band_per_10k,
+            headroom_per_10k: self.headroom_per_10k,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            queue_count: 1,
+            workers_per_queue: 0,
+            mode: Mode::Enforce,
+            window_ms: 100,
+            target_wait_ms: 15,
+            overload_wait_ms: 25,
+            soft_wait_limit_ms: 30,
+            hard_wait_limit_ms: 80,
+            marginal_band_per_10k: 2_000,
+            headroom_per_10k: 300,
+        }
+    }
+}
+
+/// The settings in the units of the hot path. Each handle has its own copy: a damaged segment cannot change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limits {
+    pub(super) workers: u32,
+    pub(super) window_ns: u64,
+    pub(super) target_wait_ns: u64,
+    pub(super) overload_wait_ns: u64,
+    pub(super) soft_wait_limit_ns: u64,
+    pub(super) hard_wait_limit_ns: u64,
+    pub(super) marginal_band_per_10k: u32,
+    pub(super) headroom_per_10k: u32,
+}

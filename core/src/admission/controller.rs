@@ -1,0 +1,232 @@
+//! Closing a window: what was measured becomes a decision.
+//!
+//! Feed-forward, not stepping: demand and capacity are both known, so the cursor *jumps* in one window to the key
+//! below which the demand is as large as what can be served. What the model gets wrong shows as a queue, and the
+//! queue's distance from its target corrects the rate.
+//!
+//! The memory that a leader reads may be half written: its predecessor may have died, or been stopped for seconds
+//! and run on. Every value is valid by itself, every average forgets, and a capacity that is wrong is corrected by
+//! the next windows, so the controller returns from any state whatever (`tests/overload.rs` starts it from random
+//! bytes).
+
+use super::capacity::{FAST_US, MAX_MRPS, ONE_Q16, SLOW_US, Served, expected_count, follow, rate_mrps, smooth};
+use super::cell::Cell64;
+use super::config::Limits;
+use super::demand;
+use super::flow::FlowReading;
+use super::key::Cursor;
+use super::layout::{Head, Queue, View};
+use super::window::Turn;
+use crate::status::Refusal;
+use crate::time::{NANOS_PER_MICRO, NANOS_PER_SECOND};
+
+/// A window with fewer arrivals says little, and is extended ...
+const MIN_ARRIVALS: u64 = 20;
+/// ... up to this length.
+const MAX_EXTENDED_NS: u64 = NANOS_PER_SECOND;
+/// A span longer than this was no window: nobody called, or a clock jumped. It is not measured.
+const MAX_MEASURED_NS: u64 = 2 * NANOS_PER_SECOND;
+/// How fast the queue is brought to its target: the share of the distance corrected per second.
+const QUEUE_GAIN_PER_S: i64 = 2;
+/// The cursor never admits less than this part of the capacity, so that the service never stops measuring.
+const MIN_RATE_DIVISOR: u64 = 10;
+/// A surprising demand moves its average this far at once: 0.7.
+const DEMAND_JUMP_Q16: u64 = ONE_Q16 * 7 / 10;
+
+/// What one window brought, over all queues.
+#[derive(Default)]
+struct Window {
+    served: Served,
+    queued: u64,
+    admitted_new: u64,
+    admitted_continuing: u64,
+    refused_by_wait: u64,
+    wait_sum_ns: u64,
+    wait_count: u64,
+    shortest_service_ns: u64,
+}
+
+impl Window {
+    fn mean_wait_ns(&self) -> u64 {
+        self.wait_sum_ns / self.wait_count.max(1)
+    }
+}
+
+/// Closes the window that ended at `turn.now_ns`.
+#[cold]
+#[inline(never)]
+pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
+    let View { head, queues } = view;
+    let span_ns = turn.now_ns.wrapping_sub(head.closer.measured_from_ns.get());
+    let measurable = span_ns <= MAX_MEASURED_NS;
+    if measurable && span_ns < MAX_EXTENDED_NS && arrivals_so_far(queues) < MIN_ARRIVALS {
+        return;
+    }
+    if !head.hot.election.is_current(turn) {
+        return;
+    }
+    head.closer.measured_from_ns.set(turn.now_ns);
+    // A turn can be taken twice at the same instant by clocks that disagree; nothing happened in between.
+    if span_ns < NANOS_PER_MICRO {
+        return;
+    }
+    // An unmeasurable window is gathered all the same, to move every `seen` up to now.
+    let span_us = span_ns.min(MAX_MEASURED_NS) / NANOS_PER_MICRO;
+    let first = head.closer.windows_closed.get() == 0;
+    let window = gather(queues, span_us);
+    let new_work = demand::observe(&head.closer, queues, span_us, first);
+    if measurable {
+        learn(head, &window, new_work, first);
+        decide(head, queues, &window, limits, turn.now_ns);
+    } else {
+        publish(head, Cursor::OPEN, Cursor::OPEN, false);
+    }
+    head.closer.windows_closed.add(1);
+    head.hot.election.finish(turn);
+}
+
+/// Requests that arrived since the leader last looked, without looking away.
+fn arrivals_so_far(queues: &[Queue]) -> u64 {
+    queues.iter().fold(0u64, |sum, queue| {
+        let demand = queue.arrivals.admitted_new.get().wrapping_sub(queue.seen.admitted_new.get());
+        let continuing = queue.arrivals.admitted_continuing.get().wrapping_sub(queue.seen.admitted_continuing.get());
+        let refused = refused_by_wait(queue).wrapping_sub(queue.seen.refused_by_wait.get());
+        sum.saturating_add(demand).saturating_add(continuing).saturating_add(refused)
+    })
+}
+
+/// Adds up what the queues counted, and brings each queue's own capacity up to date.
+fn gather(queues: &[Queue], span_us: u64) -> Window {
+    let mut window = Window { served: Served { span_us, ..Served::default() }, ..Window::default() };
+    for queue in queues {
+        let (arrivals, work, seen) = (&queue.arrivals, &queue.work, &queue.seen);
+        let flow = queue.level.flow.read();
+        let counts = flow.counts_since(FlowReading(seen.flow.get()));
+        seen.flow.set(flow.0);
+        let served = Served { completed: counts.completed.into(), found_idle: counts.found_idle.into(), span_us };
+        learn_queue_capacity(queue, &served);
+
+        window.served.completed += served.completed;
+        window.served.found_idle += served.found_idle;
+        window.queued += u64::from(flow.queued());
+        window.admitted_new += arrivals.admitted_new.growth(&seen.admitted_new);
+        window.admitted_continuing += arrivals.admitted_continuing.growth(&seen.admitted_continuing);
+        window.wait_sum_ns = window.wait_sum_ns.saturating_add(work.wait_sum_ns.growth(&seen.wait_sum_ns));
+        window.wait_count += work.wait_count.growth(&seen.wait_count);
+        let refused = refused_by_wait(queue);
+        window.refused_by_wait += refused.wrapping_sub(seen.refused_by_wait.get()).min(u64::from(u32::MAX));
+        seen.refused_by_wait.set(refused);
+        window.shortest_service_ns = shortest(window.shortest_service_ns, work.shortest_service_ns.get());
+        work.shortest_service_ns.set(0);
+    }
+    window
+}
+
+/// The capacity behind one queue, for the estimate of its wait. It is not explored: idle workers take requests
+/// without asking it.
+fn learn_queue_capacity(queue: &Queue, served: &Served) {
+    let seen = &queue.seen;
+    let rate = rate_mrps(served.completed, served.span_us);
+    seen.completed_mrps.set(smooth(seen.completed_mrps.get(), rate, served.span_us, FAST_US));
+    let known = Some(seen.capacity_mrps.get()).filter(|&capacity| capacity > 0);
+    let capacity = if served.is_saturated() {
+        served.capacity(known, false)
+    } else {
+        known.map(|capacity| capacity.max(seen.completed_mrps.get()))
+    };
+    if let Some(capacity_mrps) = capacity {
+        seen.capacity_mrps.set(capacity_mrps);
+        queue.level.ns_per_request.set(1_000 * NANOS_PER_SECOND / capacity_mrps.max(1));
+    }
+}
+
+/// Moves the averages over all queues on by one window.
+fn learn(head: &Head, window: &Window, new_work: u64, first: bool) {
+    let closer = &head.closer;
+    let span_us = window.served.span_us;
+    let demand_mrps = if first {
+        rate_mrps(new_work, span_us)
+    } else {
+        follow(closer.demand_mrps.get(), new_work, span_us, FAST_US, DEMAND_JUMP_Q16)
+    };
+    closer.demand_mrps.set(demand_mrps);
+
+    let follow_admitted = |average: &Cell64, count: u64| {
+        average.set(smooth(average.get(), rate_mrps(count, span_us), span_us, SLOW_US));
+    };
+    follow_admitted(&closer.admitted_new_mrps, window.admitted_new);
+    follow_admitted(&closer.admitted_continuing_mrps, window.admitted_continuing);
+
+    let known = (closer.capacity_known.get() != 0).then(|| closer.capacity_mrps.get().min(MAX_MRPS));
+    if let Some(capacity_mrps) = window.served.capacity(known, head.hot.shedding.get() != 0) {
+        closer.capacity_mrps.set(capacity_mrps);
+        closer.capacity_known.set(1);
+    }
+    if window.shortest_service_ns > 0 {
+        // Falls at once and rises by an eighth per window: the floor of a service that has become slower.
+        let floor_ns = head.hot.service_floor_ns.get().min(MAX_MEASURED_NS);
+        let risen_ns = if floor_ns == 0 { u64::MAX } else { floor_ns + floor_ns / 8 + 1 };
+        head.hot.service_floor_ns.set(window.shortest_service_ns.min(risen_ns));
+    }
+}
+
+/// Jumps to the cursor that lets as much new work in as can be served.
+fn decide(head: &Head, queues: &[Queue], window: &Window, limits: &Limits, now_ns: u64) {
+    let closer = &head.closer;
+    let overloaded = window.mean_wait_ns() > limits.overload_wait_ns || window.refused_by_wait > 0;
+    let shedding = head.hot.shedding.get() != 0 || overloaded;
+    if !shedding || closer.capacity_known.get() == 0 {
+        return;
+    }
+    let wanted_mrps = wanted_rate_mrps(closer.capacity_mrps.get(), window.queued, limits);
+    let new_mrps = closer.admitted_new_mrps.get().max(1);
+    let share_new_q16 = (new_mrps << 16) / (new_mrps + closer.admitted_continuing_mrps.get());
+    let wanted_new_mrps = (wanted_mrps * share_new_q16) >> 16;
+    let share_q16 = (wanted_new_mrps << 16) / closer.demand_mrps.get().max(1);
+
+    if share_q16 >= ONE_Q16 && window.mean_wait_ns() < limits.overload_wait_ns {
+        return publish(head, Cursor::OPEN, Cursor::OPEN, false);
+    }
+    let outside_band_per_10k = 10_000 - u64::from(limits.marginal_band_per_10k);
+    let marginal_share_q16 = share_q16.min(ONE_Q16) * outside_band_per_10k / 10_000;
+    let cursor = demand::cursor_for_share(closer, queues, share_q16, now_ns);
+    let marginal_cursor = demand::cursor_for_share(closer, queues, marginal_share_q16, now_ns);
+    publish(head, cursor, marginal_cursor, true);
+}
+
+/// The rate of calls to let in: capacity and headroom, corrected by the queue's distance from its target.
+fn wanted_rate_mrps(capacity_mrps: u64, queued: u64, limits: &Limits) -> u64 {
+    let capacity_mrps = capacity_mrps.min(MAX_MRPS);
+    let headroom_mrps = capacity_mrps * u64::from(limits.headroom_per_10k) / 10_000;
+    let target_us = limits.target_wait_ns / NANOS_PER_MICRO;
+    // At most 64 queues of 2^14, and 10^10 mrps for 60 s: the sums stay far inside an i64.
+    let target_queued = expected_count(capacity_mrps, target_us).cast_signed();
+    let correction_mrps = QUEUE_GAIN_PER_S * 1_000 * (target_queued - queued.cast_signed());
+    let wanted = (capacity_mrps + headroom_mrps).cast_signed() + correction_mrps;
+    wanted.max(0).cast_unsigned().clamp(capacity_mrps / MIN_RATE_DIVISOR, 2 * MAX_MRPS)
+}
+
+/// Puts a decision in force. Each word is valid alone, so their order does not matter.
+fn publish(head: &Head, cursor: Cursor, marginal_cursor: Cursor, shedding: bool) {
+    head.hot.marginal_cursor.set(marginal_cursor.0);
+    head.hot.cursor.set(cursor.0);
+    head.hot.shedding.set(u32::from(shedding));
+}
+
+fn refused_by_wait(queue: &Queue) -> u64 {
+    const BY_WAIT: [Refusal; 4] = [
+        Refusal::WaitAboveSoftLimit,
+        Refusal::WaitAboveHardLimit,
+        Refusal::DeadlineOnArrival,
+        Refusal::DeadlineInQueue,
+    ];
+    BY_WAIT
+        .iter()
+        .filter_map(|&reason| queue.arrivals.refused.get(reason as usize))
+        .fold(0, |sum, count| sum.wrapping_add(count.get()))
+}
+
+/// The shorter of two service times, where 0 means none.
+fn shortest(left_ns: u64, right_ns: u64) -> u64 {
+    if left_ns == 0 || (right_ns != 0 && right_ns < left_ns) { right_ns } else { left_ns }
+}

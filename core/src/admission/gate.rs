@@ -1,0 +1,85 @@
+//! The decision: one request against the state of its queue. Pure, so that it can be told in one table.
+
+use super::config::Limits;
+use super::key::{Cursor, Key};
+use crate::context::Context;
+use crate::id::Salt;
+use crate::status::Refusal;
+use crate::time::Nanos;
+
+/// What a decision needs to know of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Its importance.
+    pub key: Key,
+    /// When the caller stops waiting; [`Nanos::NEVER`] if it never does.
+    pub deadline: Nanos,
+    /// It has been sent before, here or to another server.
+    pub is_retry: bool,
+    /// This service has already served an earlier call of the same task: the task is worth finishing, so the
+    /// cursor does not apply.
+    pub continues_task: bool,
+}
+
+impl Request {
+    /// The request that a context describes.
+    #[inline]
+    pub const fn from_context(context: &Context, salt: Salt) -> Request {
+        Request {
+            key: context.key(salt),
+            deadline: context.deadline,
+            is_retry: context.attempt > 0,
+            continues_task: context.continues_task,
+        }
+    }
+}
+
+/// What a decision needs to know of the queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QueueState {
+    pub(super) queued: u32,
+    pub(super) worker_idle: bool,
+    pub(super) ns_per_request: u64,
+    pub(super) shedding: bool,
+    pub(super) cursor: Cursor,
+    pub(super) marginal_cursor: Cursor,
+    pub(super) service_floor_ns: u64,
+}
+
+/// Why the request must be refused, if it must.
+#[inline]
+pub(super) fn decide(request: &Request, queue: &QueueState, limits: &Limits, now: Nanos) -> Option<Refusal> {
+    if now >= request.deadline {
+        return Some(Refusal::DeadlineOnArrival);
+    }
+    if queue.worker_idle || queue.queued == 0 {
+        return None;
+    }
+    if !request.continues_task && !queue.cursor.admits(request.key) {
+        return Some(Refusal::BelowCursor);
+    }
+    let wait_ns = (u64::from(queue.queued) + 1).saturating_mul(queue.ns_per_request);
+    if wait_ns > limits.soft_wait_limit_ns {
+        if !request.continues_task && !queue.marginal_cursor.admits(request.key) {
+            return Some(Refusal::WaitAboveSoftLimit);
+        }
+        // Below overload a burst may queue for longer: the service will digest it.
+        let patience = if queue.shedding { 1 } else { 2 };
+        if wait_ns > limits.hard_wait_limit_ns * patience {
+            return Some(Refusal::WaitAboveHardLimit);
+        }
+    }
+    if cannot_finish(wait_ns, queue.service_floor_ns, request.deadline, now) {
+        return Some(Refusal::DeadlineOnArrival);
+    }
+    None
+}
+
+/// Whether a request that will wait for `wait_ns` more is too late even if it is served as fast as any.
+///
+/// A quarter of the service time is added for the way of the answer: at the edge of its deadline a request would be
+/// run in full and be late by a hair, and so would every one behind it.
+#[inline]
+pub(super) fn cannot_finish(wait_ns: u64, service_floor_ns: u64, deadline: Nanos, now: Nanos) -> bool {
+    now.plus(wait_ns).plus(service_floor_ns + service_floor_ns / 4) >= deadline && deadline != Nanos::NEVER
+}

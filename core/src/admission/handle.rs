@@ -1,0 +1,317 @@
+//! What a server calls: admit, dequeued, done.
+//!
+//! ```text
+//! admit ──► your queue ──► dequeued ──► your handler ──► done
+//!    │            │             └ refused: it is too late to run it
+//!    │            └ abandoned: it left the queue in another way
+//!    └ refused: answer so at once
+//! ```
+
+use core::ptr::NonNull;
+
+use super::config::{Config, Limits, Mode};
+use super::controller;
+use super::demand;
+use super::flow::MAX_IN_SYSTEM;
+use super::gate::{self, QueueState, Request};
+use super::key::Cursor;
+use super::layout::{self, Line, Queue, View};
+use crate::status::{Refusal, Status};
+use crate::time::{NANOS_PER_MICRO, Nanos};
+
+/// With an unknown number of workers: a request that waited for less than this found one idle. It covers the time
+/// that waking a thread takes.
+const IDLE_WAIT_NS: u64 = 500 * NANOS_PER_MICRO;
+/// A longer wait counts as this long, so that one stray sample cannot decide a window.
+const MAX_WAIT_NS: u64 = 60_000_000_000;
+
+/// A controller, as one process sees it: pointers into shared memory and a private copy of the settings.
+///
+/// It is a plain value. Copies are equal, may be used by any number of threads at once, and stay valid in a child
+/// after `fork` if the memory is mapped shared.
+#[derive(Clone, Copy)]
+pub struct Admission<'a> {
+    view: View<'a>,
+    limits: Limits,
+}
+
+impl<'a> Admission<'a> {
+    /// Bytes that a controller with these settings needs.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::INVALID_ARGUMENT`] if a setting is outside its range.
+    pub fn memory_size(config: &Config) -> Result<usize, Status> {
+        config.validate()?;
+        Ok(layout::memory_size(config.queue_count))
+    }
+
+    /// Lays out a controller in `lines`, [`Admission::memory_size`] bytes of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::INVALID_ARGUMENT`] for settings outside their range, [`Status::TOO_SMALL`] for too few lines.
+    pub fn new(lines: &'a mut [Line], config: &Config, now: Nanos) -> Result<Admission<'a>, Status> {
+        let len = size_of_val(lines);
+        // SAFETY: the lines are borrowed exclusively for 'a, so nothing but this controller accesses them.
+        unsafe { Admission::init(NonNull::from(lines).cast(), len, config, now) }
+    }
+
+    /// Lays out a controller in raw memory, for instance in a `MAP_SHARED` mapping made before a `fork`.
+    ///
+    /// # Safety
+    ///
+    /// `memory` points to `len` bytes that are valid for reads and writes for `'a`, and that are accessed during `'a`
+    /// by nothing but this library, in this or another process.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Admission::new`], and [`Status::MISALIGNED`] if `memory` is not aligned to 64 bytes.
+    pub unsafe fn init(memory: NonNull<u8>, len: usize, config: &Config, now: Nanos) -> Result<Admission<'a>, Status> {
+        // SAFETY: the same conditions, which the caller upholds.
+        let view = unsafe { layout::init(memory, len, config, now) }?;
+        Ok(Admission { view, limits: config.limits() })
+    }
+
+    /// Joins the controller that somebody else laid out in the same memory, wherever it is mapped here.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Admission::init`].
+    ///
+    /// # Errors
+    ///
+    /// [`Status::MISALIGNED`], [`Status::TOO_SMALL`]; [`Status::NOT_INITIALISED`] if there is no controller,
+    /// [`Status::VERSION_MISMATCH`] if another version laid it out.
+    pub unsafe fn attach(memory: NonNull<u8>, len: usize) -> Result<Admission<'a>, Status> {
+        // SAFETY: the same conditions, which the caller upholds.
+        let (view, config) = unsafe { layout::attach(memory, len) }?;
+        Ok(Admission { view, limits: config.limits() })
+    }
+
+    /// May I take this request into `queue`?
+    ///
+    /// `Ok`: put it into the queue, and call [`dequeued`](Self::dequeued) or [`abandoned`](Self::abandoned) later.
+    ///
+    /// # Errors
+    ///
+    /// The reason for which to refuse it: any of [`Refusal`] but `DeadlineInQueue`. Answer at once with this status
+    /// and the [`cursor`](Self::cursor). [`Status::INVALID_ARGUMENT`] if there is no such queue.
+    #[inline]
+    pub fn admit(&self, queue: u32, request: &Request, now: Nanos) -> Result<(), Status> {
+        let queue = self.queue(queue)?;
+        let hot = &self.view.head.hot;
+        let mode = hot.mode.get();
+        let flow = queue.level.flow.read();
+        let worker_idle = flow.in_system() < self.limits.workers;
+        if mode != Mode::Off as u32 {
+            if let Some(turn) = hot.election.take_turn(now.0, self.limits.window_ns) {
+                controller::close(self.view, &self.limits, turn);
+            }
+            let cursor = Cursor(hot.cursor.get());
+            if !request.continues_task && (!request.is_retry || cursor.admits(request.key)) {
+                demand::count(queue, request.key);
+            }
+            let state = QueueState {
+                queued: flow.queued(),
+                worker_idle,
+                ns_per_request: queue.level.ns_per_request.get(),
+                shedding: hot.shedding.get() != 0,
+                cursor,
+                marginal_cursor: Cursor(hot.marginal_cursor.get()),
+                service_floor_ns: hot.service_floor_ns.get(),
+            };
+            let full = flow.in_system() >= MAX_IN_SYSTEM;
+            let refusal =
+                if full { Some(Refusal::QueueFull) } else { gate::decide(request, &state, &self.limits, now) };
+            if let Some(reason) = refusal {
+                self.refuse(queue, reason, mode)?;
+            }
+            let admitted =
+                if request.continues_task { &queue.arrivals.admitted_continuing } else { &queue.arrivals.admitted_new };
+            admitted.add(1);
+        }
+        queue.level.flow.enter(worker_idle);
+        Ok(())
+    }
+
+    /// A worker has taken an admitted request out of its queue. Shall it run it?
+    ///
+    /// `admitted_at` is the time that was passed to [`admit`](Self::admit). After `Ok` call [`done`](Self::done).
+    ///
+    /// # Errors
+    ///
+    /// [`Status::DEADLINE_IN_QUEUE`]: it is too late; answer so, and do not call `done`.
+    /// [`Status::INVALID_ARGUMENT`] if there is no such queue.
+    #[inline]
+    pub fn dequeued(&self, queue: u32, admitted_at: Nanos, deadline: Nanos, now: Nanos) -> Result<(), Status> {
+        let queue = self.queue(queue)?;
+        let hot = &self.view.head.hot;
+        let wait_ns = now.since(admitted_at).min(MAX_WAIT_NS);
+        queue.work.wait_sum_ns.add(wait_ns);
+        queue.work.wait_count.add(1);
+        let mode = hot.mode.get();
+        if mode != Mode::Off as u32
+            && gate::cannot_finish(0, hot.service_floor_ns.get(), deadline, now)
+            && let Err(status) = self.refuse(queue, Refusal::DeadlineInQueue, mode)
+        {
+            queue.level.flow.drop_queued();
+            return Err(status);
+        }
+        queue.level.flow.start(self.limits.workers == 0 && wait_ns < IDLE_WAIT_NS);
+        Ok(())
+    }
+
+    /// A request that [`dequeued`](Self::dequeued) let run is finished, well or badly. `started_at` is the time that
+    /// was passed to `dequeued`.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::INVALID_ARGUMENT`] if there is no such queue.
+    #[inline]
+    pub fn done(&self, queue: u32, started_at: Nanos, now: Nanos) -> Result<(), Status> {
+        let queue = self.queue(queue)?;
+        let service_ns = now.since(started_at).max(1);
+        let shortest_ns = queue.work.shortest_service_ns.get();
+        if shortest_ns == 0 || service_ns < shortest_ns {
+            queue.work.shortest_service_ns.set(service_ns);
+        }
+        queue.work.completed.add(1);
+        queue.level.flow.complete();
+        Ok(())
+    }
+
+    /// An admitted request left its queue without being run: the queue was full after all, or its caller has gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::INVALID_ARGUMENT`] if there is no such queue.
+    #[inline]
+    pub fn abandoned(&self, queue: u32) -> Result<(), Status> {
+        self.queue(queue)?.level.flow.drop_queued();
+        Ok(())
+    }
+
+    /// The process that served `queue` is gone, and with it all that was queued and running there. To be called
+    /// before another process takes the queue over.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::INVALID_ARGUMENT`] if there is no such queue.
+    pub fn queue_lost(&self, queue: u32) -> Result<(), Status> {
+        self.queue(queue)?.level.flow.forget_levels();
+        Ok(())
+    }
+
+    /// The cursor to put into every response: callers need not send what it does not admit. Open while the queue
+    /// is empty, since then nothing is refused.
+    #[inline]
+    pub fn cursor(&self, queue: u32) -> Cursor {
+        match self.queue(queue) {
+            Ok(queue) if queue.level.flow.read().queued() > 0 => Cursor(self.view.head.hot.cursor.get()),
+            _ => Cursor::OPEN,
+        }
+    }
+
+    /// Changes the mode for all processes, at once. Requests in flight stay accounted for.
+    pub fn set_mode(&self, mode: Mode) {
+        self.view.head.hot.mode.set(mode as u32);
+    }
+
+    /// What the controller knows, for people and metrics. The values are read one after the other.
+    pub fn snapshot(&self) -> Snapshot {
+        let (hot, closer) = (&self.view.head.hot, &self.view.head.closer);
+        Snapshot {
+            mode: Mode::from_number(hot.mode.get()).unwrap_or(Mode::Off),
+            shedding: hot.shedding.get() != 0,
+            cursor: Cursor(hot.cursor.get()),
+            marginal_cursor: Cursor(hot.marginal_cursor.get()),
+            queue_count: self.view.queues.len() as u32,
+            windows_closed: closer.windows_closed.get(),
+            demand_mrps: closer.demand_mrps.get(),
+            capacity_mrps: if closer.capacity_known.get() != 0 { closer.capacity_mrps.get() } else { 0 },
+            service_floor_ns: hot.service_floor_ns.get(),
+        }
+    }
+
+    /// What the controller knows of one queue.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::INVALID_ARGUMENT`] if there is no such queue.
+    pub fn queue_snapshot(&self, queue: u32) -> Result<QueueSnapshot, Status> {
+        let queue = self.queue(queue)?;
+        let flow = queue.level.flow.read();
+        Ok(QueueSnapshot {
+            queued: flow.queued(),
+            running: flow.in_system().saturating_sub(flow.queued()),
+            admitted: queue.arrivals.admitted_new.get().wrapping_add(queue.arrivals.admitted_continuing.get()),
+            completed: queue.work.completed.get(),
+            refused: queue.arrivals.refused.each_ref().map(|count| count.get()),
+            would_refuse: queue.would_refuse.each_ref().map(|count| count.get()),
+            wait_sum_ns: queue.work.wait_sum_ns.get(),
+            wait_count: queue.work.wait_count.get(),
+            capacity_mrps: queue.seen.capacity_mrps.get(),
+        })
+    }
+
+    #[inline]
+    fn queue(&self, queue: u32) -> Result<&'a Queue, Status> {
+        self.view.queues.get(queue as usize).ok_or(Status::INVALID_ARGUMENT)
+    }
+
+    /// Counts a refusal; `Err` if it is in force.
+    #[inline]
+    fn refuse(&self, queue: &Queue, reason: Refusal, mode: u32) -> Result<(), Status> {
+        let enforced = mode == Mode::Enforce as u32;
+        let counts = if enforced { &queue.arrivals.refused } else { &queue.would_refuse };
+        counts[reason as usize].add(1);
+        if enforced { Err(reason.status()) } else { Ok(()) }
+    }
+}
+
+/// What a controller knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Whether decisions count.
+    pub mode: Mode,
+    /// Whether the cursor is in force.
+    pub shedding: bool,
+    /// Keys at or above it are refused.
+    pub cursor: Cursor,
+    /// Keys from here up to the cursor are refused as soon as a queue forms.
+    pub marginal_cursor: Cursor,
+    /// How many queues share the controller.
+    pub queue_count: u32,
+    /// Windows that were used so far.
+    pub windows_closed: u64,
+    /// New work offered, in thousandths of a request per second.
+    pub demand_mrps: u64,
+    /// What the service can complete, in thousandths of a request per second; 0 while that is not known.
+    pub capacity_mrps: u64,
+    /// The shortest service time lately.
+    pub service_floor_ns: u64,
+}
+
+/// What a controller knows of one queue. Counts grow from 0 and wrap at 2^64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueSnapshot {
+    /// Requests that wait for a worker now.
+    pub queued: u32,
+    /// Requests that run now.
+    pub running: u32,
+    /// Requests admitted while the mode was not off.
+    pub admitted: u64,
+    /// Requests completed.
+    pub completed: u64,
+    /// Requests refused, by reason.
+    pub refused: [u64; Refusal::COUNT],
+    /// Requests that would have been refused while in observe mode, by reason.
+    pub would_refuse: [u64; Refusal::COUNT],
+    /// Sum of the waits of all requests that left the queue.
+    pub wait_sum_ns: u64,
+    /// How many left the queue.
+    pub wait_count: u64,
+    /// What the workers of this queue can complete, in thousandths of a request per second; 0 if not known.
+    pub capacity_mrps: u64,
+}

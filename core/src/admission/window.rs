@@ -1,0 +1,66 @@
+//! When is a window over, and who closes it?
+//!
+//! Every caller looks; the first to notice wins a compare-and-swap on the window's start and closes it. There is
+//! no lock to leave behind: the winner has the length of one window to finish, and shows before it writes that no
+//! later winner exists. If it dies, or sleeps for longer, the next window's winner closes both, because all
+//! counters are cumulative. A leader that dies costs one window.
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// How far a clock may lag behind another before it is believed over it, in ns. A start further ahead than this
+/// was written by a process whose clock is wrong or whose machine slept.
+pub(super) const MAX_SKEW_NS: u64 = 1_000_000_000;
+
+/// The right to close one window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// When the window ended, on the clock of the caller that was elected.
+    pub(super) now_ns: u64,
+}
+
+/// The start of the running window.
+#[repr(transparent)]
+pub(super) struct Election(AtomicU64);
+
+impl Election {
+    /// An election whose first window starts at `start_ns`.
+    #[cfg(test)]
+    pub(super) fn new(start_ns: u64) -> Election {
+        Election(AtomicU64::new(start_ns))
+    }
+
+    /// The caller's turn to close the window, if it is over and nobody else has taken it.
+    #[inline]
+    pub(super) fn take_turn(&self, now_ns: u64, window_ns: u64) -> Option<Turn> {
+        let start_ns = self.0.load(Ordering::Relaxed);
+        let elapsed_ns = now_ns.wrapping_sub(start_ns);
+        // A clock that lags gives a huge difference: only a lag beyond any skew may move the start back.
+        if elapsed_ns < window_ns || elapsed_ns > MAX_SKEW_NS.wrapping_neg() {
+            return None;
+        }
+        self.take(start_ns, now_ns)
+    }
+
+    #[cold]
+    fn take(&self, start_ns: u64, now_ns: u64) -> Option<Turn> {
+        self.0
+            // Acquire: pairs with `finish`, so that the winner sees all that the last leader wrote.
+            .compare_exchange(start_ns, now_ns, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+            .then_some(Turn { now_ns })
+    }
+
+    /// Whether nobody has been elected since: asked before a leader writes.
+    pub(super) fn is_current(&self, turn: Turn) -> bool {
+        self.0.load(Ordering::Relaxed) == turn.now_ns
+    }
+
+    /// Hands everything that the leader wrote to the next one. Says whether the turn was still current.
+    pub(super) fn finish(&self, turn: Turn) -> bool {
+        self.0.compare_exchange(turn.now_ns, turn.now_ns, Ordering::Release, Ordering::Relaxed).is_ok()
+    }
+
+    pub(super) fn word(&self) -> &AtomicU64 {
+        &self.0
+    }
+}

@@ -1,0 +1,29 @@
+//! The core of libmcrpc: every decision and every format, and nothing else.
+//!
+//! A server asks *may I take this request?* ([`admission`]); both sides of a connection read and write the same
+//! frames ([`wire`]). The core has no clock, no socket, no allocator and no thread: time is an argument
+//! ([`time::Nanos`]), memory is the caller's, and state that several processes share is made of atomics only.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`time`], [`id`] | which units, which keyed hash |
+//! | [`status`] | what can be refused or fail, and what should a person do about it |
+//! | [`context`] | what travels with a request |
+//! | [`wire`] | what goes over the socket |
+//! | [`admission`] | may I take this request |
+//!
+//! # Rules that every per-request function keeps
+//!
+//! No allocation, no lock, no system call, no panic, no thread-local, no log, no loop without a small constant
+//! bound, and at most 512 bytes of stack. The functions may be called from any thread, from a stackful
+//! coroutine, from a signal handler, and on both sides of a `fork`.
+
+#![no_std]
+
+pub mod admission;
+pub mod context;
+pub mod id;
+pub mod status;
+mod sync;
+pub mod time;
+pub mod wire;

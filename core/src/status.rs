@@ -1,0 +1,218 @@
+//! Every status there is: one list for the C return code, the field of a response header, the label of a metric
+//! and the sentence a person reads.
+//!
+//! Zero is success, every failure is negative, and a number never changes its meaning. The codes from -201 to
+//! -217 are the ones that Svrkit's services already speak.
+
+/// One outcome: a number on the wire and at the C boundary. Unknown numbers are legal; they come from newer peers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Status(pub i32);
+
+/// What a caller may do about a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// It worked.
+    Success,
+    /// The program called the library wrongly: mend the program.
+    Usage,
+    /// The peer sent bytes that are no valid frame: close the connection.
+    Protocol,
+    /// The call failed on its way: try another machine.
+    System,
+    /// The server refused on purpose: never try the same machine again at once, another one within the retry budget.
+    Overload,
+    /// There is no time left: do not try again.
+    Deadline,
+    /// A service's own code, or one that this version does not know.
+    Other,
+}
+
+/// What the list says about one status.
+#[derive(Clone, Copy, Debug)]
+pub struct Description {
+    /// The status itself.
+    pub status: Status,
+    /// Its name in snake case; in C it is upper case behind `MCRPC_`.
+    pub name: &'static core::ffi::CStr,
+    /// What happened and what to do, in one sentence.
+    pub text: &'static core::ffi::CStr,
+    /// What a caller may do.
+    pub class: Class,
+}
+
+macro_rules! statuses {
+    ($($constant:ident = $number:literal, $name:literal, $class:ident, $text:literal;)*) => {
+        impl Status {
+            $(#[doc = $text] pub const $constant: Status = Status($number);)*
+
+            /// The whole list, in the order of its numbers from zero down.
+            pub const ALL: &'static [Description] = &[$(Description {
+                status: Status::$constant,
+                // A literal with a NUL inside, or none at its end, does not compile.
+                name: c_str(concat!($name, "\0")),
+                text: c_str(concat!($text, "\0")),
+                class: Class::$class,
+            }),*];
+        }
+    };
+}
+
+const fn c_str(with_nul: &'static str) -> &'static core::ffi::CStr {
+    match core::ffi::CStr::from_bytes_with_nul(with_nul.as_bytes()) {
+        Ok(text) => text,
+        Err(_) => panic!("a status name or text contains a NUL"),
+    }
+}
+
+statuses! {
+    OK = 0, "ok", Success, "The call succeeded; the request may go on.";
+
+    NULL_ARGUMENT = -1, "null_argument", Usage, "A pointer that must not be NULL is NULL: pass a valid one.";
+    INVALID_ARGUMENT = -2, "invalid_argument", Usage, "An argument is outside its documented range: compare it with the function's comment.";
+    MISALIGNED = -3, "misaligned", Usage, "The memory is not aligned as required: align it to 64 bytes.";
+    TOO_SMALL = -4, "too_small", Usage, "The memory or buffer is shorter than the matching size function or constant says: give it that many bytes.";
+    BAD_STRUCT_SIZE = -5, "bad_struct_size", Usage, "struct_size is no size this library knows, or a field it does not know is not zero: initialise the struct with its _INIT macro.";
+    NOT_INITIALISED = -6, "not_initialised", Usage, "The handle or memory was never initialised, or has been overwritten: call the init function first.";
+    VERSION_MISMATCH = -7, "version_mismatch", Usage, "The memory was laid out by another version of the library: let one version create it and attach it.";
+
+    INCOMPLETE = -101, "incomplete", Protocol, "The bytes end inside a frame: feed more when they arrive.";
+    BAD_MAGIC = -110, "bad_magic", Protocol, "The first byte is not 0xC7, so the peer does not speak this protocol: close the connection.";
+    BAD_VERSION = -111, "bad_version", Protocol, "The frame's version is not one this library speaks: upgrade the older side.";
+    BAD_KIND = -112, "bad_kind", Protocol, "The frame's kind is not a known one: close the connection.";
+    BODY_TOO_LONG = -113, "body_too_long", Protocol, "The frame announces a body above the configured limit: raise the limit or close the connection.";
+    BAD_METADATA_LENGTH = -114, "bad_metadata_length", Protocol, "The frame announces more metadata than body: close the connection.";
+    UNSUPPORTED_FLAG = -115, "unsupported_flag", Protocol, "The frame carries a flag that must be understood and is not: upgrade this side or let the peer clear it.";
+
+    CONNECT_FAILED = -201, "connect_failed", System, "The connection could not be made: try another machine.";
+    READ_FAILED = -202, "read_failed", System, "The answer could not be read: try another machine.";
+    WRITE_FAILED = -203, "write_failed", System, "The request could not be written: try another machine.";
+
+    QUEUE_FULL = -206, "queue_full", Overload, "The server's input queue is full: do not call this machine again at once.";
+    WITHHELD = -216, "withheld", Overload, "The caller did not send the request because the server's cursor would refuse it: do not call this machine until the cursor expires.";
+    BELOW_CURSOR = -217, "below_cursor", Overload, "The server is overloaded and this request's priority is below its cursor: do not call this machine until the cursor expires.";
+    WAIT_ABOVE_SOFT_LIMIT = -218, "wait_above_soft_limit", Overload, "The server is overloaded, this request's priority is marginal and the queue is longer than such requests may wait: do not call this machine again at once.";
+    WAIT_ABOVE_HARD_LIMIT = -219, "wait_above_hard_limit", Overload, "The server's queue is longer than any request may wait: do not call this machine again at once.";
+    DEADLINE_ON_ARRIVAL = -220, "deadline_on_arrival", Deadline, "The request cannot be finished before its deadline: do not try again.";
+    DEADLINE_IN_QUEUE = -221, "deadline_in_queue", Deadline, "The request's deadline came too near while it waited in the queue, so it was not run: do not try again.";
+}
+
+impl Status {
+    /// What the list says about this status; `None` for a number that is not on it.
+    pub fn description(self) -> Option<&'static Description> {
+        Status::ALL.iter().find(|entry| entry.status == self)
+    }
+
+    /// Whether it worked.
+    #[inline]
+    pub const fn is_ok(self) -> bool {
+        self.0 == 0
+    }
+
+    /// What a caller may do about it.
+    pub fn class(self) -> Class {
+        self.description().map_or(Class::Other, |entry| entry.class)
+    }
+}
+
+impl core::fmt::Debug for Status {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let name = self.description().and_then(|entry| entry.name.to_str().ok()).unwrap_or("unknown");
+        write!(f, "{name} ({})", self.0)
+    }
+}
+
+impl core::fmt::Display for Status {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.description().and_then(|entry| entry.text.to_str().ok()) {
+            Some(text) => f.write_str(text),
+            None => write!(f, "The status {} is not known to this version of the library.", self.0),
+        }
+    }
+}
+
+impl core::error::Error for Status {}
+
+/// Why a server refuses a request: the part of the list that [`crate::admission`] can answer with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Refusal {
+    /// See [`Status::QUEUE_FULL`].
+    QueueFull = 0,
+    /// See [`Status::BELOW_CURSOR`].
+    BelowCursor = 1,
+    /// See [`Status::WAIT_ABOVE_SOFT_LIMIT`].
+    WaitAboveSoftLimit = 2,
+    /// See [`Status::WAIT_ABOVE_HARD_LIMIT`].
+    WaitAboveHardLimit = 3,
+    /// See [`Status::DEADLINE_ON_ARRIVAL`].
+    DeadlineOnArrival = 4,
+    /// See [`Status::DEADLINE_IN_QUEUE`].
+    DeadlineInQueue = 5,
+}
+
+impl Refusal {
+    /// How many reasons there are: the length of a table indexed by `reason as usize`.
+    pub const COUNT: usize = Refusal::ALL.len();
+
+    /// Every reason, in the order of its index.
+    pub const ALL: [Refusal; 6] = [
+        Refusal::QueueFull,
+        Refusal::BelowCursor,
+        Refusal::WaitAboveSoftLimit,
+        Refusal::WaitAboveHardLimit,
+        Refusal::DeadlineOnArrival,
+        Refusal::DeadlineInQueue,
+    ];
+
+    /// The status that says so on the wire and at the C boundary.
+    #[inline]
+    pub const fn status(self) -> Status {
+        match self {
+            Refusal::QueueFull => Status::QUEUE_FULL,
+            Refusal::BelowCursor => Status::BELOW_CURSOR,
+            Refusal::WaitAboveSoftLimit => Status::WAIT_ABOVE_SOFT_LIMIT,
+            Refusal::WaitAboveHardLimit => Status::WAIT_ABOVE_HARD_LIMIT,
+            Refusal::DeadlineOnArrival => Status::DEADLINE_ON_ARRIVAL,
+            Refusal::DeadlineInQueue => Status::DEADLINE_IN_QUEUE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+
+    #[test]
+    fn numbers_fall_and_names_are_unique() {
+        assert!(Status::ALL.windows(2).all(|pair| pair[0].status.0 > pair[1].status.0));
+        let mut names: std::vec::Vec<_> = Status::ALL.iter().map(|entry| entry.name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), Status::ALL.len());
+    }
+
+    #[test]
+    fn every_sentence_says_what_to_do() {
+        for entry in Status::ALL {
+            let text = entry.text.to_str().unwrap();
+            assert!(text.ends_with('.'), "{text}");
+            assert!(entry.status == Status::OK || text.contains(": "), "{text}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_in_the_list_and_indexed_in_order() {
+        for (index, reason) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+            assert!(matches!(reason.status().class(), Class::Overload | Class::Deadline));
+        }
+    }
+
+    #[test]
+    fn an_unknown_number_is_described_as_such() {
+        assert_eq!(Status(-9999).class(), Class::Other);
+        assert!(std::format!("{}", Status(-9999)).contains("-9999"));
+    }
+}

@@ -1,0 +1,16 @@
+//! The C ABI of libmcrpc: `include/mcrpc.h` is generated from the documentation of these files.
+//!
+//! Nothing is decided here. Every function checks its pointers and numbers, calls one function of `mcrpc-core`, and
+//! turns the answer into a status. Ownership is simple throughout: all memory is the caller's, the library keeps
+//! no pointer but the ones inside an admission handle, and nothing needs to be freed.
+
+#![no_std]
+// The names are the C names, so that a reader finds them in both places.
+#![allow(non_camel_case_types)]
+
+pub mod admission;
+pub mod frame;
+pub mod header;
+mod pointer;
+pub mod sized;
+pub mod status;

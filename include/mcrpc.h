@@ -1,0 +1,440 @@
+// libmcrpc: overload control for C and C++ servers. This header is the manual.
+//
+// GENERATED from ffi/src by `MCRPC_UPDATE=1 cargo test --test header`. Do not edit.
+//
+// Linking      cc program.c -lmcrpc              shared, soname libmcrpc.so.0
+//              cc program.c libmcrpc.a           static; no further library is needed
+// C++          #include <mcrpc.hpp> instead: the same with types and without casts, C++17, header only.
+// Memory       All of it is yours. The library allocates nothing, frees nothing, keeps no global state. A handle or a
+//              decoder is a plain struct: copy it, drop it; there is nothing to destroy.
+// Errors       0 is success, negative is failure; mcrpc_status_name() and mcrpc_status_text() say which and what to
+//              do. Outputs come last and are written only on success. NULL, misaligned and nonsense arguments
+//              give a status, never a fault.
+// Time         Nanoseconds of CLOCK_MONOTONIC, passed in by you. The library reads no clock.
+// Threads      Admission handles may be used by any number of threads and processes at once; a frame decoder by
+//              one thread at a time.
+// fork         No threads, no locks, no handlers: handles made before a fork are good in parent and child.
+// Coroutines   Functions marked "Hot" need at most 512 bytes of stack, keep nothing in thread-locals and never
+//              block or yield: call them from any stackful coroutine.
+// Panics       There is no code path that can panic or abort; a link test proves it.
+//
+// One request, from its header to its answer:
+//
+//     mcrpc_header_parse(bytes, 32, max, &header);                           // or mcrpc_frame_next() on a stream
+//     mcrpc_request_from_header(&header, salt, epoch, now, &request);
+//     status = mcrpc_admit(&admission, queue, &request, now);                 // refused: answer with status, cursor
+//     ... your input queue ...
+//     status = mcrpc_dequeued(&admission, queue, admitted, deadline, now);    // too late: answer with status
+//     ... your handler ...
+//     mcrpc_done(&admission, queue, started, now);
+
+
+#ifndef MCRPC_H
+#define MCRPC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// The version of this header; mcrpc_version() is that of the library.
+#define MCRPC_VERSION_MAJOR 0
+#define MCRPC_VERSION_MINOR 1
+#define MCRPC_VERSION_PATCH 0
+#define MCRPC_VERSION_NUMBER (MCRPC_VERSION_MAJOR * 1000000 + MCRPC_VERSION_MINOR * 1000 + MCRPC_VERSION_PATCH)
+
+// Bytes of a frame header.
+#define MCRPC_HEADER_LEN 32
+// Alignment of the memory of a controller.
+#define MCRPC_ADMISSION_ALIGN 64
+
+// Kinds of frames.
+#define MCRPC_KIND_REQUEST 1
+#define MCRPC_KIND_RESPONSE 2
+#define MCRPC_KIND_ONE_WAY 3
+#define MCRPC_KIND_HELLO 4
+#define MCRPC_KIND_PING 5
+#define MCRPC_KIND_PONG 6
+#define MCRPC_KIND_GO_AWAY 7
+#define MCRPC_KIND_CANCEL 8
+
+// Flags of a frame. CRC_TRAILER and MUST_UNDERSTAND are refused by this version.
+#define MCRPC_FLAG_CRC_TRAILER 0x01
+#define MCRPC_FLAG_SAMPLED 0x02
+#define MCRPC_FLAG_MORE 0x04
+#define MCRPC_FLAG_CONTINUES_TASK 0x20
+#define MCRPC_FLAG_COMPRESSED 0x40
+#define MCRPC_FLAG_MUST_UNDERSTAND 0x80
+// The number of the attempt in the flags, 0 to 3, and flags with that number.
+#define MCRPC_FLAGS_ATTEMPT(flags) (((flags) >> 3) & 3)
+#define MCRPC_FLAGS_WITH_ATTEMPT(flags, attempt) (((flags) & 0xe7) | (((attempt) & 3) << 3))
+
+// The settings to start from: one queue, an unknown number of workers, defaults for the rest.
+#define MCRPC_ADMISSION_CONFIG_INIT \
+    { sizeof(mcrpc_admission_config_t), 1, 0, MCRPC_MODE_ENFORCE, 100, 15, 25, 30, 80, 2000, 300 }
+
+// Every status: what happened, and what to do about it.
+enum {
+    // The call succeeded; the request may go on.
+    MCRPC_OK = 0,
+    // A pointer that must not be NULL is NULL: pass a valid one.
+    MCRPC_NULL_ARGUMENT = -1,
+    // An argument is outside its documented range: compare it with the function's comment.
+    MCRPC_INVALID_ARGUMENT = -2,
+    // The memory is not aligned as required: align it to 64 bytes.
+    MCRPC_MISALIGNED = -3,
+    // The memory or buffer is shorter than the matching size function or constant says: give it that many bytes.
+    MCRPC_TOO_SMALL = -4,
+    // struct_size is no size this library knows, or a field it does not know is not zero: initialise the struct with its _INIT macro.
+    MCRPC_BAD_STRUCT_SIZE = -5,
+    // The handle or memory was never initialised, or has been overwritten: call the init function first.
+    MCRPC_NOT_INITIALISED = -6,
+    // The memory was laid out by another version of the library: let one version create it and attach it.
+    MCRPC_VERSION_MISMATCH = -7,
+    // The bytes end inside a frame: feed more when they arrive.
+    MCRPC_INCOMPLETE = -101,
+    // The first byte is not 0xC7, so the peer does not speak this protocol: close the connection.
+    MCRPC_BAD_MAGIC = -110,
+    // The frame's version is not one this library speaks: upgrade the older side.
+    MCRPC_BAD_VERSION = -111,
+    // The frame's kind is not a known one: close the connection.
+    MCRPC_BAD_KIND = -112,
+    // The frame announces a body above the configured limit: raise the limit or close the connection.
+    MCRPC_BODY_TOO_LONG = -113,
+    // The frame announces more metadata than body: close the connection.
+    MCRPC_BAD_METADATA_LENGTH = -114,
+    // The frame carries a flag that must be understood and is not: upgrade this side or let the peer clear it.
+    MCRPC_UNSUPPORTED_FLAG = -115,
+    // The connection could not be made: try another machine.
+    MCRPC_CONNECT_FAILED = -201,
+    // The answer could not be read: try another machine.
+    MCRPC_READ_FAILED = -202,
+    // The request could not be written: try another machine.
+    MCRPC_WRITE_FAILED = -203,
+    // The server's input queue is full: do not call this machine again at once.
+    MCRPC_QUEUE_FULL = -206,
+    // The caller did not send the request because the server's cursor would refuse it: do not call this machine until the cursor expires.
+    MCRPC_WITHHELD = -216,
+    // The server is overloaded and this request's priority is below its cursor: do not call this machine until the cursor expires.
+    MCRPC_BELOW_CURSOR = -217,
+    // The server is overloaded, this request's priority is marginal and the queue is longer than such requests may wait: do not call this machine again at once.
+    MCRPC_WAIT_ABOVE_SOFT_LIMIT = -218,
+    // The server's queue is longer than any request may wait: do not call this machine again at once.
+    MCRPC_WAIT_ABOVE_HARD_LIMIT = -219,
+    // The request cannot be finished before its deadline: do not try again.
+    MCRPC_DEADLINE_ON_ARRIVAL = -220,
+    // The request's deadline came too near while it waited in the queue, so it was not run: do not try again.
+    MCRPC_DEADLINE_IN_QUEUE = -221,
+};
+
+// Nothing yet: all bytes were used, feed more when they arrive.
+#define MCRPC_EVENT_NONE 0
+
+// A frame begins: `header` is set. If its body_len is 0, the frame also ends.
+#define MCRPC_EVENT_HEADER 1
+
+// A piece of the frame's body: `bytes`, `bytes_len` and `last` are set.
+#define MCRPC_EVENT_BODY 2
+
+// Admit everything, learn nothing.
+#define MCRPC_MODE_OFF 0
+
+// Decide and count, but admit everything.
+#define MCRPC_MODE_OBSERVE 1
+
+// Decide, and refuse.
+#define MCRPC_MODE_ENFORCE 2
+
+// Flag of mcrpc_request_t: the call has been sent before, here or to another server.
+#define MCRPC_REQUEST_RETRY 1
+
+// Flag of mcrpc_request_t: this service has already served an earlier call of the same task.
+#define MCRPC_REQUEST_CONTINUES_TASK 2
+
+// How many reasons for a refusal there are: the length of the tables in mcrpc_queue_snapshot_t.
+#define MCRPC_REFUSAL_COUNT 6
+
+// A deadline that never comes.
+#define MCRPC_NO_DEADLINE UINT64_MAX
+
+// The cursor that admits every key.
+#define MCRPC_CURSOR_OPEN 536870912
+
+// A frame header in the host's terms. Of method_id and status, and of budget_ms and cursor, each kind of frame
+// carries one; the other is 0.
+typedef struct {
+    // The user, or 0.
+    uint64_t uin;
+    // Bytes of metadata and payload behind the header.
+    uint32_t body_len;
+    // Chosen by the caller, unique among the open calls of a connection.
+    uint32_t call_id;
+    // Not in responses: mcrpc_method_id() of the method's full name.
+    uint32_t method_id;
+    // Responses: how the call ended, an MCRPC_ status or the service's own code.
+    int32_t status;
+    // Not in responses: how long the caller still waits; UINT32_MAX: for ever.
+    uint32_t budget_ms;
+    // Responses: the server's admission cursor.
+    uint32_t cursor;
+    // The business the request belongs to.
+    uint16_t business_id;
+    // Bytes of metadata at the start of the body.
+    uint16_t metadata_len;
+    // MCRPC_KIND_...
+    uint8_t kind;
+    // MCRPC_FLAG_... and the attempt number, see MCRPC_FLAGS_ATTEMPT.
+    uint8_t flags;
+    // Business priority, 0 first.
+    uint8_t priority;
+    // Must be 0.
+    uint8_t reserved;
+} mcrpc_header_t;
+
+// The state of one connection's incoming stream. Set it up with mcrpc_frame_init(); it needs no clean-up.
+typedef struct {
+    // Private.
+    uint64_t opaque[12];
+} mcrpc_frame_decoder_t;
+
+// What mcrpc_frame_next() found.
+typedef struct {
+    // MCRPC_EVENT_...
+    uint32_t kind;
+    // 1 if this piece ends the frame.
+    uint32_t last;
+    // The frame's header.
+    mcrpc_header_t header;
+    // The piece, inside the bytes that were passed in.
+    const uint8_t *bytes;
+    // Its length.
+    size_t bytes_len;
+} mcrpc_frame_event_t;
+
+// Settings of a controller. Start from MCRPC_ADMISSION_CONFIG_INIT.
+//
+// The times are waits in the input queue, not response times. They must be in the order target, overload, soft
+// limit, hard limit, each 1 to 60000.
+typedef struct {
+    // sizeof(mcrpc_admission_config_t)
+    uint32_t struct_size;
+    // Input queues that share the controller, 1 to 64: 1, or one per process of a prefork server.
+    uint32_t queue_count;
+    // Workers behind each queue; 0 if that is no fixed number, as with coroutines.
+    uint32_t workers_per_queue;
+    // MCRPC_MODE_...
+    uint32_t mode;
+    // Length of a measuring window, 1 to 1000.
+    uint32_t window_ms;
+    // Mean wait that is steered to while requests are shed.
+    uint32_t target_wait_ms;
+    // Mean wait above which shedding begins.
+    uint32_t overload_wait_ms;
+    // Estimated wait above which a request of marginal priority is refused.
+    uint32_t soft_wait_limit_ms;
+    // Estimated wait above which every request is refused.
+    uint32_t hard_wait_limit_ms;
+    // Share of the admitted requests that is marginal, in 1/10000.
+    uint32_t marginal_band_per_10k;
+    // How much more than the learnt capacity is admitted, in 1/10000.
+    uint32_t headroom_per_10k;
+} mcrpc_admission_config_t;
+
+// A controller as one process sees it: pointers into the memory given to mcrpc_admission_init(), and a copy of the
+// settings. It may be copied, used by all threads at once, and used on after fork(); it needs no clean-up.
+typedef struct {
+    // Private.
+    uint64_t opaque[16];
+} mcrpc_admission_t;
+
+// What a decision needs to know of a request. mcrpc_request_from_header() fills it in.
+typedef struct {
+    // When the caller stops waiting, in ns; MCRPC_NO_DEADLINE if it never does.
+    uint64_t deadline_ns;
+    // Its importance, from mcrpc_key().
+    uint32_t key;
+    // MCRPC_REQUEST_...
+    uint32_t flags;
+} mcrpc_request_t;
+
+// What a controller knows. Set struct_size before asking.
+typedef struct {
+    // sizeof(mcrpc_admission_snapshot_t)
+    uint32_t struct_size;
+    // MCRPC_MODE_...
+    uint32_t mode;
+    // 1 while the cursor is in force.
+    uint32_t shedding;
+    // Keys at or above it are refused.
+    uint32_t cursor;
+    // Keys from here up to the cursor are marginal.
+    uint32_t marginal_cursor;
+    // How many queues share the controller.
+    uint32_t queue_count;
+    // Windows that were used so far.
+    uint64_t windows_closed;
+    // New work offered, in 1/1000 of a request per second.
+    uint64_t demand_mrps;
+    // What the service can complete, in 1/1000 of a request per second; 0 while that is not known.
+    uint64_t capacity_mrps;
+    // The shortest service time lately.
+    uint64_t service_floor_ns;
+} mcrpc_admission_snapshot_t;
+
+// What a controller knows of one queue. Set struct_size before asking. Counts grow from 0 and wrap.
+typedef struct {
+    // sizeof(mcrpc_queue_snapshot_t)
+    uint32_t struct_size;
+    // Requests that wait for a worker now.
+    uint32_t queued;
+    // Requests that run now.
+    uint32_t running;
+    // 0.
+    uint32_t reserved;
+    // Requests admitted while the mode was not off.
+    uint64_t admitted;
+    // Requests completed.
+    uint64_t completed;
+    // Sum of the waits of all requests that left the queue.
+    uint64_t wait_sum_ns;
+    // How many left the queue.
+    uint64_t wait_count;
+    // What the queue's workers can complete, in 1/1000 of a request per second; 0 while that is not known.
+    uint64_t capacity_mrps;
+    // Requests refused, by reason: the status of index i is mcrpc_refusal_status(i).
+    uint64_t refused[MCRPC_REFUSAL_COUNT];
+    // Requests that would have been refused while in observe mode, by reason.
+    uint64_t would_refuse[MCRPC_REFUSAL_COUNT];
+} mcrpc_queue_snapshot_t;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The version of the library that runs: major * 1000000 + minor * 1000 + patch. Compare it with
+// MCRPC_VERSION_NUMBER, the version of this header. Any thread; signal-safe. Since 0.1.
+uint32_t mcrpc_version(void);
+
+// The version of the library that runs, as text. Static. Any thread; signal-safe. Since 0.1.
+const char *mcrpc_version_string(void);
+
+// The name of a status, such as "below_cursor": a metric label. Static; "unknown" for a number that this version
+// does not know, never NULL. Any thread; signal-safe. Since 0.1.
+const char *mcrpc_status_name(int32_t status);
+
+// What a status means and what to do about it, as one sentence for people. Static, never NULL. Any thread;
+// signal-safe. Since 0.1.
+const char *mcrpc_status_text(int32_t status);
+
+// Reads the header at the start of `bytes`, of which `len` are there.
+//
+// Returns MCRPC_INCOMPLETE below MCRPC_HEADER_LEN bytes; MCRPC_BAD_MAGIC, _BAD_VERSION, _BAD_KIND,
+// _UNSUPPORTED_FLAG, _BODY_TOO_LONG (above `max_body_len`) or _BAD_METADATA_LENGTH for bytes that are no header.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_header_parse(const uint8_t *bytes, size_t len, uint32_t max_body_len, mcrpc_header_t *out);
+
+// Writes `header` as MCRPC_HEADER_LEN bytes to `out`, which has room for `len`.
+//
+// Returns MCRPC_TOO_SMALL, MCRPC_BAD_KIND or MCRPC_BAD_METADATA_LENGTH; then nothing was written.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_header_emit(const mcrpc_header_t *header, uint8_t *out, size_t len);
+
+// The id of a method: FNV-1a 32 of its full name "pkg.Service.Method", which has `len` bytes. 0 if `name` is NULL.
+// Any thread; no allocation, lock or system call. Since 0.1.
+uint32_t mcrpc_method_id(const uint8_t *name, size_t len);
+
+// Sets up a decoder at the start of a stream. Frames with a body above `max_body_len` bytes are refused.
+// Any thread; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_frame_init(uint32_t max_body_len, mcrpc_frame_decoder_t *out);
+
+// Takes the next event from the front of `data`, and sets `used` to the bytes it took. Call it again with what is
+// left until the event is MCRPC_EVENT_NONE.
+//
+// Returns, for a stream that is broken, what mcrpc_header_parse() returns, now and at every later call: close the
+// connection. A decoder belongs to one connection and is not to be used by two threads at once.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_frame_next(mcrpc_frame_decoder_t *decoder, const uint8_t *data, size_t len, size_t *used, mcrpc_frame_event_t *event);
+
+// The bytes that a controller with these settings needs: about 40 KiB, and 33 KiB per queue.
+// Returns MCRPC_BAD_STRUCT_SIZE or MCRPC_INVALID_ARGUMENT. Any thread; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_admission_memory_size(const mcrpc_admission_config_t *config, size_t *out);
+
+// Lays out a controller in `memory`, and sets `out` to a handle for it.
+//
+// The memory is the caller's: static, heap, or shared between processes (mmap with MAP_SHARED before fork, or a
+// file). It must be aligned to MCRPC_ADMISSION_ALIGN, as long as mcrpc_admission_memory_size() says, and stay mapped at
+// the same address while a handle is used. Nothing needs to be released.
+// Returns MCRPC_MISALIGNED, _TOO_SMALL, _BAD_STRUCT_SIZE or _INVALID_ARGUMENT; then nothing was written.
+// Once, before anybody uses the memory; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_admission_init(void *memory, size_t len, const mcrpc_admission_config_t *config, uint64_t now_ns, mcrpc_admission_t *out);
+
+// Sets `out` to a handle for the controller that another process laid out in the same memory, wherever it is mapped
+// here. Processes made by fork() need not call it: the parent's handle is good in the child.
+// Returns MCRPC_MISALIGNED, _TOO_SMALL, _NOT_INITIALISED or _VERSION_MISMATCH. Any thread; no allocation, lock or system
+// call. Since 0.1.
+int32_t mcrpc_admission_attach(void *memory, size_t len, mcrpc_admission_t *out);
+
+// The importance of a request, smaller is more important: business priority (0 to 63, 0 first), then a level
+// that a keyed hash of `uin` chooses, then the task. All calls of a task must be given the same numbers; `task_id` is 0
+// when the uin alone names the task. `salt` is the fleet's secret; `epoch` (the hour, say) rotates who comes first.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+uint32_t mcrpc_key(uint64_t salt, uint32_t epoch, uint64_t uin, uint8_t priority, uint64_t task_id);
+
+// What admission needs to know of a request whose header was read at `arrival_ns`: key, flags and deadline.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_request_from_header(const mcrpc_header_t *header, uint64_t salt, uint32_t epoch, uint64_t arrival_ns, mcrpc_request_t *out);
+
+// May I take this request into `queue` (0 to queue_count - 1)?
+//
+// MCRPC_OK: put it into the queue, and call mcrpc_dequeued() or mcrpc_abandoned() later. MCRPC_QUEUE_FULL,
+// _BELOW_CURSOR, _WAIT_ABOVE_SOFT_LIMIT, _WAIT_ABOVE_HARD_LIMIT or _DEADLINE_ON_ARRIVAL: answer at once with this status
+// and mcrpc_cursor(). Any other status: the call was wrong, the request is not accounted for.
+// `now_ns` is CLOCK_MONOTONIC, here and below.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_admit(const mcrpc_admission_t *admission, uint32_t queue, const mcrpc_request_t *request, uint64_t now_ns);
+
+// A worker has taken an admitted request out of `queue`. Shall it run it? `admitted_ns` is what was passed to
+// mcrpc_admit() as now_ns, `deadline_ns` what it was told as deadline.
+//
+// MCRPC_OK: run it, then call mcrpc_done(). MCRPC_DEADLINE_IN_QUEUE: it is too late; answer so, and call nothing more.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_dequeued(const mcrpc_admission_t *admission, uint32_t queue, uint64_t admitted_ns, uint64_t deadline_ns, uint64_t now_ns);
+
+// A request that mcrpc_dequeued() let run is finished, well or badly. `started_ns` is what was passed to
+// mcrpc_dequeued() as now_ns. Returns MCRPC_OK.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_done(const mcrpc_admission_t *admission, uint32_t queue, uint64_t started_ns, uint64_t now_ns);
+
+// An admitted request left `queue` without being run: the queue was full after all, or its caller has gone.
+// Returns MCRPC_OK.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_abandoned(const mcrpc_admission_t *admission, uint32_t queue);
+
+// The cursor to put into every response: until it expires (300 ms), callers need not send requests whose key is not
+// below it. MCRPC_CURSOR_OPEN while the queue is empty, and for a wrong handle or queue.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+uint32_t mcrpc_cursor(const mcrpc_admission_t *admission, uint32_t queue);
+
+// The process that served `queue` is gone, and with it all that was queued and running there. To be called before
+// another process takes the queue over. Returns MCRPC_OK. Any thread; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_admission_queue_lost(const mcrpc_admission_t *admission, uint32_t queue);
+
+// Changes the mode for all processes at once. Requests in flight stay accounted for. Returns MCRPC_OK, or
+// MCRPC_INVALID_ARGUMENT for a number that is no MCRPC_MODE_. Any thread; signal-safe. Since 0.1.
+int32_t mcrpc_admission_set_mode(const mcrpc_admission_t *admission, uint32_t mode);
+
+// What the controller knows. Returns MCRPC_OK or MCRPC_BAD_STRUCT_SIZE. Any thread; no allocation, lock or system call.
+// Since 0.1.
+int32_t mcrpc_admission_snapshot(const mcrpc_admission_t *admission, mcrpc_admission_snapshot_t *out);
+
+// What the controller knows of one queue. Returns MCRPC_OK, MCRPC_INVALID_ARGUMENT or MCRPC_BAD_STRUCT_SIZE.
+// Any thread; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_admission_queue_snapshot(const mcrpc_admission_t *admission, uint32_t queue, mcrpc_queue_snapshot_t *out);
+
+// The status of a reason: index 0 to MCRPC_REFUSAL_COUNT - 1 of the tables in mcrpc_queue_snapshot_t.
+// MCRPC_INVALID_ARGUMENT for another index. Any thread; signal-safe. Since 0.1.
+int32_t mcrpc_refusal_status(uint32_t index);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* MCRPC_H */

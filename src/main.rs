@@ -1,0 +1,3 @@
+//! The `mcrpc` command.
+
+fn main() {}

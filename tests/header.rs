@@ -1,0 +1,183 @@
+//! Given the sources of the C layer, when the header is generated, then it is the one that is committed.
+//!
+//! `MCRPC_UPDATE=1 cargo test --test header` writes it anew, and the list of statuses in the documentation with it.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use mcrpc_core::admission::{ALIGN, Config};
+use mcrpc_core::status::Status;
+use mcrpc_core::wire::{Flags, HEADER_LEN, Kind};
+
+const SOURCES: [&str; 4] = ["status", "header", "frame", "admission"];
+
+#[test]
+fn the_committed_header_is_the_generated_one() {
+    compare_or_update("include/mcrpc.h", &generate_header());
+}
+
+#[test]
+fn the_documented_statuses_are_the_ones_in_the_code() {
+    compare_or_update("docs/status.md", &generate_status_document());
+}
+
+fn compare_or_update(path: &str, generated: &str) {
+    let file = root().join(path);
+    if std::env::var_os("MCRPC_UPDATE").is_some() {
+        std::fs::write(&file, generated).unwrap();
+    }
+    let committed = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        committed == generated,
+        "{path} is stale: run `MCRPC_UPDATE=1 cargo test --test header` and review the diff"
+    );
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn generate_header() -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = cbindgen::Config::from_file(root().join("ffi/cbindgen.toml")).unwrap();
+    config.after_includes = Some(constants());
+    let mut builder = cbindgen::Builder::new().with_config(config);
+    for source in exported_sources(directory.path()) {
+        builder = builder.with_src(source);
+    }
+    let mut text = Vec::new();
+    builder.generate().expect("cbindgen reads the sources").write(&mut text);
+    String::from_utf8(text).unwrap()
+}
+
+/// The sources as cbindgen can read them: it does not know that a `cfg_attr` can export a function, and the safety
+/// sections are for Rust callers.
+fn exported_sources(directory: &Path) -> Vec<PathBuf> {
+    let copy = |name: &&str| {
+        let source = std::fs::read_to_string(root().join(format!("ffi/src/{name}.rs"))).unwrap();
+        let source =
+            source.replace("#[cfg_attr(feature = \"export-symbols\", unsafe(no_mangle))]", "#[unsafe(no_mangle)]");
+        let path = directory.join(format!("{name}.rs"));
+        std::fs::write(&path, without_safety_sections(&source)).unwrap();
+        path
+    };
+    SOURCES.iter().map(copy).collect()
+}
+
+fn without_safety_sections(source: &str) -> String {
+    let mut in_section = false;
+    let mut kept: Vec<&str> = Vec::new();
+    for line in source.lines() {
+        if line == "/// # Safety" {
+            in_section = true;
+            // The empty comment line above the heading.
+            kept.pop();
+        }
+        in_section &= line.starts_with("///");
+        if !in_section {
+            kept.push(line);
+        }
+    }
+    kept.join("\n")
+}
+
+/// What the header takes from the core: versions, wire constants, statuses, default settings.
+fn constants() -> String {
+    let version: Vec<&str> = env!("CARGO_PKG_VERSION").split('.').collect();
+    let [major, minor, patch] = version[..] else { panic!("a version has three parts") };
+    let defaults = Config::default();
+    let mut text = format!(
+        "
+// The version of this header; mcrpc_version() is that of the library.
+#define MCRPC_VERSION_MAJOR {major}
+#define MCRPC_VERSION_MINOR {minor}
+#define MCRPC_VERSION_PATCH {patch}
+#define MCRPC_VERSION_NUMBER (MCRPC_VERSION_MAJOR * 1000000 + MCRPC_VERSION_MINOR * 1000 + MCRPC_VERSION_PATCH)
+
+// Bytes of a frame header.
+#define MCRPC_HEADER_LEN {HEADER_LEN}
+// Alignment of the memory of a controller.
+#define MCRPC_ADMISSION_ALIGN {ALIGN}
+
+// Kinds of frames.
+"
+    );
+    let kinds = [
+        ("REQUEST", Kind::Request),
+        ("RESPONSE", Kind::Response),
+        ("ONE_WAY", Kind::OneWay),
+        ("HELLO", Kind::Hello),
+        ("PING", Kind::Ping),
+        ("PONG", Kind::Pong),
+        ("GO_AWAY", Kind::GoAway),
+        ("CANCEL", Kind::Cancel),
+    ];
+    for (name, kind) in kinds {
+        writeln!(text, "#define MCRPC_KIND_{name} {}", kind as u8).unwrap();
+    }
+    text.push_str("\n// Flags of a frame. CRC_TRAILER and MUST_UNDERSTAND are refused by this version.\n");
+    let flags = [
+        ("CRC_TRAILER", Flags::CRC_TRAILER),
+        ("SAMPLED", Flags::SAMPLED),
+        ("MORE", Flags::MORE),
+        ("CONTINUES_TASK", Flags::CONTINUES_TASK),
+        ("COMPRESSED", Flags::COMPRESSED),
+        ("MUST_UNDERSTAND", Flags::MUST_UNDERSTAND),
+    ];
+    for (name, mask) in flags {
+        writeln!(text, "#define MCRPC_FLAG_{name} {mask:#04x}").unwrap();
+    }
+    let shift = Flags::ATTEMPT_MASK.trailing_zeros();
+    write!(
+        text,
+        "// The number of the attempt in the flags, 0 to 3, and flags with that number.
+#define MCRPC_FLAGS_ATTEMPT(flags) (((flags) >> {shift}) & 3)
+#define MCRPC_FLAGS_WITH_ATTEMPT(flags, attempt) (((flags) & {:#04x}) | (((attempt) & 3) << {shift}))
+
+// The settings to start from: one queue, an unknown number of workers, defaults for the rest.
+#define MCRPC_ADMISSION_CONFIG_INIT \\
+    {{ sizeof(mcrpc_admission_config_t), {}, {}, MCRPC_MODE_ENFORCE, {}, {}, {}, {}, {}, {}, {} }}
+
+// Every status: what happened, and what to do about it.
+enum {{
+",
+        !Flags::ATTEMPT_MASK,
+        defaults.queue_count,
+        defaults.workers_per_queue,
+        defaults.window_ms,
+        defaults.target_wait_ms,
+        defaults.overload_wait_ms,
+        defaults.soft_wait_limit_ms,
+        defaults.hard_wait_limit_ms,
+        defaults.marginal_band_per_10k,
+        defaults.headroom_per_10k,
+    )
+    .unwrap();
+    for entry in Status::ALL {
+        writeln!(text, "    // {}", entry.text.to_str().unwrap()).unwrap();
+        writeln!(text, "    MCRPC_{} = {},", entry.name.to_str().unwrap().to_uppercase(), entry.status.0).unwrap();
+    }
+    text.push_str("};");
+    text
+}
+
+fn generate_status_document() -> String {
+    let mut text = String::from(
+        "# Every status
+
+One list serves the C return code, the status of a response header, the label of a metric and the sentence that a
+person reads. GENERATED from `core/src/status.rs` by `MCRPC_UPDATE=1 cargo test --test header`.
+
+A number never changes its meaning, and new ones may appear: treat one that you do not know by its sign.
+
+| number | name | who may do what | what happened, and what to do |
+|---|---|---|---|
+",
+    );
+    for entry in Status::ALL {
+        let (number, name) = (entry.status.0, entry.name.to_str().unwrap());
+        let sentence = entry.text.to_str().unwrap();
+        writeln!(text, "| {number} | <a id=\"{name}\"></a>`{name}` | {:?} | {sentence} |", entry.class).unwrap();
+    }
+    text
+}
