@@ -5,6 +5,8 @@
 
 /// Fixed-point one of weights and shares.
 pub(super) const ONE_Q16: u64 = 1 << 16;
+/// How far an average moves at once when a sample surprises.
+pub(super) const HALF_Q16: u64 = ONE_Q16 / 2;
 /// Above this a rate is damage.
 pub(super) const MAX_MRPS: u64 = 10_000_000_000;
 
@@ -33,7 +35,7 @@ pub(super) fn smooth(average: u64, sample: u64, span_us: u64, time_constant_us: 
 }
 
 /// `average` moved towards `sample` by a weight in 1/65536.
-pub(super) fn blend(average: u64, sample: u64, weight_q16: u64) -> u64 {
+fn blend(average: u64, sample: u64, weight_q16: u64) -> u64 {
     let (average, sample) = (average.min(MAX_MRPS), sample.min(MAX_MRPS));
     let weight_q16 = weight_q16.min(ONE_Q16);
     (average * (ONE_Q16 - weight_q16) + sample * weight_q16) >> 16
@@ -41,7 +43,7 @@ pub(super) fn blend(average: u64, sample: u64, weight_q16: u64) -> u64 {
 
 /// Whether `count` lies three standard deviations from what a Poisson stream of this rate brings: the rate has
 /// changed, and an average would be too slow.
-pub(super) fn is_surprising(count: u64, rate_mrps: u64, span_us: u64) -> bool {
+fn is_surprising(count: u64, rate_mrps: u64, span_us: u64) -> bool {
     let expected = expected_count(rate_mrps, span_us);
     let distance = count.abs_diff(expected);
     distance.saturating_mul(distance) > 9 * expected.max(1)
@@ -78,9 +80,7 @@ impl Served {
         let sample_mrps = rate_mrps(self.completed, self.span_us);
         match known {
             None => self.is_saturated().then_some(sample_mrps),
-            Some(known) if self.is_saturated() => {
-                Some(follow(known, self.completed, self.span_us, SLOW_US, ONE_Q16 / 2))
-            }
+            Some(known) if self.is_saturated() => Some(follow(known, self.completed, self.span_us, SLOW_US, HALF_Q16)),
             Some(known) => {
                 let reached = known.max(sample_mrps).min(MAX_MRPS);
                 let step = if explore { reached * (self.span_us / 5) / MICROS_PER_SECOND } else { 0 };
@@ -130,7 +130,7 @@ mod tests {
     fn extreme_values_do_not_overflow() {
         let extreme = Served { completed: u64::MAX, found_idle: 0, span_us: 0 };
         assert_eq!(extreme.capacity(None, true), Some(MAX_MRPS));
-        assert_eq!(follow(u64::MAX, 1 << 30, 2_000_000, SLOW_US, ONE_Q16), 536_870_912_000);
+        assert_eq!(follow(u64::MAX, 1 << 30, 2_000_000, SLOW_US, ONE_Q16), MAX_MRPS);
         assert!(is_surprising(u64::MAX, 0, 1));
     }
 }

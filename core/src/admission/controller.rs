@@ -9,7 +9,9 @@
 //! the next windows, so the controller returns from any state whatever (`tests/overload.rs` starts it from random
 //! bytes).
 
-use super::capacity::{FAST_US, MAX_MRPS, ONE_Q16, SLOW_US, Served, expected_count, follow, rate_mrps, smooth};
+use super::capacity::{
+    FAST_US, HALF_Q16, MAX_MRPS, ONE_Q16, SLOW_US, Served, expected_count, follow, rate_mrps, smooth,
+};
 use super::cell::Cell64;
 use super::config::Limits;
 use super::demand;
@@ -30,9 +32,6 @@ const MAX_MEASURED_NS: u64 = 2 * NANOS_PER_SECOND;
 const QUEUE_GAIN_PER_S: i64 = 2;
 /// The cursor never admits less than this part of the capacity, so that the service never stops measuring.
 const MIN_RATE_DIVISOR: u64 = 10;
-/// A surprising demand moves its average this far at once: 0.7.
-const DEMAND_JUMP_Q16: u64 = ONE_Q16 * 7 / 10;
-
 /// What one window brought, over all queues.
 #[derive(Default)]
 struct Window {
@@ -101,10 +100,13 @@ fn gather(queues: &[Queue], span_us: u64) -> Window {
     for queue in queues {
         let (arrivals, work, seen) = (&queue.arrivals, &queue.work, &queue.seen);
         let flow = queue.level.flow.read();
-        let counts = flow.counts_since(FlowReading(seen.flow.get()));
+        let before = FlowReading(seen.flow.get());
+        let counts = flow.counts_since(before);
         seen.flow.set(flow.0);
         let served = Served { completed: counts.completed.into(), found_idle: counts.found_idle.into(), span_us };
-        learn_queue_capacity(queue, &served);
+        // Few requests pass through one queue in a window: somebody must also have waited at both its ends.
+        let busy_throughout = served.is_saturated() && before.queued() > 0 && flow.queued() > 0;
+        learn_queue_capacity(queue, &served, busy_throughout);
 
         window.served.completed += served.completed;
         window.served.found_idle += served.found_idle;
@@ -124,15 +126,15 @@ fn gather(queues: &[Queue], span_us: u64) -> Window {
 
 /// The capacity behind one queue, for the estimate of its wait. It is not explored: idle workers take requests
 /// without asking it.
-fn learn_queue_capacity(queue: &Queue, served: &Served) {
+fn learn_queue_capacity(queue: &Queue, served: &Served, busy_throughout: bool) {
     let seen = &queue.seen;
-    let rate = rate_mrps(served.completed, served.span_us);
-    seen.completed_mrps.set(smooth(seen.completed_mrps.get(), rate, served.span_us, FAST_US));
+    let completed_mrps = follow(seen.completed_mrps.get(), served.completed, served.span_us, FAST_US, HALF_Q16);
+    seen.completed_mrps.set(completed_mrps);
     let known = Some(seen.capacity_mrps.get()).filter(|&capacity| capacity > 0);
-    let capacity = if served.is_saturated() {
+    let capacity = if busy_throughout {
         served.capacity(known, false)
     } else {
-        known.map(|capacity| capacity.max(seen.completed_mrps.get()))
+        known.map(|capacity| capacity.max(completed_mrps))
     };
     if let Some(capacity_mrps) = capacity {
         seen.capacity_mrps.set(capacity_mrps);
@@ -144,29 +146,35 @@ fn learn_queue_capacity(queue: &Queue, served: &Served) {
 fn learn(head: &Head, window: &Window, new_work: u64, first: bool) {
     let closer = &head.closer;
     let span_us = window.served.span_us;
-    let demand_mrps = if first {
-        rate_mrps(new_work, span_us)
-    } else {
-        follow(closer.demand_mrps.get(), new_work, span_us, FAST_US, DEMAND_JUMP_Q16)
-    };
-    closer.demand_mrps.set(demand_mrps);
-
-    let follow_admitted = |average: &Cell64, count: u64| {
-        average.set(smooth(average.get(), rate_mrps(count, span_us), span_us, SLOW_US));
-    };
-    follow_admitted(&closer.admitted_new_mrps, window.admitted_new);
-    follow_admitted(&closer.admitted_continuing_mrps, window.admitted_continuing);
+    let known_demand = (!first).then(|| closer.demand_mrps.get());
+    closer.demand_mrps.set(demand::follow_demand(known_demand, new_work, span_us));
 
     let known = (closer.capacity_known.get() != 0).then(|| closer.capacity_mrps.get().min(MAX_MRPS));
     if let Some(capacity_mrps) = window.served.capacity(known, head.hot.shedding.get() != 0) {
         closer.capacity_mrps.set(capacity_mrps);
         closer.capacity_known.set(1);
     }
-    if window.shortest_service_ns > 0 {
-        // Falls at once and rises by an eighth per window: the floor of a service that has become slower.
-        let floor_ns = head.hot.service_floor_ns.get().min(MAX_MEASURED_NS);
-        let risen_ns = if floor_ns == 0 { u64::MAX } else { floor_ns + floor_ns / 8 + 1 };
-        head.hot.service_floor_ns.set(window.shortest_service_ns.min(risen_ns));
+    // What is admitted for long is no more than what is served: twice that is damage, and would take long to forget.
+    let plausible_mrps = known.map_or(MAX_MRPS, |capacity_mrps| 2 * capacity_mrps);
+    let follow_admitted = |average: &Cell64, count: u64| {
+        average.set(smooth(average.get().min(plausible_mrps), rate_mrps(count, span_us), span_us, SLOW_US));
+    };
+    follow_admitted(&closer.admitted_new_mrps, window.admitted_new);
+    follow_admitted(&closer.admitted_continuing_mrps, window.admitted_continuing);
+
+    let floor_ns = head.hot.service_floor_ns.get().min(MAX_MEASURED_NS);
+    head.hot.service_floor_ns.set(next_service_floor_ns(floor_ns, window.shortest_service_ns));
+}
+
+/// The shortest service time, which falls at once and rises by an eighth per window.
+///
+/// It halves in a window that completed nothing: were it kept, a service that has once been slow would drop every
+/// request as too late, measure nothing, and never notice that it has become fast again.
+fn next_service_floor_ns(floor_ns: u64, shortest_ns: u64) -> u64 {
+    match (floor_ns, shortest_ns) {
+        (_, 0) => floor_ns / 2,
+        (0, _) => shortest_ns.min(MAX_MEASURED_NS),
+        _ => shortest_ns.min(floor_ns + floor_ns / 8 + 1),
     }
 }
 

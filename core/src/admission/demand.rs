@@ -7,7 +7,7 @@
 //! Only *new* work counts: not a call that continues a task, and not the retry of a call that the cursor refused
 //! and refuses again, which would make the unimportant keys look three times as wanted as they are.
 
-use super::capacity::{FAST_US, ONE_Q16, SLOW_US, rate_mrps, smooth};
+use super::capacity::{FAST_US, ONE_Q16, SLOW_US, follow, rate_mrps};
 use super::cell::{Cell32, growth32};
 use super::key::{Cursor, Key, USER_LEVELS};
 use super::layout::{Closer, PriorityShape, Queue};
@@ -27,13 +27,21 @@ pub(super) fn observe(closer: &Closer, queues: &[Queue], span_us: u64, first: bo
     let mut total = 0u64;
     for (priority, shape) in closer.by_priority.iter().enumerate() {
         let now = sum(queues.iter().filter_map(|queue| queue.demand.get(priority)));
-        let count = growth32(now, shape.count_seen.get());
+        let count = u64::from(growth32(now, shape.count_seen.get()));
         shape.count_seen.set(now);
-        total += u64::from(count);
-        let rate = rate_mrps(u64::from(count), span_us);
-        shape.rate_mrps.set(if first { rate } else { smooth(shape.rate_mrps.get(), rate, span_us, FAST_US) });
+        total += count;
+        let known = (!first).then(|| shape.rate_mrps.get());
+        shape.rate_mrps.set(follow_demand(known, count, span_us));
     }
     total
+}
+
+/// The rate of a stream of new work; at first what the window brought. A surprise moves it 0.7 of the way at once.
+pub(super) fn follow_demand(known_mrps: Option<u64>, count: u64, span_us: u64) -> u64 {
+    match known_mrps {
+        None => rate_mrps(count, span_us),
+        Some(known_mrps) => follow(known_mrps, count, span_us, FAST_US, ONE_Q16 * 7 / 10),
+    }
 }
 
 /// The cursor that admits a share of the demand (in 1/65536), the most important first.

@@ -81,5 +81,5 @@ pub(super) fn decide(request: &Request, queue: &QueueState, limits: &Limits, now
 /// run in full and be late by a hair, and so would every one behind it.
 #[inline]
 pub(super) fn cannot_finish(wait_ns: u64, service_floor_ns: u64, deadline: Nanos, now: Nanos) -> bool {
-    now.plus(wait_ns).plus(service_floor_ns + service_floor_ns / 4) >= deadline && deadline != Nanos::NEVER
+    now.plus(wait_ns).plus(service_floor_ns).plus(service_floor_ns / 4) >= deadline && deadline != Nanos::NEVER
 }

@@ -25,6 +25,7 @@ pub(super) struct Election(AtomicU64);
 impl Election {
     /// An election whose first window starts at `start_ns`.
     #[cfg(test)]
+    #[allow(dead_code, reason = "for the model checker, which compiles this file by itself")]
     pub(super) fn new(start_ns: u64) -> Election {
         Election(AtomicU64::new(start_ns))
     }

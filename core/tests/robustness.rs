@@ -1,0 +1,236 @@
+//! What must hold whatever the caller, the clock or the memory do.
+
+mod world;
+
+use std::ptr::NonNull;
+
+use mcrpc_core::admission::{Admission, Config, Cursor, Key, Line, Mode, Request};
+use mcrpc_core::id::{Salt, Uin};
+use mcrpc_core::status::Status;
+use mcrpc_core::time::Nanos;
+use proptest::prelude::*;
+use world::{Random, Run, World, memory};
+
+const MS: u64 = 1_000_000;
+const ONE_QUEUE: Config = Config {
+    queue_count: 1,
+    workers_per_queue: 2,
+    mode: Mode::Enforce,
+    window_ms: 100,
+    target_wait_ms: 15,
+    overload_wait_ms: 25,
+    soft_wait_limit_ms: 30,
+    hard_wait_limit_ms: 80,
+    marginal_band_per_10k: 2_000,
+    headroom_per_10k: 300,
+};
+
+fn request(uin: u64) -> Request {
+    Request { key: Key::new(Salt(1), 5, Uin(uin), 0), deadline: Nanos::NEVER, is_retry: false, continues_task: false }
+}
+
+fn bytes_of(lines: &mut [Line]) -> (NonNull<u8>, usize) {
+    let len = size_of_val(lines);
+    (NonNull::from(lines).cast(), len)
+}
+
+#[test]
+fn settings_outside_their_range_are_refused() {
+    let default = Config::default();
+    assert_eq!(default.validate(), Ok(()));
+    let wrong = [
+        Config { queue_count: 0, ..default },
+        Config { queue_count: 65, ..default },
+        Config { workers_per_queue: 16_001, ..default },
+        Config { window_ms: 0, ..default },
+        Config { window_ms: 1_001, ..default },
+        Config { target_wait_ms: 0, ..default },
+        Config { target_wait_ms: 26, ..default },
+        Config { soft_wait_limit_ms: 81, ..default },
+        Config { hard_wait_limit_ms: 60_001, ..default },
+        Config { marginal_band_per_10k: 10_001, ..default },
+        Config { headroom_per_10k: 10_001, ..default },
+    ];
+    for config in wrong {
+        assert_eq!(config.validate(), Err(Status::INVALID_ARGUMENT), "{config:?}");
+        assert_eq!(Admission::new(&mut memory(1), &config, Nanos(0)).err(), Some(Status::INVALID_ARGUMENT));
+    }
+}
+
+#[test]
+fn memory_is_checked_before_it_is_used() {
+    let mut lines = memory(1);
+    assert_eq!(Admission::new(&mut lines[1..], &ONE_QUEUE, Nanos(0)).err(), Some(Status::TOO_SMALL));
+    let (start, len) = bytes_of(&mut lines);
+    // SAFETY: the lines outlive every use of the controllers made here, and are used by nothing else.
+    unsafe {
+        assert_eq!(Admission::attach(start, len).err(), Some(Status::NOT_INITIALISED));
+        assert_eq!(Admission::init(start.byte_add(8), len - 8, &ONE_QUEUE, Nanos(0)).err(), Some(Status::MISALIGNED));
+        assert_eq!(Admission::attach(start.byte_add(8), len - 8).err(), Some(Status::MISALIGNED));
+        let first = Admission::init(start, len, &ONE_QUEUE, Nanos(0)).unwrap();
+        assert_eq!(Admission::attach(start, len - 64).err(), Some(Status::TOO_SMALL));
+        let second = Admission::attach(start, len).unwrap();
+        first.admit(0, &request(1), Nanos(1)).unwrap();
+        assert_eq!(second.queue_snapshot(0).unwrap().queued, 1, "both handles see one controller");
+        // The second word is the hash of the layout.
+        start.cast::<u64>().add(1).write(0x1234);
+        assert_eq!(Admission::attach(start, len).err(), Some(Status::VERSION_MISMATCH));
+    }
+}
+
+#[test]
+fn an_unknown_queue_is_an_error_everywhere() {
+    let mut lines = memory(1);
+    let admission = Admission::new(&mut lines, &ONE_QUEUE, Nanos(0)).unwrap();
+    let invalid = Err(Status::INVALID_ARGUMENT);
+    assert_eq!(admission.admit(1, &request(1), Nanos(1)), invalid);
+    assert_eq!(admission.dequeued(1, Nanos(1), Nanos::NEVER, Nanos(1)), invalid);
+    assert_eq!(admission.done(1, Nanos(1), Nanos(1)), invalid);
+    assert_eq!(admission.abandoned(u32::MAX), invalid);
+    assert_eq!(admission.queue_lost(1), invalid);
+    assert_eq!(admission.queue_snapshot(1).err(), Some(Status::INVALID_ARGUMENT));
+    assert_eq!(admission.cursor(1), Cursor::OPEN);
+}
+
+#[test]
+fn a_request_past_its_deadline_is_refused_even_when_idle() {
+    let mut lines = memory(1);
+    let admission = Admission::new(&mut lines, &ONE_QUEUE, Nanos(0)).unwrap();
+    let late = Request { deadline: Nanos(5 * MS), ..request(1) };
+    assert_eq!(admission.admit(0, &late, Nanos(5 * MS)), Err(Status::DEADLINE_ON_ARRIVAL));
+    assert_eq!(admission.admit(0, &late, Nanos(4 * MS)), Ok(()));
+    assert_eq!(admission.dequeued(0, Nanos(4 * MS), late.deadline, Nanos(6 * MS)), Err(Status::DEADLINE_IN_QUEUE));
+    let queue = admission.queue_snapshot(0).unwrap();
+    assert_eq!((queue.queued, queue.running, queue.completed), (0, 0, 0));
+}
+
+#[test]
+fn a_lost_process_takes_its_requests_with_it() {
+    let mut lines = memory(2);
+    let admission = Admission::new(&mut lines, &Config { queue_count: 2, ..ONE_QUEUE }, Nanos(0)).unwrap();
+    for queue in [0, 0, 0, 1] {
+        admission.admit(queue, &request(1), Nanos(1)).unwrap();
+    }
+    admission.dequeued(0, Nanos(1), Nanos::NEVER, Nanos(2)).unwrap();
+    let levels = |queue| admission.queue_snapshot(queue).map(|queue| (queue.queued, queue.running)).unwrap();
+    assert_eq!((levels(0), levels(1)), ((2, 1), (1, 0)));
+    admission.queue_lost(0).unwrap();
+    assert_eq!((levels(0), levels(1)), ((0, 0), (1, 0)));
+}
+
+#[test]
+fn the_mode_changes_under_way_without_losing_account() {
+    let mut lines = memory(1);
+    let admission = Admission::new(&mut lines, &ONE_QUEUE, Nanos(0)).unwrap();
+    admission.set_mode(Mode::Off);
+    for _ in 0..20_000 {
+        admission.admit(0, &request(1), Nanos(1)).unwrap();
+    }
+    for _ in 0..19_999 {
+        admission.abandoned(0).unwrap();
+    }
+    admission.set_mode(Mode::Enforce);
+    assert_eq!(admission.queue_snapshot(0).unwrap().queued, 1, "more than a field holds, and back");
+    admission.dequeued(0, Nanos(1), Nanos::NEVER, Nanos(2)).unwrap();
+    admission.done(0, Nanos(2), Nanos(3)).unwrap();
+    let queue = admission.queue_snapshot(0).unwrap();
+    assert_eq!((queue.queued, queue.running, queue.completed), (0, 0, 1));
+}
+
+#[test]
+fn a_full_queue_is_refused_before_its_field_overflows() {
+    let mut lines = memory(1);
+    let admission = Admission::new(&mut lines, &ONE_QUEUE, Nanos(0)).unwrap();
+    let refused = (0..17_000).filter(|_| admission.admit(0, &request(1), Nanos(1)) == Err(Status::QUEUE_FULL)).count();
+    assert_eq!(refused, 1_000);
+}
+
+/// A leader may die, or be stopped and run on, at any instruction of a close. Whatever that leaves behind in the words
+/// that leaders write, the controller is back within two seconds.
+#[test]
+fn the_controller_returns_from_any_state_of_its_memory() {
+    for seed in 0..40 {
+        for queues in [1, 8] {
+            let mut lines = memory(queues);
+            let (start, len) = bytes_of(&mut lines);
+            let world =
+                World { queues, workers_per_queue: 8 / queues, workers_told: 8 / queues, seed, ..World::default() };
+            let config = Config { queue_count: queues, workers_per_queue: world.workers_told, ..ONE_QUEUE };
+            let mut random = Random(seed);
+            // SAFETY: the lines outlive the controller; they are written here while nobody else uses them.
+            let admission = unsafe {
+                let admission = Admission::init(start, len, &config, Nanos(0)).unwrap();
+                // The first line says what this memory is; all the others are damaged.
+                let words = start.cast::<u64>();
+                for index in 8..len / 8 {
+                    words.add(index).write(random.next() >> (random.next() % 64));
+                }
+                admission
+            };
+            admission.set_mode(Mode::Enforce);
+            for queue in 0..queues {
+                admission.queue_lost(queue).unwrap();
+            }
+            let record = Run::new(&world, admission, |_| 3.0).run(10.0);
+            let share = record.optimum_share(5.0, 10.0, 1);
+            assert!(share >= 0.9, "seed {seed}, {queues} queues: {share} {:?}", record.refused_by);
+        }
+    }
+}
+
+proptest! {
+    /// Given any sequence of calls at any times, then nothing panics, and queued and running are what was called.
+    #[test]
+    fn levels_are_exact_whatever_the_clock_does(
+        steps in prop::collection::vec((0u8..6, any::<u64>(), 0u64..3), 1..400)
+    ) {
+        let mut lines = memory(1);
+        let admission = Admission::new(&mut lines, &ONE_QUEUE, Nanos(1_000_000 * MS)).unwrap();
+        let (mut queued, mut running) = (0u32, 0u32);
+        let mut now = 1_000_000 * MS;
+        for (step, jump, scale) in steps {
+            // Stands still, moves a little, or leaps anywhere, back as well as forth.
+            now = match scale { 0 => now, 1 => now.wrapping_add(jump % (300 * MS)), _ => jump };
+            let deadline = if jump % 3 == 0 { Nanos::NEVER } else { Nanos(now).plus(jump % (900 * MS)) };
+            match step {
+                0..=2 => {
+                    let request = Request { deadline, is_retry: jump % 2 == 0, continues_task: jump % 5 == 0, ..request(jump) };
+                    if admission.admit(0, &request, Nanos(now)).is_ok() { queued += 1 }
+                }
+                3 if queued > 0 => {
+                    queued -= 1;
+                    if admission.dequeued(0, Nanos(now.wrapping_sub(jump % MS)), deadline, Nanos(now)).is_ok() { running += 1 }
+                }
+                4 if running > 0 => {
+                    running -= 1;
+                    admission.done(0, Nanos(now.wrapping_sub(jump)), Nanos(now)).unwrap();
+                }
+                5 if queued > 0 => {
+                    queued -= 1;
+                    admission.abandoned(0).unwrap();
+                }
+                _ => {}
+            }
+            let snapshot = admission.queue_snapshot(0).unwrap();
+            prop_assert_eq!((snapshot.queued, snapshot.running), (queued, running));
+        }
+    }
+
+    /// Given one process whose clock is far off, when it mixes its calls into a healthy server's, then at half the
+    /// capacity nothing is refused.
+    #[test]
+    fn a_wrong_clock_refuses_nobody(offset in prop_oneof![Just(3_600_000 * MS), Just(900_000 * MS), any::<u64>()]) {
+        let mut lines = memory(2);
+        let config = Config { queue_count: 2, ..ONE_QUEUE };
+        let admission = Admission::new(&mut lines, &config, Nanos(MS)).unwrap();
+        for step in 0..2_000u64 {
+            let right = Nanos(MS * (1 + step * 10));
+            let wrong = Nanos(right.0.wrapping_add(offset));
+            for (queue, now) in [(0, right), (1, wrong)] {
+                prop_assert_eq!(admission.admit(queue, &request(step), now), Ok(()));
+                prop_assert_eq!(admission.dequeued(queue, now, Nanos::NEVER, now.plus(MS / 10)), Ok(()));
+                prop_assert_eq!(admission.done(queue, now, now.plus(5 * MS)), Ok(()));
+            }
+        }
+    }
+}
