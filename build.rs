@@ -44,7 +44,13 @@ fn build_library(root: &Path, out: &Path) -> PathBuf {
         .status()
         .expect("cargo can be started");
     assert!(status.success(), "building ffi/artefact failed");
-    target_dir.join("release")
+    let library_dir = target_dir.join("release");
+    // The name under which programs look for it when they start; cargo makes only the name for linking.
+    let soname = library_dir.join("libmcrpc.so.0");
+    if !soname.exists() {
+        std::os::unix::fs::symlink("libmcrpc.so", &soname).expect("the library's directory is writable");
+    }
+    library_dir
 }
 
 #[derive(Clone, Copy)]

@@ -409,7 +409,7 @@ int32_t mcrpc_done(const mcrpc_admission_t *admission, uint32_t queue, uint64_t 
 int32_t mcrpc_abandoned(const mcrpc_admission_t *admission, uint32_t queue);
 
 // The cursor to put into every response: until it expires (300 ms), callers need not send requests whose key is not
-// below it. MCRPC_CURSOR_OPEN while the queue is empty, and for a wrong handle or queue.
+// below it. MCRPC_CURSOR_OPEN while the queue is empty, in every mode but enforce, and for a wrong handle or queue.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 uint32_t mcrpc_cursor(const mcrpc_admission_t *admission, uint32_t queue);
 

@@ -389,7 +389,7 @@ pub unsafe extern "C" fn mcrpc_abandoned(admission: *const mcrpc_admission_t, qu
 }
 
 /// The cursor to put into every response: until it expires (300 ms), callers need not send requests whose key is not
-/// below it. MCRPC_CURSOR_OPEN while the queue is empty, and for a wrong handle or queue.
+/// below it. MCRPC_CURSOR_OPEN while the queue is empty, in every mode but enforce, and for a wrong handle or queue.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety

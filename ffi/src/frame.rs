@@ -88,7 +88,7 @@ pub unsafe extern "C" fn mcrpc_frame_next(
         pointer::check(event.cast_const())?;
         // SAFETY: checked for null and alignment; one thread at a time uses it, by the caller's promise. The tag is
         // read first: any bytes are a valid u64.
-        if unsafe { decoder.cast::<u64>().read() } != TAG {
+        if unsafe { (&raw const (*decoder.cast::<Tagged>()).tag).read() } != TAG {
             return Err(Status::NOT_INITIALISED);
         }
         // SAFETY: the tag says that mcrpc_frame_init() wrote a `Tagged` here.

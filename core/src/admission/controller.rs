@@ -103,6 +103,7 @@ fn gather(queues: &[Queue], span_us: u64) -> Window {
         let before = FlowReading(seen.flow.get());
         let counts = flow.counts_since(before);
         seen.flow.set(flow.0);
+        seen.completed.add(counts.completed.into());
         let served = Served { completed: counts.completed.into(), found_idle: counts.found_idle.into(), span_us };
         // Few requests pass through one queue in a window: somebody must also have waited at both its ends.
         let busy_throughout = served.is_saturated() && before.queued() > 0 && flow.queued() > 0;
@@ -187,8 +188,9 @@ fn decide(head: &Head, queues: &[Queue], window: &Window, limits: &Limits, now_n
         return;
     }
     let wanted_mrps = wanted_rate_mrps(closer.capacity_mrps.get(), window.queued, limits);
-    let new_mrps = closer.admitted_new_mrps.get().max(1);
-    let share_new_q16 = (new_mrps << 16) / (new_mrps + closer.admitted_continuing_mrps.get());
+    let new_mrps = closer.admitted_new_mrps.get().clamp(1, MAX_MRPS);
+    let continuing_mrps = closer.admitted_continuing_mrps.get().min(MAX_MRPS);
+    let share_new_q16 = (new_mrps << 16) / (new_mrps + continuing_mrps);
     let wanted_new_mrps = (wanted_mrps * share_new_q16) >> 16;
     let share_q16 = (wanted_new_mrps << 16) / closer.demand_mrps.get().max(1);
 

@@ -89,7 +89,7 @@ fn level_for_share(
 fn refresh_levels(shape: &PriorityShape, queues: &[Queue], priority: usize, now_ns: u64) -> u64 {
     let age_us = now_ns.saturating_sub(shape.refreshed_ns.get()) / NANOS_PER_MICRO;
     shape.refreshed_ns.set(now_ns);
-    let kept_q16 = (SLOW_US << 16) / SLOW_US.saturating_add(age_us);
+    let kept_q16 = (SLOW_US << 16) / SLOW_US.saturating_add(age_us).max(1);
     let mut total = 0u64;
     for (level, (seen, weight)) in shape.level_seen.iter().zip(&shape.level_weight).enumerate() {
         let now = sum(queues.iter().filter_map(|queue| queue.demand_by_level.get(priority)?.get(level)));

@@ -12,7 +12,7 @@ use core::ptr::NonNull;
 use super::config::{Config, Limits, Mode};
 use super::controller;
 use super::demand;
-use super::flow::MAX_IN_SYSTEM;
+use super::flow::{FlowReading, MAX_IN_SYSTEM};
 use super::gate::{self, QueueState, Request};
 use super::key::Cursor;
 use super::layout::{self, Line, Queue, View};
@@ -176,7 +176,6 @@ impl<'a> Admission<'a> {
         if shortest_ns == 0 || service_ns < shortest_ns {
             queue.work.shortest_service_ns.set(service_ns);
         }
-        queue.work.completed.add(1);
         queue.level.flow.complete();
         Ok(())
     }
@@ -203,12 +202,15 @@ impl<'a> Admission<'a> {
         Ok(())
     }
 
-    /// The cursor to put into every response: callers need not send what it does not admit. Open while the queue
-    /// is empty, since then nothing is refused.
+    /// The cursor to put into every response: callers need not send what it does not admit. Open when nothing would be
+    /// refused by it: while the queue is empty, and in every mode but [`Mode::Enforce`].
     #[inline]
     pub fn cursor(&self, queue: u32) -> Cursor {
+        let hot = &self.view.head.hot;
         match self.queue(queue) {
-            Ok(queue) if queue.level.flow.read().queued() > 0 => Cursor(self.view.head.hot.cursor.get()),
+            Ok(queue) if queue.level.flow.read().queued() > 0 && hot.mode.get() == Mode::Enforce as u32 => {
+                Cursor(hot.cursor.get())
+            }
             _ => Cursor::OPEN,
         }
     }
@@ -242,11 +244,12 @@ impl<'a> Admission<'a> {
     pub fn queue_snapshot(&self, queue: u32) -> Result<QueueSnapshot, Status> {
         let queue = self.queue(queue)?;
         let flow = queue.level.flow.read();
+        let counts = flow.counts_since(FlowReading(queue.seen.flow.get()));
         Ok(QueueSnapshot {
             queued: flow.queued(),
             running: flow.in_system().saturating_sub(flow.queued()),
             admitted: queue.arrivals.admitted_new.get().wrapping_add(queue.arrivals.admitted_continuing.get()),
-            completed: queue.work.completed.get(),
+            completed: queue.seen.completed.get().wrapping_add(counts.completed.into()),
             refused: queue.arrivals.refused.each_ref().map(|count| count.get()),
             would_refuse: queue.would_refuse.each_ref().map(|count| count.get()),
             wait_sum_ns: queue.work.wait_sum_ns.get(),

@@ -131,13 +131,14 @@ pub(super) struct Work {
     pub(super) wait_count: Cell64,
     /// The shortest service time in this window; 0 if there was none.
     pub(super) shortest_service_ns: Cell64,
-    pub(super) completed: Cell64,
 }
 
 /// What the leader last saw of a queue. Only the leader writes it.
 #[repr(C, align(64))]
 pub(super) struct QueueSeen {
     pub(super) flow: Cell64,
+    /// All completions up to that reading of the flow.
+    pub(super) completed: Cell64,
     pub(super) admitted_new: Cell64,
     pub(super) admitted_continuing: Cell64,
     pub(super) refused_by_wait: Cell64,
@@ -174,9 +175,9 @@ const LAYOUT_HASH: u64 = {
 
 const _: () = {
     assert!(align_of::<Head>() == ALIGN && align_of::<Queue>() == ALIGN && align_of::<Line>() == ALIGN);
-    assert!(size_of::<Head>() % ALIGN == 0 && size_of::<Queue>() % ALIGN == 0);
+    assert!(size_of::<Head>().is_multiple_of(ALIGN) && size_of::<Queue>().is_multiple_of(ALIGN));
     assert!(size_of::<Identity>() == 64 && size_of::<Hot>() == 64);
-    assert!(size_of::<Arrivals>() == 64 && size_of::<Work>() == 64 && size_of::<QueueSeen>() == 64);
+    assert!(size_of::<Arrivals>() == 64 && size_of::<Work>() == 64);
 };
 
 /// Bytes that a controller with `queue_count` queues needs.
@@ -256,7 +257,7 @@ pub(super) unsafe fn attach<'a>(memory: NonNull<u8>, len: usize) -> Result<(View
 }
 
 fn check_region(memory: NonNull<u8>, len: usize, wanted: usize) -> Result<(), Status> {
-    if memory.addr().get() % ALIGN != 0 {
+    if !memory.addr().get().is_multiple_of(ALIGN) {
         return Err(Status::MISALIGNED);
     }
     // No object is longer than isize::MAX, and none wraps around the address space.

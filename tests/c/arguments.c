@@ -1,0 +1,228 @@
+/* Every function with NULL, misaligned, short and nonsense arguments: a status each, and nothing written. */
+#include <mcrpc.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPECT(call, wanted) \
+    do { \
+        long long got_ = (long long)(call), wanted_ = (long long)(wanted); \
+        if (got_ != wanted_) { \
+            fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", __FILE__, __LINE__, #call, got_, wanted_); \
+            exit(1); \
+        } \
+    } while (0)
+
+enum { LEN = 1 << 20, CANARY = 0x5A };
+
+static _Alignas(MCRPC_ADMISSION_ALIGN) unsigned char memory[LEN];
+
+/* A misaligned pointer, made so that the compiler does not see it. */
+static void *odd(void *pointer) {
+    unsigned char *volatile bytes = pointer;
+    return bytes + 1;
+}
+
+static void versions_and_statuses(void) {
+    EXPECT(mcrpc_version(), MCRPC_VERSION_NUMBER);
+    char text[32];
+    snprintf(text, sizeof text, "%d.%d.%d", MCRPC_VERSION_MAJOR, MCRPC_VERSION_MINOR, MCRPC_VERSION_PATCH);
+    EXPECT(strcmp(mcrpc_version_string(), text), 0);
+    EXPECT(strcmp(mcrpc_status_name(MCRPC_OK), "ok"), 0);
+    EXPECT(strcmp(mcrpc_status_name(MCRPC_DEADLINE_IN_QUEUE), "deadline_in_queue"), 0);
+    EXPECT(strcmp(mcrpc_status_name(INT32_MIN), "unknown"), 0);
+    EXPECT(strlen(mcrpc_status_text(INT32_MAX)) > 10, 1);
+    EXPECT(mcrpc_refusal_status(0), MCRPC_QUEUE_FULL);
+    EXPECT(mcrpc_refusal_status(MCRPC_REFUSAL_COUNT), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_refusal_status(UINT32_MAX), MCRPC_INVALID_ARGUMENT);
+}
+
+static void headers(void) {
+    uint8_t bytes[MCRPC_HEADER_LEN];
+    mcrpc_header_t header = {0}, parsed;
+    header.kind = MCRPC_KIND_REQUEST;
+    EXPECT(mcrpc_header_emit(NULL, bytes, sizeof bytes), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_header_emit(odd(&header), bytes, sizeof bytes), MCRPC_MISALIGNED);
+    EXPECT(mcrpc_header_emit(&header, NULL, sizeof bytes), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_header_emit(&header, bytes, MCRPC_HEADER_LEN - 1), MCRPC_TOO_SMALL);
+    EXPECT(mcrpc_header_emit(&header, bytes, sizeof bytes), MCRPC_OK);
+    EXPECT(mcrpc_header_parse(NULL, 0, 0, &parsed), MCRPC_INCOMPLETE);
+    EXPECT(mcrpc_header_parse(NULL, 32, 0, &parsed), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_header_parse(bytes, SIZE_MAX, 0, &parsed), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_header_parse(bytes, 31, 0, &parsed), MCRPC_INCOMPLETE);
+    EXPECT(mcrpc_header_parse(bytes, 32, 0, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_header_parse(bytes, 32, 0, odd(&parsed)), MCRPC_MISALIGNED);
+    memset(&parsed, CANARY, sizeof parsed);
+    bytes[0] = 'G';
+    EXPECT(mcrpc_header_parse(bytes, 32, 0, &parsed), MCRPC_BAD_MAGIC);
+    EXPECT(parsed.kind, CANARY);
+    header.kind = 0;
+    EXPECT(mcrpc_header_emit(&header, bytes, sizeof bytes), MCRPC_BAD_KIND);
+    header.kind = MCRPC_KIND_REQUEST;
+    header.metadata_len = 1;
+    EXPECT(mcrpc_header_emit(&header, bytes, sizeof bytes), MCRPC_BAD_METADATA_LENGTH);
+    header.metadata_len = 0;
+    header.reserved = 1;
+    EXPECT(mcrpc_header_emit(&header, bytes, sizeof bytes), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_method_id(NULL, 5), 0);
+    EXPECT(mcrpc_method_id((const uint8_t *)"a", 1), 0xe40c292c);
+    EXPECT(mcrpc_method_id((const uint8_t *)"a", SIZE_MAX), 0);
+}
+
+static void frames(void) {
+    mcrpc_frame_decoder_t decoder;
+    mcrpc_frame_event_t event;
+    uint8_t bytes[40] = {0};
+    size_t used = 99;
+    memset(&decoder, 0, sizeof decoder);
+    EXPECT(mcrpc_frame_next(&decoder, bytes, 1, &used, &event), MCRPC_NOT_INITIALISED);
+    EXPECT(mcrpc_frame_init(8, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_frame_init(8, odd(&decoder)), MCRPC_MISALIGNED);
+    EXPECT(mcrpc_frame_init(8, &decoder), MCRPC_OK);
+    EXPECT(mcrpc_frame_next(NULL, bytes, 1, &used, &event), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_frame_next(&decoder, NULL, 1, &used, &event), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_frame_next(&decoder, bytes, SIZE_MAX, &used, &event), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_frame_next(&decoder, bytes, 1, NULL, &event), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_frame_next(&decoder, bytes, 1, &used, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(used, 99);
+    EXPECT(mcrpc_frame_next(&decoder, NULL, 0, &used, &event), MCRPC_OK);
+    EXPECT(event.kind, MCRPC_EVENT_NONE);
+    mcrpc_header_t header = {0};
+    header.kind = MCRPC_KIND_REQUEST;
+    header.body_len = 8;
+    EXPECT(mcrpc_header_emit(&header, bytes, sizeof bytes), MCRPC_OK);
+    EXPECT(mcrpc_frame_next(&decoder, bytes, sizeof bytes, &used, &event), MCRPC_OK);
+    EXPECT(event.kind, MCRPC_EVENT_HEADER);
+    EXPECT(mcrpc_frame_next(&decoder, bytes + used, sizeof bytes - used, &used, &event), MCRPC_OK);
+    EXPECT(event.kind == MCRPC_EVENT_BODY && event.last == 1 && event.bytes_len == 8 && event.bytes == bytes + 32, 1);
+}
+
+static void settings(void) {
+    const mcrpc_admission_config_t good = MCRPC_ADMISSION_CONFIG_INIT;
+    mcrpc_admission_config_t config = good;
+    mcrpc_admission_t handle;
+    size_t size = 99;
+    EXPECT(mcrpc_admission_memory_size(NULL, &size), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_admission_memory_size(odd(&config), &size), MCRPC_MISALIGNED);
+    EXPECT(mcrpc_admission_memory_size(&config, NULL), MCRPC_NULL_ARGUMENT);
+    config.struct_size = 0;
+    EXPECT(mcrpc_admission_memory_size(&config, &size), MCRPC_BAD_STRUCT_SIZE);
+    config.struct_size = sizeof config - 1;
+    EXPECT(mcrpc_admission_memory_size(&config, &size), MCRPC_BAD_STRUCT_SIZE);
+    config.struct_size = UINT32_MAX;
+    EXPECT(mcrpc_admission_memory_size(&config, &size), MCRPC_BAD_STRUCT_SIZE);
+    config = good;
+    config.mode = 3;
+    EXPECT(mcrpc_admission_memory_size(&config, &size), MCRPC_INVALID_ARGUMENT);
+    config = good;
+    config.queue_count = 65;
+    EXPECT(mcrpc_admission_memory_size(&config, &size), MCRPC_INVALID_ARGUMENT);
+    EXPECT(size, 99);
+
+    /* A program compiled against a newer header: its unknown tail must be zero. */
+    struct {
+        mcrpc_admission_config_t known;
+        uint32_t newer[3];
+    } longer = {MCRPC_ADMISSION_CONFIG_INIT, {0, 0, 0}};
+    longer.known.struct_size = sizeof longer;
+    EXPECT(mcrpc_admission_memory_size(&longer.known, &size), MCRPC_OK);
+    longer.newer[2] = 1;
+    EXPECT(mcrpc_admission_memory_size(&longer.known, &size), MCRPC_BAD_STRUCT_SIZE);
+
+    EXPECT(mcrpc_admission_init(NULL, LEN, &good, 1, &handle), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_admission_init(memory, LEN, NULL, 1, &handle), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_admission_init(memory, LEN, &good, 1, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_admission_init(memory, LEN, &good, 1, odd(&handle)), MCRPC_MISALIGNED);
+    EXPECT(mcrpc_admission_init(odd(memory), LEN - 1, &good, 1, &handle), MCRPC_MISALIGNED);
+    EXPECT(mcrpc_admission_init(memory, size - 1, &good, 1, &handle), MCRPC_TOO_SMALL);
+    EXPECT(mcrpc_admission_init(memory, 0, &good, 1, &handle), MCRPC_TOO_SMALL);
+    EXPECT(mcrpc_admission_init(memory, SIZE_MAX, &good, 1, &handle), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_admission_attach(memory, LEN, &handle), MCRPC_NOT_INITIALISED);
+    EXPECT(mcrpc_admission_init(memory, size, &good, 1, &handle), MCRPC_OK);
+    EXPECT(mcrpc_admission_attach(NULL, LEN, &handle), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_admission_attach(memory, size - 1, &handle), MCRPC_TOO_SMALL);
+    EXPECT(mcrpc_admission_attach(memory, size, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_admission_attach(memory, size, &handle), MCRPC_OK);
+}
+
+static void calls(void) {
+    mcrpc_admission_config_t config = MCRPC_ADMISSION_CONFIG_INIT;
+    mcrpc_admission_t handle, unset;
+    mcrpc_request_t request = {MCRPC_NO_DEADLINE, 1, 0};
+    mcrpc_header_t header = {0};
+    memset(&unset, 0xFF, sizeof unset);
+    EXPECT(mcrpc_admission_init(memory, LEN, &config, 1, &handle), MCRPC_OK);
+
+    EXPECT(mcrpc_request_from_header(NULL, 1, 1, 1, &request), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_request_from_header(&header, 1, 1, 1, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_request_from_header(&header, 1, 1, 1, &request), MCRPC_BAD_KIND);
+    EXPECT(mcrpc_key(1, 1, 0, 255, 0) < MCRPC_CURSOR_OPEN, 1);
+
+    const mcrpc_admission_t *handles[] = {NULL, &unset, odd(&handle)};
+    const int32_t statuses[] = {MCRPC_NULL_ARGUMENT, MCRPC_NOT_INITIALISED, MCRPC_MISALIGNED};
+    mcrpc_admission_snapshot_t all = {0};
+    mcrpc_queue_snapshot_t one = {0};
+    for (int n = 0; n < 3; n++) {
+        EXPECT(mcrpc_admit(handles[n], 0, &request, 2), statuses[n]);
+        EXPECT(mcrpc_dequeued(handles[n], 0, 2, 9, 3), statuses[n]);
+        EXPECT(mcrpc_done(handles[n], 0, 3, 4), statuses[n]);
+        EXPECT(mcrpc_abandoned(handles[n], 0), statuses[n]);
+        EXPECT(mcrpc_admission_queue_lost(handles[n], 0), statuses[n]);
+        EXPECT(mcrpc_admission_set_mode(handles[n], MCRPC_MODE_OFF), statuses[n]);
+        EXPECT(mcrpc_admission_snapshot(handles[n], &all), statuses[n]);
+        EXPECT(mcrpc_admission_queue_snapshot(handles[n], 0, &one), statuses[n]);
+        EXPECT(mcrpc_cursor(handles[n], 0), MCRPC_CURSOR_OPEN);
+    }
+    EXPECT(mcrpc_admit(&handle, 0, NULL, 2), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_admit(&handle, 0, odd(&request), 2), MCRPC_MISALIGNED);
+    EXPECT(mcrpc_admit(&handle, 1, &request, 2), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_admission_set_mode(&handle, 3), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_admission_snapshot(&handle, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_admission_snapshot(&handle, &all), MCRPC_BAD_STRUCT_SIZE);
+    EXPECT(mcrpc_admission_queue_snapshot(&handle, 0, &one), MCRPC_BAD_STRUCT_SIZE);
+    one.struct_size = sizeof one;
+    EXPECT(mcrpc_admission_queue_snapshot(&handle, 7, &one), MCRPC_INVALID_ARGUMENT);
+
+    /* A key beyond the last one, a deadline before the clock, times that run backwards: decided, not crashed. */
+    request.key = UINT32_MAX;
+    EXPECT(mcrpc_admit(&handle, 0, &request, UINT64_MAX - 1), MCRPC_OK);
+    EXPECT(mcrpc_dequeued(&handle, 0, UINT64_MAX, MCRPC_NO_DEADLINE, 0), MCRPC_OK);
+    EXPECT(mcrpc_done(&handle, 0, UINT64_MAX, 0), MCRPC_OK);
+    request.deadline_ns = 5;
+    EXPECT(mcrpc_admit(&handle, 0, &request, 6), MCRPC_DEADLINE_ON_ARRIVAL);
+    EXPECT(mcrpc_admission_queue_snapshot(&handle, 0, &one), MCRPC_OK);
+    EXPECT(one.queued == 0 && one.running == 0 && one.completed == 1 && one.struct_size == sizeof one, 1);
+    EXPECT(one.refused[4], 1);
+}
+
+/* A snapshot struct of an older, shorter version is filled up to its size and not beyond. */
+static void snapshots_respect_their_size(void) {
+    mcrpc_admission_config_t config = MCRPC_ADMISSION_CONFIG_INIT;
+    mcrpc_admission_t handle;
+    EXPECT(mcrpc_admission_init(memory, LEN, &config, 1, &handle), MCRPC_OK);
+    struct {
+        mcrpc_admission_snapshot_t snapshot;
+        unsigned char canary[64];
+    } guarded;
+    memset(&guarded, CANARY, sizeof guarded);
+    guarded.snapshot.struct_size = sizeof guarded.snapshot;
+    EXPECT(mcrpc_admission_snapshot(&handle, &guarded.snapshot), MCRPC_OK);
+    EXPECT(guarded.snapshot.queue_count, 1);
+    EXPECT(guarded.snapshot.cursor, MCRPC_CURSOR_OPEN);
+    guarded.snapshot.struct_size = sizeof guarded;
+    EXPECT(mcrpc_admission_snapshot(&handle, &guarded.snapshot), MCRPC_OK);
+    for (size_t n = 0; n < sizeof guarded.canary; n++) {
+        EXPECT(guarded.canary[n], CANARY);
+    }
+}
+
+int main(void) {
+    versions_and_statuses();
+    headers();
+    frames();
+    settings();
+    calls();
+    snapshots_respect_their_size();
+    return 0;
+}

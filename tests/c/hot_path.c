@@ -1,0 +1,301 @@
+/* The rules of the per-request functions, checked on the library as it is linked into a C program.
+ *
+ *   hot_path alloc     no allocation: malloc and its relatives are replaced and counted
+ *   hot_path seccomp   no system call: the kernel kills the process at the first one but read, write and exit
+ *   hot_path stack     at most 512 bytes of stack, on a painted coroutine stack of 128 KiB
+ *   hot_path signal    usable from a signal handler that interrupts the same calls
+ *   hot_path fork      usable in the child of a process with threads, on shared memory
+ */
+#define _GNU_SOURCE
+#include <mcrpc.h>
+
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define MS UINT64_C(1000000)
+#define CHECK(condition) \
+    do { \
+        if (!(condition)) { \
+            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
+            exit(1); \
+        } \
+    } while (0)
+
+static _Alignas(MCRPC_ADMISSION_ALIGN) unsigned char static_memory[1 << 20];
+static mcrpc_admission_t admission;
+static volatile unsigned long allocations;
+
+extern void *__libc_malloc(size_t);
+extern void *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t);
+extern void __libc_free(void *);
+
+void *malloc(size_t size) {
+    allocations++;
+    return __libc_malloc(size);
+}
+void *calloc(size_t count, size_t size) {
+    allocations++;
+    return __libc_calloc(count, size);
+}
+void *realloc(void *old, size_t size) {
+    allocations++;
+    return __libc_realloc(old, size);
+}
+void free(void *memory) {
+    __libc_free(memory);
+}
+
+/* The functions of one request, replaceable so that the stack of the caller itself can be measured. */
+struct calls {
+    int32_t (*admit)(const mcrpc_admission_t *, uint32_t, const mcrpc_request_t *, uint64_t);
+    int32_t (*dequeued)(const mcrpc_admission_t *, uint32_t, uint64_t, uint64_t, uint64_t);
+    int32_t (*done)(const mcrpc_admission_t *, uint32_t, uint64_t, uint64_t);
+    int32_t (*abandoned)(const mcrpc_admission_t *, uint32_t);
+    uint32_t (*cursor)(const mcrpc_admission_t *, uint32_t);
+    uint32_t (*key)(uint64_t, uint32_t, uint64_t, uint8_t, uint64_t);
+    int32_t (*from_header)(const mcrpc_header_t *, uint64_t, uint32_t, uint64_t, mcrpc_request_t *);
+    int32_t (*parse)(const uint8_t *, size_t, uint32_t, mcrpc_header_t *);
+    int32_t (*emit)(const mcrpc_header_t *, uint8_t *, size_t);
+    int32_t (*next)(mcrpc_frame_decoder_t *, const uint8_t *, size_t, size_t *, mcrpc_frame_event_t *);
+};
+
+static const struct calls real = {mcrpc_admit,      mcrpc_dequeued, mcrpc_done,
+                                  mcrpc_abandoned,  mcrpc_cursor,   mcrpc_key,
+                                  mcrpc_request_from_header, mcrpc_header_parse, mcrpc_header_emit,
+                                  mcrpc_frame_next};
+
+static void set_up(void *memory, size_t len) {
+    mcrpc_admission_config_t config = MCRPC_ADMISSION_CONFIG_INIT;
+    config.queue_count = 2;
+    config.workers_per_queue = 1;
+    size_t wanted;
+    CHECK(mcrpc_admission_memory_size(&config, &wanted) == MCRPC_OK && wanted <= len);
+    CHECK(mcrpc_admission_init(memory, len, &config, 1, &admission) == MCRPC_OK);
+}
+
+static uint64_t refused;
+
+/* Every function of the hot path, over `windows` windows of overload on all priorities: the cursor moves, every kind of
+ * refusal happens, windows are closed. The clock is stepped. */
+static uint64_t exercise(const struct calls *calls, uint32_t queue, uint64_t now, int windows) {
+    mcrpc_frame_decoder_t decoder;
+    mcrpc_frame_init(64, &decoder);
+    uint64_t queued = 0;
+    for (int window = 0; window < windows; window++) {
+        for (unsigned n = 0; n < 400; n++) {
+            now += MS / 4;
+            mcrpc_header_t header = {0};
+            header.kind = MCRPC_KIND_REQUEST;
+            header.uin = now;
+            header.priority = (uint8_t)(n % 64);
+            header.budget_ms = n % 8 == 0 ? 10 : 500;
+            header.flags = n % 5 == 0 ? MCRPC_FLAG_CONTINUES_TASK : 0;
+            uint8_t bytes[MCRPC_HEADER_LEN] = {0};
+            calls->emit(&header, bytes, sizeof bytes);
+            calls->parse(bytes, sizeof bytes, 64, &header);
+            size_t used;
+            mcrpc_frame_event_t event;
+            calls->next(&decoder, bytes, 20, &used, &event);
+            calls->next(&decoder, bytes + 20, 12, &used, &event);
+            mcrpc_request_t request = {0};
+            calls->from_header(&header, 7, 1, now, &request);
+            request.key = calls->key(7, 1, header.uin, header.priority, n);
+            if (calls->admit(&admission, queue, &request, now) == MCRPC_OK) {
+                queued++;
+            } else {
+                refused++;
+            }
+            calls->cursor(&admission, queue);
+            if (n % 4 == 0 && queued > 0) {
+                queued--;
+                if (calls->dequeued(&admission, queue, now - 60 * MS, now + MS, now) == MCRPC_OK) {
+                    calls->done(&admission, queue, now - MS, now);
+                }
+            }
+        }
+    }
+    for (; queued > 0; queued--) {
+        calls->abandoned(&admission, queue);
+    }
+    return now;
+}
+
+static void no_allocation(void) {
+    unsigned long before = allocations;
+    void *volatile probe = malloc(1);
+    CHECK(allocations == before + 1);
+    free(probe);
+    exercise(&real, 0, MS, 200);
+    CHECK(allocations == before + 1);
+    CHECK(refused > 1000);
+}
+
+static void no_system_call(void) {
+    static const char ok[] = "no system call\n", failed[] = "nothing was refused\n";
+    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0);
+    exercise(&real, 0, MS, 200);
+    int good = refused > 1000;
+    ssize_t written = good ? write(1, ok, sizeof ok - 1) : write(1, failed, sizeof failed - 1);
+    syscall(SYS_exit, good && written > 0 ? 0 : 1);
+}
+
+enum { STACK_LEN = 128 << 10, PAINT = 0xA5 };
+static _Alignas(64) unsigned char stack[STACK_LEN];
+static ucontext_t caller, coroutine;
+static const struct calls *coroutine_calls;
+
+static int32_t nothing_admit(const mcrpc_admission_t *a, uint32_t q, const mcrpc_request_t *r, uint64_t n) {
+    return a == NULL || r == NULL || q + n == 0;
+}
+static int32_t nothing_dequeued(const mcrpc_admission_t *a, uint32_t q, uint64_t t, uint64_t d, uint64_t n) {
+    return a == NULL || q + t + d + n == 0;
+}
+static int32_t nothing_done(const mcrpc_admission_t *a, uint32_t q, uint64_t s, uint64_t n) {
+    return a == NULL || q + s + n == 0;
+}
+static int32_t nothing_abandoned(const mcrpc_admission_t *a, uint32_t q) {
+    return a == NULL || q > 9;
+}
+static uint32_t nothing_cursor(const mcrpc_admission_t *a, uint32_t q) {
+    return a == NULL || q > 9;
+}
+static uint32_t nothing_key(uint64_t s, uint32_t e, uint64_t u, uint8_t p, uint64_t t) {
+    return (uint32_t)(s + e + u + p + t);
+}
+static int32_t nothing_from_header(const mcrpc_header_t *h, uint64_t s, uint32_t e, uint64_t n, mcrpc_request_t *r) {
+    return h == NULL || r == NULL || s + e + n == 0;
+}
+static int32_t nothing_parse(const uint8_t *b, size_t l, uint32_t m, mcrpc_header_t *h) {
+    return b == NULL || h == NULL || l + m == 0;
+}
+static int32_t nothing_emit(const mcrpc_header_t *h, uint8_t *b, size_t l) {
+    return h == NULL || b == NULL || l == 0;
+}
+static int32_t nothing_next(mcrpc_frame_decoder_t *d, const uint8_t *b, size_t l, size_t *u, mcrpc_frame_event_t *e) {
+    return d == NULL || b == NULL || l == 0 || u == NULL || e == NULL;
+}
+static const struct calls nothing = {nothing_admit,       nothing_dequeued, nothing_done, nothing_abandoned,
+                                     nothing_cursor,      nothing_key,      nothing_from_header, nothing_parse,
+                                     nothing_emit,        nothing_next};
+
+static void run_coroutine(void) {
+    exercise(coroutine_calls, 0, MS, 50);
+}
+
+/* Bytes of the coroutine's stack that a run with these functions writes to. */
+static size_t stack_used(const struct calls *calls) {
+    memset(stack, PAINT, STACK_LEN);
+    coroutine_calls = calls;
+    CHECK(getcontext(&coroutine) == 0);
+    coroutine.uc_stack.ss_sp = stack;
+    coroutine.uc_stack.ss_size = STACK_LEN;
+    coroutine.uc_link = &caller;
+    makecontext(&coroutine, run_coroutine, 0);
+    CHECK(swapcontext(&caller, &coroutine) == 0);
+    size_t untouched = 0;
+    while (stack[untouched] == PAINT) {
+        untouched++;
+    }
+    return STACK_LEN - untouched;
+}
+
+static void little_stack(void) {
+    /* The first calls into a shared library also run the dynamic linker: they do not count. */
+    stack_used(&real);
+    size_t own = stack_used(&nothing), with_library = stack_used(&real);
+    CHECK(refused > 1000);
+    printf("the library used %zu bytes of stack\n", with_library - own);
+    CHECK(with_library - own <= 512);
+}
+
+static volatile int signals;
+
+static void on_signal(int number) {
+    (void)number;
+    signals++;
+    exercise(&real, 1, 900000 * MS, 1);
+}
+
+static void in_a_signal_handler(void) {
+    signal(SIGALRM, on_signal);
+    struct itimerval timer = {{0, 500}, {0, 500}};
+    CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
+    uint64_t now = 900000 * MS;
+    while (signals < 200) {
+        now = exercise(&real, 0, now, 20);
+    }
+    signal(SIGALRM, SIG_IGN);
+    for (uint32_t queue = 0; queue < 2; queue++) {
+        mcrpc_queue_snapshot_t snapshot = {0};
+        snapshot.struct_size = sizeof snapshot;
+        CHECK(mcrpc_admission_queue_snapshot(&admission, queue, &snapshot) == MCRPC_OK);
+        CHECK(snapshot.queued == 0 && snapshot.running == 0);
+    }
+}
+
+static volatile int stop;
+
+static void *busy_thread(void *argument) {
+    uint64_t now = MS;
+    while (!stop) {
+        now = exercise(&real, 0, now, 1);
+    }
+    return argument;
+}
+
+static void in_a_forked_child(void) {
+    size_t len = 1 << 20;
+    void *shared = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(shared != MAP_FAILED);
+    set_up(shared, len);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, busy_thread, NULL) == 0);
+    for (int child = 0; child < 50; child++) {
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+            exercise(&real, 1, MS, 5);
+            _exit(0);
+        }
+        int status;
+        CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    stop = 1;
+    pthread_join(thread, NULL);
+    mcrpc_queue_snapshot_t snapshot = {0};
+    snapshot.struct_size = sizeof snapshot;
+    CHECK(mcrpc_admission_queue_snapshot(&admission, 1, &snapshot) == MCRPC_OK);
+    CHECK(snapshot.queued == 0 && snapshot.running == 0 && snapshot.completed > 0);
+}
+
+int main(int argc, char **argv) {
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } tests[] = {{"alloc", no_allocation},
+                 {"seccomp", no_system_call},
+                 {"stack", little_stack},
+                 {"signal", in_a_signal_handler},
+                 {"fork", in_a_forked_child}};
+    set_up(static_memory, sizeof static_memory);
+    for (size_t n = 0; n < sizeof tests / sizeof *tests; n++) {
+        if (argc == 2 && strcmp(argv[1], tests[n].name) == 0) {
+            tests[n].run();
+            return 0;
+        }
+    }
+    fprintf(stderr, "usage: hot_path alloc|seccomp|stack|signal|fork\n");
+    return 2;
+}

@@ -1,0 +1,115 @@
+// The C++ layer: what it adds to the C functions is ownership, and that is what is checked here.
+#include <mcrpc.hpp>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <type_traits>
+#include <utility>
+
+#define CHECK(condition)                                                                     \
+    do {                                                                                     \
+        if (!(condition)) {                                                                  \
+            std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
+            std::exit(1);                                                                    \
+        }                                                                                    \
+    } while (0)
+
+mcrpc::Status admit_from_second_unit(const mcrpc::Admission &, const mcrpc::Request &, std::uint64_t);
+
+static_assert(std::is_trivially_copyable_v<mcrpc::Admission>);
+static_assert(!std::is_copy_constructible_v<mcrpc::AdmissionMemory>);
+static_assert(std::is_nothrow_move_constructible_v<mcrpc::AdmissionMemory>);
+static_assert(!std::is_copy_constructible_v<mcrpc::Running>);
+
+static mcrpc::QueueSnapshot queue_of(const mcrpc::Admission &admission) {
+    mcrpc::QueueSnapshot snapshot;
+    CHECK(admission.queue_snapshot(0, snapshot).ok());
+    return snapshot;
+}
+
+static void a_request_from_bytes_to_done() {
+    mcrpc::AdmissionConfig config;
+    config.workers_per_queue = 2;
+    std::size_t size = 0;
+    CHECK(config.memory_size(size).ok());
+    auto memory = mcrpc::AdmissionMemory::heap(size);
+    mcrpc::Admission admission;
+    CHECK(admission.set_mode(MCRPC_MODE_OFF).code() == MCRPC_NOT_INITIALISED);
+    CHECK(mcrpc::Admission::init(memory, config, mcrpc::now_ns(), admission).ok());
+
+    mcrpc::Header sent;
+    sent.kind = MCRPC_KIND_REQUEST;
+    sent.uin = 42;
+    sent.budget_ms = 500;
+    sent.flags = MCRPC_FLAGS_WITH_ATTEMPT(MCRPC_FLAG_CONTINUES_TASK, 2);
+    std::uint8_t bytes[MCRPC_HEADER_LEN];
+    CHECK(sent.emit(bytes, sizeof bytes).ok());
+
+    mcrpc::FrameDecoder decoder(1024);
+    mcrpc::FrameEvent event;
+    std::size_t used = 0;
+    CHECK(decoder.next(bytes, 7, used, event).ok() && used == 7 && event.kind == MCRPC_EVENT_NONE);
+    CHECK(decoder.next(bytes + 7, sizeof bytes - 7, used, event).ok() && event.kind == MCRPC_EVENT_HEADER);
+    CHECK(event.header.uin == 42 && MCRPC_FLAGS_ATTEMPT(event.header.flags) == 2);
+
+    const std::uint64_t now_ns = mcrpc::now_ns();
+    mcrpc::Request request;
+    CHECK(mcrpc::Request::from_header(mcrpc::Header(event.header), 7, 1, now_ns, request).ok());
+    CHECK(request.flags == (MCRPC_REQUEST_RETRY | MCRPC_REQUEST_CONTINUES_TASK));
+    CHECK(request.deadline_ns == now_ns + 500'000'000);
+    CHECK(admit_from_second_unit(admission, request, now_ns).ok());
+    CHECK(queue_of(admission).queued == 1);
+    CHECK(admission.dequeued(0, now_ns, request.deadline_ns, now_ns).ok());
+    {
+        const mcrpc::Running outer(admission, 0, now_ns);
+        CHECK(queue_of(admission).running == 1);
+    }
+    CHECK(queue_of(admission).running == 0 && queue_of(admission).completed == 1);
+    CHECK(admission.cursor(0) == MCRPC_CURSOR_OPEN);
+
+    mcrpc::AdmissionMemory moved = std::move(memory);
+    CHECK(memory.data() == nullptr && moved.size() == size);
+    CHECK(queue_of(admission).completed == 1);
+}
+
+static void a_moved_guard_ends_its_request_once() {
+    auto memory = mcrpc::AdmissionMemory::heap(1 << 20);
+    mcrpc::Admission admission;
+    CHECK(mcrpc::Admission::init(memory, mcrpc::AdmissionConfig(), 1, admission).ok());
+    mcrpc::Request request;
+    request.deadline_ns = MCRPC_NO_DEADLINE;
+    CHECK(admission.admit(0, request, 2).ok() && admission.dequeued(0, 2, MCRPC_NO_DEADLINE, 3).ok());
+    {
+        mcrpc::Running first(admission, 0, 3);
+        const mcrpc::Running second(std::move(first));
+    }
+    CHECK(queue_of(admission).completed == 1 && queue_of(admission).running == 0);
+}
+
+static void a_child_shares_the_controller() {
+    auto memory = mcrpc::AdmissionMemory::shared(1 << 20);
+    mcrpc::Admission admission;
+    CHECK(mcrpc::Admission::init(memory, mcrpc::AdmissionConfig(), 1, admission).ok());
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        mcrpc::Request request;
+        request.deadline_ns = MCRPC_NO_DEADLINE;
+        _exit(admission.admit(0, request, 2).ok() ? 0 : 1);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(queue_of(admission).queued == 1);
+    CHECK(admission.queue_lost(0).ok() && queue_of(admission).queued == 0);
+}
+
+int main() {
+    CHECK(mcrpc::Status(MCRPC_BELOW_CURSOR).name() == "below_cursor");
+    CHECK(mcrpc::Status(-9999).name() == "unknown");
+    a_request_from_bytes_to_done();
+    a_moved_guard_ends_its_request_once();
+    a_child_shares_the_controller();
+}

@@ -1,0 +1,129 @@
+//! What the library for C is made of, read from the files themselves.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use object::elf::{DT_NEEDED, DT_SONAME, DT_TEXTREL, FileHeader64, PT_TLS, STB_WEAK, STT_TLS};
+use object::read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _, Sym as _};
+use object::{Endianness, SectionIndex, read::StringTable};
+use support::{LIBRARY_DIR, root, run};
+
+/// Everything the library asks of a program that links it. `memset` and `memcpy` come from any C library or, on bare
+/// metal, from the compiler's run time; `abort` is never reached.
+const MAY_NEED: [&str; 5] = ["abort", "memcpy", "memmove", "memset", "memcmp"];
+const MAX_STRIPPED_LEN: u64 = 64 << 10;
+
+/// The dynamic symbols of a shared library, and what its dynamic section says.
+struct Library {
+    exported: BTreeSet<String>,
+    needed: BTreeSet<String>,
+    soname: String,
+    needed_libraries: usize,
+    has_tls: bool,
+    has_text_relocations: bool,
+}
+
+fn read_library(path: &Path) -> Library {
+    let data = std::fs::read(path).unwrap();
+    let data = &data[..];
+    let file = FileHeader64::<Endianness>::parse(data).unwrap();
+    let endian = file.endian().unwrap();
+    let sections = file.sections(endian, data).unwrap();
+    let symbols = sections.symbols(endian, data, object::elf::SHT_DYNSYM).unwrap();
+    let (dynamic, strings_index) = sections.dynamic(endian, data).unwrap().unwrap();
+    let strings: StringTable<'_> = sections.strings(endian, data, SectionIndex(strings_index.0)).unwrap();
+    let mut library = Library {
+        exported: BTreeSet::new(),
+        needed: BTreeSet::new(),
+        soname: String::new(),
+        needed_libraries: 0,
+        has_tls: file.program_headers(endian, data).unwrap().iter().any(|header| header.p_type(endian) == PT_TLS),
+        has_text_relocations: false,
+    };
+    for symbol in symbols.iter().skip(1) {
+        let name = String::from_utf8(symbol.name(endian, symbols.strings()).unwrap().to_vec()).unwrap();
+        library.has_tls |= symbol.st_type() == STT_TLS;
+        if !symbol.is_undefined(endian) {
+            library.exported.insert(name);
+        } else if symbol.st_bind() != STB_WEAK {
+            library.needed.insert(name);
+        }
+    }
+    for entry in dynamic {
+        match entry.tag(endian) {
+            tag if tag == DT_SONAME => {
+                let name = entry.string(endian, strings).unwrap();
+                library.soname = String::from_utf8(name.to_vec()).unwrap();
+            }
+            tag if tag == DT_NEEDED => library.needed_libraries += 1,
+            tag if tag == DT_TEXTREL => library.has_text_relocations = true,
+            _ => {}
+        }
+    }
+    library
+}
+
+/// The names of the functions that the header declares.
+fn declared() -> BTreeSet<String> {
+    std::fs::read_to_string(root().join("include/mcrpc.h"))
+        .unwrap()
+        .lines()
+        .filter(|line| !line.starts_with("//") && line.ends_with(");"))
+        .filter_map(|line| line.split('(').next()?.rsplit([' ', '*']).next().map(str::to_owned))
+        .filter(|name| name.starts_with("mcrpc_"))
+        .collect()
+}
+
+#[test]
+fn the_shared_library_exports_the_header_and_asks_for_almost_nothing() {
+    let library = read_library(&Path::new(LIBRARY_DIR).join("libmcrpc.so"));
+    assert_eq!(library.exported, declared());
+    assert_eq!(library.soname, "libmcrpc.so.0");
+    let unexpected: Vec<_> = library.needed.iter().filter(|name| !MAY_NEED.contains(&name.as_str())).collect();
+    assert!(unexpected.is_empty(), "undefined: {unexpected:?}");
+    assert!(library.needed_libraries <= 2, "libc and, with some linkers, libgcc_s");
+    assert!(!library.has_tls, "a thread-local would break coroutines that move between threads");
+    assert!(!library.has_text_relocations);
+}
+
+#[test]
+fn the_stripped_library_is_small() {
+    let directory = tempfile::tempdir().unwrap();
+    let stripped = directory.path().join("libmcrpc.so");
+    run(Command::new("strip").arg("-o").arg(&stripped).arg(Path::new(LIBRARY_DIR).join("libmcrpc.so")));
+    let len = std::fs::metadata(&stripped).unwrap().len();
+    assert!(len < MAX_STRIPPED_LEN, "{len} bytes");
+}
+
+/// Every declared function is called by a C or C++ program of the tests or the examples.
+#[test]
+fn every_function_is_called_from_c() {
+    let mut sources = String::new();
+    for directory in ["tests/c", "tests/cpp", "c-examples", "cpp-examples"] {
+        for entry in std::fs::read_dir(root().join(directory)).unwrap() {
+            sources += &std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        }
+    }
+    let uncalled: Vec<_> = declared().into_iter().filter(|name| !sources.contains(&format!("{name}("))).collect();
+    assert!(uncalled.is_empty(), "{uncalled:?}");
+}
+
+/// When the panic handler calls a function that does not exist, then the library links all the same: no path from any
+/// exported function leads to a panic.
+#[test]
+fn nothing_can_panic() {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-panic");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--release", "--locked", "--quiet", "--features", "prove-no-panic", "--manifest-path"]);
+    cargo.arg(root().join("ffi/artefact/Cargo.toml")).arg("--target-dir").arg(&target);
+    for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
+        cargo.env_remove(variable);
+    }
+    run(&mut cargo);
+    let library = read_library(&target.join("release/libmcrpc.so"));
+    assert_eq!(library.exported, declared());
+    assert!(!library.needed.contains("mcrpc_can_panic"), "a panic can be reached");
+}

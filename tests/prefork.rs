@@ -1,0 +1,180 @@
+//! Given a prefork server under twice its capacity, when worker processes are killed, then it goes on, and its
+//! counters stay sane.
+//!
+//! The killing is by SIGKILL at random moments, so it hits admits, dequeues and closes of windows alike.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use mcrpc_core::status::{Class, Status};
+use mcrpc_core::wire::{HEADER_LEN, Header, Kind};
+use rustix::process::{Pid, Signal};
+
+const WORKERS: usize = 4;
+const SERVICE_MS: u64 = 5;
+const CAPACITY_PER_S: f64 = WORKERS as f64 * 1e3 / SERVICE_MS as f64;
+
+struct Server {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    address: String,
+    /// Process ids by worker, as the master announces them.
+    workers: HashMap<usize, i32>,
+}
+
+impl Server {
+    fn start(program: &str) -> Server {
+        let (workers, service) = (WORKERS.to_string(), SERVICE_MS.to_string());
+        let arguments = ["--processes", &workers, "--service-ms", &service, "--die-with-parent"];
+        let mut child = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let mut server = Server { child, output, address: String::new(), workers: HashMap::new() };
+        while server.address.is_empty() {
+            server.read_line();
+        }
+        server
+    }
+
+    /// Reads one line, remembers what it says, and returns it.
+    fn read_line(&mut self) -> String {
+        let mut line = String::new();
+        assert!(self.output.read_line(&mut line).unwrap() > 0, "the server closed its output");
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["worker", index, "pid", pid] => {
+                self.workers.insert(index.parse().unwrap(), pid.parse().unwrap());
+            }
+            ["listening", address] => self.address = address.to_owned(),
+            _ => {}
+        }
+        line
+    }
+
+    /// Kills a worker and waits for its replacement.
+    fn kill_worker(&mut self, index: usize) {
+        let pid = self.workers[&index];
+        signal(pid, Signal::KILL);
+        while self.workers[&index] == pid {
+            self.read_line();
+        }
+    }
+
+    fn stop(mut self) -> serde_json::Value {
+        signal(self.child.id() as i32, Signal::TERM);
+        let report = loop {
+            let line = self.read_line();
+            if line.starts_with('{') {
+                break serde_json::from_str(&line).unwrap();
+            }
+        };
+        assert!(self.child.wait().unwrap().success());
+        report
+    }
+}
+
+fn signal(pid: i32, signal: Signal) {
+    rustix::process::kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+#[derive(Default)]
+struct Counts {
+    good: AtomicU64,
+    refused: AtomicU64,
+    broken: AtomicU64,
+}
+
+/// One request after the other on one connection, made anew when it breaks, until told to stop.
+fn client(address: &str, uin: u64, stop: &AtomicBool, counts: &Counts) {
+    let mut random = uin;
+    while !stop.load(Ordering::Relaxed) {
+        let Ok(mut stream) = TcpStream::connect(address) else { continue };
+        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        stream.set_nodelay(true).unwrap();
+        loop {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let request = Header { uin: random | 1, budget_ms: 200, ..Header::new(Kind::Request, random as u32) };
+            let mut answer = [0; HEADER_LEN];
+            if stop.load(Ordering::Relaxed)
+                || stream.write_all(&request.emit()).is_err()
+                || stream.read_exact(&mut answer).is_err()
+            {
+                break;
+            }
+            let answer = Header::parse(&answer, 0).expect("the server answers in frames");
+            assert_eq!((answer.kind, answer.call_id), (Kind::Response, request.call_id));
+            match answer.status.class() {
+                Class::Success => counts.good.fetch_add(1, Ordering::Relaxed),
+                Class::Overload | Class::Deadline => {
+                    // A caller that is refused comes back later: 64 of them offer about twice what can be served.
+                    std::thread::sleep(Duration::from_millis(40));
+                    counts.refused.fetch_add(1, Ordering::Relaxed)
+                }
+                _ => panic!("unexpected: {:?}", answer.status),
+            };
+        }
+        counts.broken.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_prefork_server_survives_the_death_of_its_workers() {
+    for program in [env!("MCRPC_OVERLOAD_SERVER_STATIC"), env!("MCRPC_OVERLOAD_SERVER_SHARED")] {
+        let mut server = Server::start(program);
+        let (stop, counts) = (AtomicBool::new(false), Counts::default());
+        let address = server.address.clone();
+        let good_while_killing = std::thread::scope(|scope| {
+            for uin in 0..64 {
+                scope.spawn({
+                    let (address, stop, counts) = (&address, &stop, &counts);
+                    move || client(address, uin, stop, counts)
+                });
+            }
+            std::thread::sleep(Duration::from_millis(500));
+            let (start, before) = (Instant::now(), counts.good.load(Ordering::Relaxed));
+            for round in 0..12 {
+                std::thread::sleep(Duration::from_millis(150 + 7 * round));
+                server.kill_worker(round as usize % WORKERS);
+            }
+            let rate = (counts.good.load(Ordering::Relaxed) - before) as f64 / start.elapsed().as_secs_f64();
+            stop.store(true, Ordering::Relaxed);
+            rate
+        });
+        assert!(good_while_killing > 0.4 * CAPACITY_PER_S, "{good_while_killing}/s of {CAPACITY_PER_S}/s");
+        assert!(counts.broken.load(Ordering::Relaxed) > 64, "killing a worker breaks its connections");
+
+        // Nothing is in flight any more: every queue is empty, whatever its process died of.
+        std::thread::sleep(Duration::from_millis(300));
+        let report = server.stop();
+        let queues = report["queues"].as_array().unwrap();
+        assert_eq!(queues.len(), WORKERS);
+        let mut completed = 0;
+        for queue in queues {
+            assert_eq!((&queue["queued"], &queue["running"]), (&0.into(), &0.into()), "{report}");
+            completed += queue["completed"].as_u64().unwrap();
+        }
+        let good = counts.good.load(Ordering::Relaxed);
+        let lost_with_a_worker = 64 * 12;
+        assert!(completed >= good && completed <= good + lost_with_a_worker, "{completed} completed, {good} answered");
+        assert!(report["windows_closed"].as_u64().unwrap() >= 10, "windows go on being closed: {report}");
+        assert!(Status::BELOW_CURSOR.class() == Class::Overload && counts.refused.load(Ordering::Relaxed) > 0);
+    }
+}
+
+#[test]
+fn wrong_options_are_explained() {
+    for (arguments, word) in [
+        (&["--threads", "0"][..], "threads"),
+        (&["--admission", "maybe"], "admission"),
+        (&["--threads", "2", "--processes", "2"], "processes"),
+        (&["--no-such-option"], "no-such-option"),
+    ] {
+        let output = Command::new(env!("MCRPC_OVERLOAD_SERVER_STATIC")).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(text.contains(word), "{arguments:?}: {text}");
+    }
+}
