@@ -79,7 +79,7 @@ fn compile(language: Language, linkage: Linkage, root: &Path, source: &Path, lib
         Language::C => (false, "-std=c11"),
         Language::Cpp => (true, "-std=c++17"),
     };
-    // `cc` finds the compiler (CC and CXX are honoured); the command line is the one in the examples' head comments.
+    // `cc` finds the compiler (CC and CXX are honoured); the rest is as in the examples' head comments, and stricter.
     let mut command = cc::Build::new().cpp(cpp).cargo_metadata(false).opt_level(2).get_compiler().to_command();
     command.args([standard, "-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-I"]);
     command.arg(root.join("include")).arg(source).arg("-o").arg(program);

@@ -145,6 +145,35 @@ fn a_full_queue_is_refused_before_its_field_overflows() {
     assert_eq!(refused, 1_000);
 }
 
+#[test]
+fn a_leader_that_dies_costs_one_window() {
+    let mut lines = memory(1);
+    let (start, len) = bytes_of(&mut lines);
+    // SAFETY: the lines outlive the controller; the word written below is the election's, alone on its line's start.
+    let (admission, election) =
+        unsafe { (Admission::init(start, len, &ONE_QUEUE, Nanos(MS)).unwrap(), start.cast::<u64>().add(8).as_ptr()) };
+    let mut now = MS;
+    let mut window = |leader_dies: bool| {
+        for n in 0..50 {
+            now += 2 * MS;
+            admission.admit(0, &request(n), Nanos(now)).unwrap();
+            admission.abandoned(0).unwrap();
+        }
+        if leader_dies {
+            // Elected at this instant, and gone before it closed anything.
+            // SAFETY: as above; no other thread runs.
+            unsafe { election.write_volatile(now) };
+        }
+        admission.snapshot()
+    };
+    let before = window(false);
+    let dead = window(true);
+    let after = window(false);
+    assert!(dead.windows_closed <= before.windows_closed + 1);
+    assert_eq!(after.windows_closed, dead.windows_closed + 1, "the next leader closes both windows");
+    assert!(after.demand_mrps.abs_diff(500_000) < 50_000, "no arrival is lost or counted twice: {}", after.demand_mrps);
+}
+
 /// A leader may die, or be stopped and run on, at any instruction of a close. Whatever that leaves behind in the words
 /// that leaders write, the controller is back within two seconds.
 #[test]
