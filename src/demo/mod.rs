@@ -1,0 +1,156 @@
+//! `mcrpc demo`: a C++ server under more load than it can carry, with and without admission control.
+//!
+//! [`plan`] says what is measured; this file goes through it: first the capacity of each mode, then all runs, each
+//! against a fresh server, then the steps. [`server`] holds the child process, [`client`] makes the calls, [`load`]
+//! decides when, [`record`] counts what happens, [`figures`] makes figures of it, and [`report`], [`page`] and
+//! [`plot`] show them.
+
+mod client;
+mod figures;
+mod load;
+mod page;
+mod plan;
+mod plot;
+mod progress;
+mod record;
+mod report;
+mod server;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::runtime::{Builder, LocalOptions};
+
+use figures::{Results, RunFigures, StepFigures};
+use load::Rate;
+use plan::{DEADLINE, Mode, Plan, QUICK, SEED, Scenario, Span, Step, WHOLE, on_off};
+use progress::Progress;
+use server::Server;
+
+/// The options of `mcrpc demo`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Fewer and shorter runs: less than 40 seconds instead of two and a half minutes
+    #[arg(long)]
+    quick: bool,
+    /// Write all figures here
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the page with table and plots here
+    #[arg(long, value_name = "FILE", default_value = "demo-report.html")]
+    html: PathBuf,
+    /// Write the most telling plot here
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+/// As the shell reports an end by SIGINT.
+const EXIT_INTERRUPTED: u8 = 130;
+
+/// Runs the demo and writes its report.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let plan = if options.quick { &QUICK } else { &WHOLE };
+    // One thread, this one: nothing to lock, little CPU taken from the server, and the kernel ends the server with it.
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let results = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| None).context("cannot wait for Ctrl-C"),
+            results = measure(plan) => results.map(Some),
+        }
+    })?;
+    let Some(results) = results else {
+        eprintln!("Interrupted; the server has been stopped.");
+        return Ok(ExitCode::from(EXIT_INTERRUPTED));
+    };
+    publish(options, &results)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Everything in its order.
+async fn measure(plan: &Plan) -> Result<Results> {
+    let progress = Progress::new(plan);
+    let mut capacities = Vec::new();
+    for mode in Mode::ALL {
+        let label = format!("{}, capacity", mode.name());
+        let capacity = progress.watch(label, plan.capacity.total(), measure_capacity(mode, plan.capacity)).await?;
+        progress.note(&format!("{capacity:.0} answers/s"));
+        capacities.push((mode, capacity));
+    }
+    let mut runs = Vec::new();
+    for scenario in plan.scenarios() {
+        let capacity = capacity_of(&capacities, scenario.mode);
+        let run = measure_run(scenario, plan.run, capacity);
+        let figures = progress.watch(scenario.label(), plan.run.total(), run).await?;
+        progress.note(&format!("{:.0} of {:.0} tasks/s good", figures.good_per_s, figures.offered_per_s));
+        runs.push(figures);
+    }
+    let mut steps = Vec::new();
+    for (mode, admission, step) in plan.step_runs() {
+        let label = format!("{}, admission {}, step up and back", mode.name(), on_off(admission));
+        let run = measure_step(mode, admission, step, capacity_of(&capacities, mode));
+        let figures = progress.watch(label, step.total(), run).await?;
+        progress.note(&format!("{:.0} % of the capacity good", 100.0 * figures.share_after_1s));
+        steps.push(figures);
+    }
+    progress.finish();
+    let capacity_per_s = capacity_of(&capacities, Mode::Threads);
+    Ok(Results { capacity_per_s, deadline_ms: DEADLINE.as_millis() as u64, runs, steps })
+}
+
+fn capacity_of(capacities: &[(Mode, f64)], mode: Mode) -> f64 {
+    capacities.iter().find(|(of, _)| *of == mode).map_or(0.0, |(_, capacity)| *capacity)
+}
+
+async fn measure_capacity(mode: Mode, span: Span) -> Result<f64> {
+    let mut server = Server::start(mode, false).await?;
+    let capacity = load::closed_loop(&mut server, span).await?;
+    server.stop().await?;
+    Ok(capacity)
+}
+
+async fn measure_run(scenario: Scenario, span: Span, capacity_per_s: f64) -> Result<RunFigures> {
+    let tasks_per_s = scenario.load * capacity_per_s / f64::from(scenario.calls_per_task);
+    let arrivals =
+        load::poisson_arrivals(&[Rate { length: span.total(), tasks_per_s }], &mut StdRng::seed_from_u64(SEED));
+    let mut server = Server::start(scenario.mode, scenario.admission).await?;
+    let counts = load::open_loop(&mut server, span, arrivals, scenario.calls_per_task).await?;
+    server.stop().await?;
+    Ok(RunFigures::new(&scenario, span, capacity_per_s, &counts))
+}
+
+async fn measure_step(mode: Mode, admission: bool, step: Step, capacity_per_s: f64) -> Result<StepFigures> {
+    let rates = step.phases().map(|phase| Rate { length: phase.length, tasks_per_s: phase.load * capacity_per_s });
+    let arrivals = load::poisson_arrivals(&rates, &mut StdRng::seed_from_u64(SEED));
+    let span = Span { warm_up: Duration::ZERO, measured: step.total() };
+    let mut server = Server::start(mode, admission).await?;
+    let counts = load::open_loop(&mut server, span, arrivals, 1).await?;
+    server.stop().await?;
+    Ok(StepFigures::new(mode, admission, step, capacity_per_s, &counts.buckets))
+}
+
+/// Table and sentences to stdout, the files where they were asked for.
+fn publish(options: &Options, results: &Results) -> Result<()> {
+    println!("{}\n", report::table(&results.runs));
+    for sentence in report::sentences(results) {
+        println!("{sentence}");
+    }
+    let write = |path: &PathBuf, text: String| {
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write(&options.html, page::html(results)?)?;
+    println!("\nThe page with plots: {}", options.html.display());
+    if let Some(path) = &options.json {
+        write(path, serde_json::to_string_pretty(results)? + "\n")?;
+        println!("All figures: {}", path.display());
+    }
+    if let Some(path) = &options.svg {
+        write(path, plot::most_telling(results)?)?;
+        println!("The plot: {}", path.display());
+    }
+    Ok(())
+}
