@@ -56,39 +56,41 @@ impl Window {
 #[inline(never)]
 pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
     let View { head, queues } = view;
-    let span_ns = turn.now_ns.wrapping_sub(head.closer.measured_from_ns.get());
-    let measurable = span_ns <= MAX_MEASURED_NS;
+    let closer = &head.closer;
+    // For a while nobody called, or a clock jumped. If two clocks disagree, this happens at every other call: it must
+    // cost little, and it measures nothing.
+    if turn.now_ns.wrapping_sub(turn.started_ns) > MAX_MEASURED_NS {
+        closer.measured_from_ns.set(0);
+        publish(head, Cursor::OPEN, Cursor::OPEN, false);
+        return;
+    }
+    let span_ns = turn.now_ns.wrapping_sub(closer.measured_from_ns.get());
+    let measurable = span_ns <= MAX_MEASURED_NS && closer.measured_from_ns.get() != 0;
     if measurable && span_ns < MAX_EXTENDED_NS && arrivals_so_far(queues) < MIN_ARRIVALS {
         return;
     }
     if !head.hot.election.is_current(turn) {
         return;
     }
-    head.closer.measured_from_ns.set(turn.now_ns);
-    // A turn can be taken twice at the same instant by clocks that disagree; nothing happened in between.
-    if span_ns < NANOS_PER_MICRO {
-        return;
-    }
-    // An unmeasurable window is gathered all the same, to move every `seen` up to now.
-    let span_us = span_ns.min(MAX_MEASURED_NS) / NANOS_PER_MICRO;
-    let first = head.closer.windows_closed.get() == 0;
+    closer.measured_from_ns.set(turn.now_ns);
+    // An unmeasurable span is gathered all the same, to move every `seen` up to now.
+    let span_us = span_ns.clamp(NANOS_PER_MICRO, MAX_MEASURED_NS) / NANOS_PER_MICRO;
+    let first = closer.windows_closed.get() == 0;
     let window = gather(queues, span_us);
-    let new_work = demand::observe(&head.closer, queues, span_us, first);
+    let new_work = demand::observe(closer, queues, span_us, first);
     if measurable {
         learn(head, &window, new_work, first);
         decide(head, queues, &window, limits, turn.now_ns);
-    } else {
-        publish(head, Cursor::OPEN, Cursor::OPEN, false);
+        closer.windows_closed.add(1);
     }
-    head.closer.windows_closed.add(1);
     head.hot.election.finish(turn);
 }
 
 /// Requests that arrived since the leader last looked, without looking away.
 fn arrivals_so_far(queues: &[Queue]) -> u64 {
     queues.iter().fold(0u64, |sum, queue| {
-        let demand = queue.arrivals.admitted_new.get().wrapping_sub(queue.seen.admitted_new.get());
-        let continuing = queue.arrivals.admitted_continuing.get().wrapping_sub(queue.seen.admitted_continuing.get());
+        let demand = queue.busy.admitted_new.get().wrapping_sub(queue.seen.admitted_new.get());
+        let continuing = queue.busy.admitted_continuing.get().wrapping_sub(queue.seen.admitted_continuing.get());
         let refused = refused_by_wait(queue).wrapping_sub(queue.seen.refused_by_wait.get());
         sum.saturating_add(demand).saturating_add(continuing).saturating_add(refused)
     })
@@ -98,8 +100,8 @@ fn arrivals_so_far(queues: &[Queue]) -> u64 {
 fn gather(queues: &[Queue], span_us: u64) -> Window {
     let mut window = Window { served: Served { span_us, ..Served::default() }, ..Window::default() };
     for queue in queues {
-        let (arrivals, work, seen) = (&queue.arrivals, &queue.work, &queue.seen);
-        let flow = queue.level.flow.read();
+        let (busy, seen) = (&queue.busy, &queue.seen);
+        let flow = busy.flow.read();
         let before = FlowReading(seen.flow.get());
         let counts = flow.counts_since(before);
         seen.flow.set(flow.0);
@@ -112,15 +114,15 @@ fn gather(queues: &[Queue], span_us: u64) -> Window {
         window.served.completed += served.completed;
         window.served.found_idle += served.found_idle;
         window.queued += u64::from(flow.queued());
-        window.admitted_new += arrivals.admitted_new.growth(&seen.admitted_new);
-        window.admitted_continuing += arrivals.admitted_continuing.growth(&seen.admitted_continuing);
-        window.wait_sum_ns = window.wait_sum_ns.saturating_add(work.wait_sum_ns.growth(&seen.wait_sum_ns));
-        window.wait_count += work.wait_count.growth(&seen.wait_count);
+        window.admitted_new += busy.admitted_new.growth(&seen.admitted_new);
+        window.admitted_continuing += busy.admitted_continuing.growth(&seen.admitted_continuing);
+        window.wait_sum_ns = window.wait_sum_ns.saturating_add(busy.wait_sum_ns.growth(&seen.wait_sum_ns));
+        window.wait_count += busy.wait_count.growth(&seen.wait_count);
         let refused = refused_by_wait(queue);
         window.refused_by_wait += refused.wrapping_sub(seen.refused_by_wait.get()).min(u64::from(u32::MAX));
         seen.refused_by_wait.set(refused);
-        window.shortest_service_ns = shortest(window.shortest_service_ns, work.shortest_service_ns.get());
-        work.shortest_service_ns.set(0);
+        window.shortest_service_ns = shortest(window.shortest_service_ns, busy.shortest_service_ns.get());
+        busy.shortest_service_ns.set(0);
     }
     window
 }
@@ -139,7 +141,7 @@ fn learn_queue_capacity(queue: &Queue, served: &Served, busy_throughout: bool) {
     };
     if let Some(capacity_mrps) = capacity {
         seen.capacity_mrps.set(capacity_mrps);
-        queue.level.ns_per_request.set(1_000 * NANOS_PER_SECOND / capacity_mrps.max(1));
+        queue.busy.ns_per_request.set(1_000 * NANOS_PER_SECOND / capacity_mrps.max(1));
     }
 }
 
@@ -232,7 +234,7 @@ fn refused_by_wait(queue: &Queue) -> u64 {
     ];
     BY_WAIT
         .iter()
-        .filter_map(|&reason| queue.arrivals.refused.get(reason as usize))
+        .filter_map(|&reason| queue.refused.get(reason as usize))
         .fold(0, |sum, count| sum.wrapping_add(count.get()))
 }
 

@@ -102,7 +102,7 @@ impl<'a> Admission<'a> {
         let queue = self.queue(queue)?;
         let hot = &self.view.head.hot;
         let mode = hot.mode.get();
-        let flow = queue.level.flow.read();
+        let flow = queue.busy.flow.read();
         let worker_idle = flow.in_system() < self.limits.workers;
         if mode != Mode::Off as u32 {
             if let Some(turn) = hot.election.take_turn(now.0, self.limits.window_ns) {
@@ -115,7 +115,7 @@ impl<'a> Admission<'a> {
             let state = QueueState {
                 queued: flow.queued(),
                 worker_idle,
-                ns_per_request: queue.level.ns_per_request.get(),
+                ns_per_request: queue.busy.ns_per_request.get(),
                 shedding: hot.shedding.get() != 0,
                 cursor,
                 marginal_cursor: Cursor(hot.marginal_cursor.get()),
@@ -128,10 +128,10 @@ impl<'a> Admission<'a> {
                 self.refuse(queue, reason, mode)?;
             }
             let admitted =
-                if request.continues_task { &queue.arrivals.admitted_continuing } else { &queue.arrivals.admitted_new };
+                if request.continues_task { &queue.busy.admitted_continuing } else { &queue.busy.admitted_new };
             admitted.add(1);
         }
-        queue.level.flow.enter(worker_idle);
+        queue.busy.flow.enter(worker_idle);
         Ok(())
     }
 
@@ -148,17 +148,17 @@ impl<'a> Admission<'a> {
         let queue = self.queue(queue)?;
         let hot = &self.view.head.hot;
         let wait_ns = now.since(admitted_at).min(MAX_WAIT_NS);
-        queue.work.wait_sum_ns.add(wait_ns);
-        queue.work.wait_count.add(1);
+        queue.busy.wait_sum_ns.add(wait_ns);
+        queue.busy.wait_count.add(1);
         let mode = hot.mode.get();
         if mode != Mode::Off as u32
             && gate::cannot_finish(0, hot.service_floor_ns.get(), deadline, now)
             && let Err(status) = self.refuse(queue, Refusal::DeadlineInQueue, mode)
         {
-            queue.level.flow.drop_queued();
+            queue.busy.flow.drop_queued();
             return Err(status);
         }
-        queue.level.flow.start(self.limits.workers == 0 && wait_ns < IDLE_WAIT_NS);
+        queue.busy.flow.start(self.limits.workers == 0 && wait_ns < IDLE_WAIT_NS);
         Ok(())
     }
 
@@ -172,11 +172,11 @@ impl<'a> Admission<'a> {
     pub fn done(&self, queue: u32, started_at: Nanos, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
         let service_ns = now.since(started_at).max(1);
-        let shortest_ns = queue.work.shortest_service_ns.get();
+        let shortest_ns = queue.busy.shortest_service_ns.get();
         if shortest_ns == 0 || service_ns < shortest_ns {
-            queue.work.shortest_service_ns.set(service_ns);
+            queue.busy.shortest_service_ns.set(service_ns);
         }
-        queue.level.flow.complete();
+        queue.busy.flow.complete();
         Ok(())
     }
 
@@ -187,7 +187,7 @@ impl<'a> Admission<'a> {
     /// [`Status::INVALID_ARGUMENT`] if there is no such queue.
     #[inline]
     pub fn abandoned(&self, queue: u32) -> Result<(), Status> {
-        self.queue(queue)?.level.flow.drop_queued();
+        self.queue(queue)?.busy.flow.drop_queued();
         Ok(())
     }
 
@@ -198,7 +198,7 @@ impl<'a> Admission<'a> {
     ///
     /// [`Status::INVALID_ARGUMENT`] if there is no such queue.
     pub fn queue_lost(&self, queue: u32) -> Result<(), Status> {
-        self.queue(queue)?.level.flow.forget_levels();
+        self.queue(queue)?.busy.flow.forget_levels();
         Ok(())
     }
 
@@ -208,7 +208,7 @@ impl<'a> Admission<'a> {
     pub fn cursor(&self, queue: u32) -> Cursor {
         let hot = &self.view.head.hot;
         match self.queue(queue) {
-            Ok(queue) if queue.level.flow.read().queued() > 0 && hot.mode.get() == Mode::Enforce as u32 => {
+            Ok(queue) if queue.busy.flow.read().queued() > 0 && hot.mode.get() == Mode::Enforce as u32 => {
                 Cursor(hot.cursor.get())
             }
             _ => Cursor::OPEN,
@@ -243,17 +243,17 @@ impl<'a> Admission<'a> {
     /// [`Status::INVALID_ARGUMENT`] if there is no such queue.
     pub fn queue_snapshot(&self, queue: u32) -> Result<QueueSnapshot, Status> {
         let queue = self.queue(queue)?;
-        let flow = queue.level.flow.read();
+        let flow = queue.busy.flow.read();
         let counts = flow.counts_since(FlowReading(queue.seen.flow.get()));
         Ok(QueueSnapshot {
             queued: flow.queued(),
             running: flow.in_system().saturating_sub(flow.queued()),
-            admitted: queue.arrivals.admitted_new.get().wrapping_add(queue.arrivals.admitted_continuing.get()),
+            admitted: queue.busy.admitted_new.get().wrapping_add(queue.busy.admitted_continuing.get()),
             completed: queue.seen.completed.get().wrapping_add(counts.completed.into()),
-            refused: queue.arrivals.refused.each_ref().map(|count| count.get()),
+            refused: queue.refused.each_ref().map(|count| count.get()),
             would_refuse: queue.would_refuse.each_ref().map(|count| count.get()),
-            wait_sum_ns: queue.work.wait_sum_ns.get(),
-            wait_count: queue.work.wait_count.get(),
+            wait_sum_ns: queue.busy.wait_sum_ns.get(),
+            wait_count: queue.busy.wait_count.get(),
             capacity_mrps: queue.seen.capacity_mrps.get(),
         })
     }
@@ -267,7 +267,7 @@ impl<'a> Admission<'a> {
     #[inline]
     fn refuse(&self, queue: &Queue, reason: Refusal, mode: u32) -> Result<(), Status> {
         let enforced = mode == Mode::Enforce as u32;
-        let counts = if enforced { &queue.arrivals.refused } else { &queue.would_refuse };
+        let counts = if enforced { &queue.refused } else { &queue.would_refuse };
         counts[reason as usize].add(1);
         if enforced { Err(reason.status()) } else { Ok(()) }
     }

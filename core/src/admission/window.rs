@@ -8,13 +8,15 @@
 use crate::sync::{AtomicU64, Ordering};
 
 /// How far a clock may lag behind another before it is believed over it, in ns. A start further ahead than this
-/// was written by a process whose clock is wrong or whose machine slept.
+/// was written by a process whose clock is wrong.
 pub(super) const MAX_SKEW_NS: u64 = 1_000_000_000;
 
 /// The right to close one window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Turn {
-    /// When the window ended, on the clock of the caller that was elected.
+    /// When the window began, on the clock of whoever began it.
+    pub(super) started_ns: u64,
+    /// When it ended, on the clock of the caller that was elected.
     pub(super) now_ns: u64,
 }
 
@@ -33,22 +35,22 @@ impl Election {
     /// The caller's turn to close the window, if it is over and nobody else has taken it.
     #[inline]
     pub(super) fn take_turn(&self, now_ns: u64, window_ns: u64) -> Option<Turn> {
-        let start_ns = self.0.load(Ordering::Relaxed);
-        let elapsed_ns = now_ns.wrapping_sub(start_ns);
-        // A clock that lags gives a huge difference: only a lag beyond any skew may move the start back.
+        let started_ns = self.0.load(Ordering::Relaxed);
+        let elapsed_ns = now_ns.wrapping_sub(started_ns);
+        // A clock that lags a little gives a huge difference.
         if elapsed_ns < window_ns || elapsed_ns > MAX_SKEW_NS.wrapping_neg() {
             return None;
         }
-        self.take(start_ns, now_ns)
+        self.take(started_ns, now_ns)
     }
 
     #[cold]
-    fn take(&self, start_ns: u64, now_ns: u64) -> Option<Turn> {
+    fn take(&self, started_ns: u64, now_ns: u64) -> Option<Turn> {
         self.0
             // Acquire: pairs with `finish`, so that the winner sees all that the last leader wrote.
-            .compare_exchange(start_ns, now_ns, Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange(started_ns, now_ns, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
-            .then_some(Turn { now_ns })
+            .then_some(Turn { started_ns, now_ns })
     }
 
     /// Whether nobody has been elected since: asked before a leader writes.
