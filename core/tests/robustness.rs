@@ -105,6 +105,32 @@ fn a_request_past_its_deadline_is_refused_even_when_idle() {
 }
 
 #[test]
+fn a_short_budget_is_tried_while_nobody_else_waits() {
+    let mut lines = memory(1);
+    let admission = Admission::new(&mut lines, &ONE_QUEUE, Nanos(MS)).unwrap();
+    let mut now = MS;
+    // The service takes 20 ms, so that is the shortest time known ...
+    for n in 0..200 {
+        now += 25 * MS;
+        admission.admit(0, &request(n), Nanos(now)).unwrap();
+        admission.dequeued(0, Nanos(now), Nanos::NEVER, Nanos(now)).unwrap();
+        admission.done(0, Nanos(now), Nanos(now + 20 * MS)).unwrap();
+    }
+    assert_eq!(admission.snapshot().service_floor_ns, 20 * MS);
+    // ... and a request that has 5 ms may be of a cheaper method.
+    let short = Request { deadline: Nanos(now + 5 * MS), ..request(1) };
+    admission.admit(0, &short, Nanos(now)).unwrap();
+    assert_eq!(admission.dequeued(0, Nanos(now), short.deadline, Nanos(now)), Ok(()));
+    admission.done(0, Nanos(now), Nanos(now + 20 * MS)).unwrap();
+    // With another one waiting for the worker it is not tried.
+    for _ in 0..2 {
+        admission.admit(0, &short, Nanos(now)).unwrap();
+    }
+    let refused = Err(Status::DEADLINE_IN_QUEUE);
+    assert_eq!(admission.dequeued(0, Nanos(now), short.deadline, Nanos(now)), refused);
+}
+
+#[test]
 fn a_lost_process_takes_its_requests_with_it() {
     let mut lines = memory(2);
     let admission = Admission::new(&mut lines, &Config { queue_count: 2, ..ONE_QUEUE }, Nanos(0)).unwrap();

@@ -99,7 +99,7 @@ impl Client {
             connections: streams.iter().map(|_| idle()).collect(),
             pending: RefCell::new(HashMap::new()),
             next_call_id: Cell::new(1),
-            rng: RefCell::new(StdRng::seed_from_u64(SEED)),
+            rng: RefCell::new(StdRng::seed_from_u64(SEED + 1)),
         });
         let mut drivers = JoinSet::new();
         for (index, stream) in streams.into_iter().enumerate() {

@@ -86,9 +86,9 @@ impl Curves {
         }
     }
 
-    /// The highest value of all curves.
-    pub(crate) fn highest(&self) -> f64 {
-        [&self.offered_per_s, &self.good_per_s, &self.refused_per_s].into_iter().flatten().copied().fold(0.0, f64::max)
+    /// The highest rate at which tasks were offered.
+    pub(crate) fn highest_offer(&self) -> f64 {
+        self.offered_per_s.iter().copied().fold(0.0, f64::max)
     }
 }
 

@@ -105,7 +105,7 @@ fn curves(page: &mut String, runs: &[RunFigures]) -> Result<()> {
     *page += "<div class=\"grid\">\n";
     for run in runs {
         let caption = format!(
-            "{}, {}, {}×, admission {}",
+            "{}, {}, load {}×, admission {}",
             run.mode.name(),
             report::calls_text(run.calls_per_task),
             run.load,

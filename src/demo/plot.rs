@@ -38,7 +38,7 @@ pub(crate) fn legend() -> [(String, &'static str); 5] {
         (css(OFFERED), "tasks offered"),
         (css(OFF), "good, without admission control"),
         (css(ON), "good, with admission control"),
-        (css(REFUSED), "tasks refused"),
+        (css(REFUSED), "tasks refused (peaks are cut)"),
         (css(INK), "capacity (dashed)"),
     ]
 }
@@ -103,8 +103,8 @@ pub(crate) fn step(step: &StepFigures) -> Result<String> {
 /// A run over time, small.
 pub(crate) fn run_over_time(run: &RunFigures) -> Result<String> {
     let capacity_per_s = run.capacity_per_s / f64::from(run.calls_per_task);
-    let highest = run.curves.highest().max(capacity_per_s);
-    svg((300, 130), |area| over_time(area, &run.curves, capacity_per_s, good_colour(run.admission), highest, false))
+    let highest = run.curves.highest_offer().max(capacity_per_s);
+    svg((250, 130), |area| over_time(area, &run.curves, capacity_per_s, good_colour(run.admission), highest, false))
 }
 
 /// The picture for a README: the step in both settings, or if there are no steps, good answers per load.
@@ -119,7 +119,7 @@ fn steps_compared(steps: &[&StepFigures]) -> Result<String> {
         let (panels, foot) = area.split_vertically(PANEL * steps.len() as i32);
         for (panel, step) in panels.split_evenly((steps.len(), 1)).iter().zip(steps) {
             let title = format!(
-                "Admission {}: good answers at {:.0} % of the capacity during the overload",
+                "Admission {}: good answers at {:.0} % of the capacity after the first second of overload",
                 on_off(step.admission),
                 100.0 * step.share_after_1s
             );
@@ -137,7 +137,7 @@ fn draw_legend(area: &Area<'_>) -> Drawn {
         (OFFERED, "offered"),
         (OFF, "good, admission off"),
         (ON, "good, admission on"),
-        (REFUSED, "refused"),
+        (REFUSED, "refused (peaks are cut)"),
         (INK, "capacity (dashed)"),
     ];
     let mut x = 64;
@@ -150,7 +150,7 @@ fn draw_legend(area: &Area<'_>) -> Drawn {
 }
 
 fn highest(steps: &[&StepFigures]) -> f64 {
-    steps.iter().map(|step| step.curves.highest()).fold(0.0, f64::max)
+    steps.iter().map(|step| step.curves.highest_offer()).fold(0.0, f64::max)
 }
 
 /// Tasks per second over time: offered as a grey ground, good as an area, refused as a line.
@@ -173,7 +173,7 @@ fn over_time(area: &Area<'_>, curves: &Curves, capacity: f64, good: RGBColor, hi
         .margin_right(2 * margin)
         .x_label_area_size(label_height)
         .y_label_area_size(label_width)
-        .build_cartesian_2d(0.0..end_s, 0.0..highest * 1.05)?;
+        .build_cartesian_2d(0.0..end_s, 0.0..highest * 1.1)?;
     let text_px = if axes { TEXT_PX } else { TEXT_PX - 3 };
     let mut mesh = chart.configure_mesh();
     mesh.light_line_style(TRANSPARENT)

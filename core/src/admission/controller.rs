@@ -22,8 +22,8 @@ use super::window::Turn;
 use crate::status::Refusal;
 use crate::time::{NANOS_PER_MICRO, NANOS_PER_SECOND};
 
-/// A window with fewer arrivals says little, and is extended ...
-const MIN_ARRIVALS: u64 = 20;
+/// A window with fewer requests says little, and is extended ...
+const MIN_REQUESTS: u64 = 20;
 /// ... up to this length.
 const MAX_EXTENDED_NS: u64 = NANOS_PER_SECOND;
 /// A span longer than this was no window: nobody called, or a clock jumped. It is not measured.
@@ -66,7 +66,7 @@ pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
     }
     let span_ns = turn.now_ns.wrapping_sub(closer.measured_from_ns.get());
     let measurable = span_ns <= MAX_MEASURED_NS && closer.measured_from_ns.get() != 0;
-    if measurable && span_ns < MAX_EXTENDED_NS && arrivals_so_far(queues) < MIN_ARRIVALS {
+    if measurable && span_ns < MAX_EXTENDED_NS && past_the_cursor(queues) < MIN_REQUESTS {
         return;
     }
     if !head.hot.election.is_current(turn) {
@@ -86,8 +86,9 @@ pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
     head.hot.election.finish(turn);
 }
 
-/// Requests that arrived since the leader last looked, without looking away.
-fn arrivals_so_far(queues: &[Queue]) -> u64 {
+/// Requests that got past the cursor since the leader last looked, read without moving what it has seen. The others say
+/// nothing of the service, however many they are.
+fn past_the_cursor(queues: &[Queue]) -> u64 {
     queues.iter().fold(0u64, |sum, queue| {
         let demand = queue.busy.admitted_new.get().wrapping_sub(queue.seen.admitted_new.get());
         let continuing = queue.busy.admitted_continuing.get().wrapping_sub(queue.seen.admitted_continuing.get());

@@ -75,11 +75,19 @@ pub(super) fn decide(request: &Request, queue: &QueueState, limits: &Limits, now
     None
 }
 
+/// Whether a request that has come to the head of its queue must not be run: its deadline is past, or it cannot be met
+/// and others wait for the worker. With nobody waiting it is run: the estimate may be wrong for this request, and only
+/// running it can show that.
+#[inline]
+pub(super) fn is_too_late(others_wait: bool, service_floor_ns: u64, deadline: Nanos, now: Nanos) -> bool {
+    now >= deadline || (others_wait && cannot_finish(0, service_floor_ns, deadline, now))
+}
+
 /// Whether a request that will wait for `wait_ns` more is too late even if it is served as fast as any.
 ///
 /// A quarter of the service time is added for the way of the answer: at the edge of its deadline a request would be
 /// run in full and be late by a hair, and so would every one behind it.
 #[inline]
-pub(super) fn cannot_finish(wait_ns: u64, service_floor_ns: u64, deadline: Nanos, now: Nanos) -> bool {
+fn cannot_finish(wait_ns: u64, service_floor_ns: u64, deadline: Nanos, now: Nanos) -> bool {
     now.plus(wait_ns).plus(service_floor_ns).plus(service_floor_ns / 4) >= deadline && deadline != Nanos::NEVER
 }

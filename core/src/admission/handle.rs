@@ -151,8 +151,9 @@ impl<'a> Admission<'a> {
         queue.busy.wait_sum_ns.add(wait_ns);
         queue.busy.wait_count.add(1);
         let mode = hot.mode.get();
+        let others_wait = queue.busy.flow.read().queued() > 1;
         if mode != Mode::Off as u32
-            && gate::cannot_finish(0, hot.service_floor_ns.get(), deadline, now)
+            && gate::is_too_late(others_wait, hot.service_floor_ns.get(), deadline, now)
             && let Err(status) = self.refuse(queue, Refusal::DeadlineInQueue, mode)
         {
             queue.busy.flow.drop_queued();
