@@ -241,7 +241,7 @@ fn report(name: &str, (median, low, high): (f64, f64, f64), wanted_ns: Option<f6
     let wanted = wanted_ns
         .map_or(String::new(), |ns| format!("  wanted <= {ns} ns: {}", if median <= ns { "yes" } else { "NO" }));
     let instructions = instructions.map_or(String::new(), |count| format!("  {count:6.0} instructions"));
-    println!("{name:<58} {median:8.1} ns  ({low:.1} to {high:.1}){instructions}{wanted}");
+    println!("{name:<68} {median:8.1} ns  ({low:.1} to {high:.1}){instructions}{wanted}");
 }
 
 /// Instructions per operation: two runs of this program under callgrind, subtracted.
@@ -300,13 +300,15 @@ fn once(api: &Api, file: &Path, what: &str, count: u64) {
 }
 
 fn all(api: &Api, file: &Path) {
-    println!("{:<58} {:>11}  (10 % to 90 %)", "per operation, through the C ABI", "median");
+    println!("{:<68} {:>11}  (10 % to 90 %)", "per operation, through the C ABI", "median");
 
     let mut bench = Bench::create(api, file, 2);
     let alone = per_operation(|count| bench.whole_requests(0, count));
     report("admit + dequeued + done, one process", alone, Some(25.0), instructions("request"));
 
-    for (name, queue) in [("each its own queue", 1), ("both on one queue", 0)] {
+    // A prefork server has a queue per process. Two processes that do everything on one queue fight for its lines as
+    // they would for the queue itself; that figure is for scale.
+    for (name, queue, wanted_ns) in [("each its own queue", 1, Some(60.0)), ("both on one queue", 0, None)] {
         let mut other = Command::new(std::env::current_exe().unwrap())
             .args(["partner", file.to_str().unwrap(), &queue.to_string()])
             .stdout(Stdio::piped())
@@ -316,7 +318,7 @@ fn all(api: &Api, file: &Path) {
         let busy = per_operation(|count| bench.whole_requests(0, count));
         other.kill().unwrap();
         other.wait().unwrap();
-        report(&format!("admit + dequeued + done, two busy processes, {name}"), busy, Some(60.0), None);
+        report(&format!("admit + dequeued + done, two busy processes, {name}"), busy, wanted_ns, None);
     }
 
     let mut bench = Bench::create(api, file, 1);

@@ -134,7 +134,7 @@ enum {
 // A piece of the frame's body: `bytes`, `bytes_len` and `last` are set.
 #define MCRPC_EVENT_BODY 2
 
-// Admit everything, learn nothing.
+// Admit everything; count what passes, learn nothing.
 #define MCRPC_MODE_OFF 0
 
 // Decide and count, but admit everything.
@@ -289,7 +289,7 @@ typedef struct {
     uint32_t running;
     // 0.
     uint32_t reserved;
-    // Requests admitted while the mode was not off.
+    // Requests admitted.
     uint64_t admitted;
     // Requests completed.
     uint64_t completed;

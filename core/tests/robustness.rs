@@ -142,6 +142,8 @@ fn a_lost_process_takes_its_requests_with_it() {
     assert_eq!((levels(0), levels(1)), ((2, 1), (1, 0)));
     admission.queue_lost(0).unwrap();
     assert_eq!((levels(0), levels(1)), ((0, 0), (1, 0)));
+    let queue = admission.queue_snapshot(0).unwrap();
+    assert_eq!((queue.admitted, queue.wait_count, queue.completed), (3, 1, 0), "what was counted stays counted");
 }
 
 #[test]
@@ -161,6 +163,23 @@ fn the_mode_changes_under_way_without_losing_account() {
     admission.done(0, Nanos(2), Nanos(3)).unwrap();
     let queue = admission.queue_snapshot(0).unwrap();
     assert_eq!((queue.queued, queue.running, queue.completed), (0, 0, 1));
+    assert_eq!((queue.admitted, queue.wait_count), (20_000, 1));
+}
+
+#[test]
+fn counts_are_exact_in_every_mode_however_many_there_are() {
+    for mode in [Mode::Off, Mode::Observe, Mode::Enforce] {
+        let mut lines = memory(1);
+        let admission = Admission::new(&mut lines, &Config { mode, ..ONE_QUEUE }, Nanos(MS)).unwrap();
+        for n in 0..600_000 {
+            let now = Nanos(MS + n * 10_000);
+            admission.admit(0, &request(n), now).unwrap();
+            admission.dequeued(0, now, Nanos::NEVER, now).unwrap();
+            admission.done(0, now, now).unwrap();
+        }
+        let queue = admission.queue_snapshot(0).unwrap();
+        assert_eq!((queue.admitted, queue.wait_count, queue.completed), (600_000, 600_000, 600_000), "{mode:?}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::header::mcrpc_header_t;
 use crate::pointer::{self, code};
 use crate::sized::{self, Sized32};
 
-/// Admit everything, learn nothing.
+/// Admit everything; count what passes, learn nothing.
 pub const MCRPC_MODE_OFF: u32 = 0;
 /// Decide and count, but admit everything.
 pub const MCRPC_MODE_OBSERVE: u32 = 1;
@@ -163,7 +163,7 @@ pub struct mcrpc_queue_snapshot_t {
     pub running: u32,
     /// 0.
     pub reserved: u32,
-    /// Requests admitted while the mode was not off.
+    /// Requests admitted.
     pub admitted: u64,
     /// Requests completed.
     pub completed: u64,

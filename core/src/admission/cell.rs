@@ -26,12 +26,11 @@ impl Cell64 {
         self.set(self.get().wrapping_add(value));
     }
 
-    /// How much a growing count grew since the caller's last call, whose reading `seen` keeps. A count that fell,
-    /// because a store was delayed or the memory damaged, has not grown.
-    pub(super) fn growth(&self, seen: &Cell64) -> u64 {
-        let now = self.get();
-        let growth = now.wrapping_sub(seen.get());
-        seen.set(now);
+    /// How much a growing count grew to `now` since the last call. One that fell, because a store was delayed or the
+    /// memory damaged, has not grown.
+    pub(super) fn grow_to(&self, now: u64) -> u64 {
+        let growth = now.wrapping_sub(self.get());
+        self.set(now);
         if growth > u64::MAX / 2 { 0 } else { growth }
     }
 }

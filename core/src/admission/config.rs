@@ -7,7 +7,7 @@ use crate::time::NANOS_PER_MILLI;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Mode {
-    /// Admit everything, learn nothing.
+    /// Admit everything; count what passes, learn nothing.
     Off = 0,
     /// Decide and count, but admit everything.
     Observe = 1,

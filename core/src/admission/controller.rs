@@ -13,7 +13,7 @@ use super::capacity::{
     FAST_US, HALF_Q16, MAX_MRPS, ONE_Q16, SLOW_US, Served, expected_count, follow, rate_mrps, smooth,
 };
 use super::cell::Cell64;
-use super::config::Limits;
+use super::config::{Limits, Mode};
 use super::demand;
 use super::flow::FlowReading;
 use super::key::Cursor;
@@ -65,14 +65,15 @@ pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
         return;
     }
     let span_ns = turn.now_ns.wrapping_sub(closer.measured_from_ns.get());
-    let measurable = span_ns <= MAX_MEASURED_NS && closer.measured_from_ns.get() != 0;
+    let off = head.hot.mode.get() == Mode::Off as u32;
+    let measurable = span_ns <= MAX_MEASURED_NS && closer.measured_from_ns.get() != 0 && !off;
     if measurable && span_ns < MAX_EXTENDED_NS && past_the_cursor(queues) < MIN_REQUESTS {
         return;
     }
     if !head.hot.election.is_current(turn) {
         return;
     }
-    closer.measured_from_ns.set(turn.now_ns);
+    closer.measured_from_ns.set(if off { 0 } else { turn.now_ns });
     // An unmeasurable span is gathered all the same, to move every `seen` up to now.
     let span_us = span_ns.clamp(NANOS_PER_MICRO, MAX_MEASURED_NS) / NANOS_PER_MICRO;
     let first = closer.windows_closed.get() == 0;
@@ -90,10 +91,9 @@ pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
 /// nothing of the service, however many they are.
 fn past_the_cursor(queues: &[Queue]) -> u64 {
     queues.iter().fold(0u64, |sum, queue| {
-        let demand = queue.busy.admitted_new.get().wrapping_sub(queue.seen.admitted_new.get());
-        let continuing = queue.busy.admitted_continuing.get().wrapping_sub(queue.seen.admitted_continuing.get());
+        let admitted = queue.totals().admitted.wrapping_sub(queue.seen.admitted.get());
         let refused = refused_by_wait(queue).wrapping_sub(queue.seen.refused_by_wait.get());
-        sum.saturating_add(demand).saturating_add(continuing).saturating_add(refused)
+        sum.saturating_add(admitted).saturating_add(refused)
     })
 }
 
@@ -102,6 +102,7 @@ fn gather(queues: &[Queue], span_us: u64) -> Window {
     let mut window = Window { served: Served { span_us, ..Served::default() }, ..Window::default() };
     for queue in queues {
         let (busy, seen) = (&queue.busy, &queue.seen);
+        let totals = queue.totals();
         let flow = busy.flow.read();
         let before = FlowReading(seen.flow.get());
         let counts = flow.counts_since(before);
@@ -115,13 +116,12 @@ fn gather(queues: &[Queue], span_us: u64) -> Window {
         window.served.completed += served.completed;
         window.served.found_idle += served.found_idle;
         window.queued += u64::from(flow.queued());
-        window.admitted_new += busy.admitted_new.growth(&seen.admitted_new);
-        window.admitted_continuing += busy.admitted_continuing.growth(&seen.admitted_continuing);
-        window.wait_sum_ns = window.wait_sum_ns.saturating_add(busy.wait_sum_ns.growth(&seen.wait_sum_ns));
-        window.wait_count += busy.wait_count.growth(&seen.wait_count);
-        let refused = refused_by_wait(queue);
-        window.refused_by_wait += refused.wrapping_sub(seen.refused_by_wait.get()).min(u64::from(u32::MAX));
-        seen.refused_by_wait.set(refused);
+        let continuing = seen.admitted_continuing.grow_to(busy.admitted_continuing.get());
+        window.admitted_continuing += continuing;
+        window.admitted_new += seen.admitted.grow_to(totals.admitted).saturating_sub(continuing);
+        window.wait_sum_ns = window.wait_sum_ns.saturating_add(seen.wait_sum_ns.grow_to(busy.wait_sum_ns.get()));
+        window.wait_count += seen.dequeued.grow_to(totals.dequeued);
+        window.refused_by_wait += seen.refused_by_wait.grow_to(refused_by_wait(queue));
         window.shortest_service_ns = shortest(window.shortest_service_ns, busy.shortest_service_ns.get());
         busy.shortest_service_ns.set(0);
     }

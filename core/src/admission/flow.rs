@@ -74,10 +74,11 @@ impl Flow {
         self.0.fetch_sub(ONE_QUEUED + ONE_IN_SYSTEM, Ordering::Relaxed);
     }
 
-    /// Forgets everything in the system: the process that held it is gone. Counts stay.
-    pub(super) fn forget_levels(&self) {
+    /// Forgets everything in the system, since the process that held it is gone, and says what it was. Counts stay.
+    pub(super) fn forget_levels(&self) -> FlowReading {
         let levels = self.0.load(Ordering::Relaxed) & LEVELS_MASK;
         self.0.fetch_sub(levels, Ordering::Relaxed);
+        FlowReading(levels)
     }
 }
 

@@ -79,8 +79,13 @@ pub(super) fn decide(request: &Request, queue: &QueueState, limits: &Limits, now
 /// and others wait for the worker. With nobody waiting it is run: the estimate may be wrong for this request, and only
 /// running it can show that.
 #[inline]
-pub(super) fn is_too_late(others_wait: bool, service_floor_ns: u64, deadline: Nanos, now: Nanos) -> bool {
-    now >= deadline || (others_wait && cannot_finish(0, service_floor_ns, deadline, now))
+pub(super) fn is_too_late(
+    others_wait: impl FnOnce() -> bool,
+    service_floor_ns: u64,
+    deadline: Nanos,
+    now: Nanos,
+) -> bool {
+    cannot_finish(0, service_floor_ns, deadline, now) && (now >= deadline || others_wait())
 }
 
 /// Whether a request that will wait for `wait_ns` more is too late even if it is served as fast as any.

@@ -12,7 +12,7 @@ use core::ptr::NonNull;
 use super::config::{Config, Limits, Mode};
 use super::controller;
 use super::demand;
-use super::flow::{FlowReading, MAX_IN_SYSTEM};
+use super::flow::MAX_IN_SYSTEM;
 use super::gate::{self, QueueState, Request};
 use super::key::Cursor;
 use super::layout::{self, Line, Queue, View};
@@ -101,13 +101,13 @@ impl<'a> Admission<'a> {
     pub fn admit(&self, queue: u32, request: &Request, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
         let hot = &self.view.head.hot;
+        if let Some(turn) = hot.election.take_turn(now.0, self.limits.window_ns) {
+            controller::close(self.view, &self.limits, turn);
+        }
         let mode = hot.mode.get();
         let flow = queue.busy.flow.read();
         let worker_idle = flow.in_system() < self.limits.workers;
         if mode != Mode::Off as u32 {
-            if let Some(turn) = hot.election.take_turn(now.0, self.limits.window_ns) {
-                controller::close(self.view, &self.limits, turn);
-            }
             let cursor = Cursor(hot.cursor.get());
             if !request.continues_task && (!request.is_retry || cursor.admits(request.key)) {
                 demand::count(queue, request.key);
@@ -127,9 +127,9 @@ impl<'a> Admission<'a> {
             if let Some(reason) = refusal {
                 self.refuse(queue, reason, mode)?;
             }
-            let admitted =
-                if request.continues_task { &queue.busy.admitted_continuing } else { &queue.busy.admitted_new };
-            admitted.add(1);
+        }
+        if request.continues_task {
+            queue.busy.admitted_continuing.add(1);
         }
         queue.busy.flow.enter(worker_idle);
         Ok(())
@@ -149,9 +149,8 @@ impl<'a> Admission<'a> {
         let hot = &self.view.head.hot;
         let wait_ns = now.since(admitted_at).min(MAX_WAIT_NS);
         queue.busy.wait_sum_ns.add(wait_ns);
-        queue.busy.wait_count.add(1);
         let mode = hot.mode.get();
-        let others_wait = queue.busy.flow.read().queued() > 1;
+        let others_wait = || queue.busy.flow.read().queued() > 1;
         if mode != Mode::Off as u32
             && gate::is_too_late(others_wait, hot.service_floor_ns.get(), deadline, now)
             && let Err(status) = self.refuse(queue, Refusal::DeadlineInQueue, mode)
@@ -188,7 +187,9 @@ impl<'a> Admission<'a> {
     /// [`Status::INVALID_ARGUMENT`] if there is no such queue.
     #[inline]
     pub fn abandoned(&self, queue: u32) -> Result<(), Status> {
-        self.queue(queue)?.busy.flow.drop_queued();
+        let busy = &self.queue(queue)?.busy;
+        busy.gone.add(1);
+        busy.flow.drop_queued();
         Ok(())
     }
 
@@ -199,7 +200,10 @@ impl<'a> Admission<'a> {
     ///
     /// [`Status::INVALID_ARGUMENT`] if there is no such queue.
     pub fn queue_lost(&self, queue: u32) -> Result<(), Status> {
-        self.queue(queue)?.busy.flow.forget_levels();
+        let busy = &self.queue(queue)?.busy;
+        let lost = busy.flow.forget_levels();
+        busy.gone.add(lost.in_system().into());
+        busy.gone_running.add(lost.in_system().saturating_sub(lost.queued()).into());
         Ok(())
     }
 
@@ -244,17 +248,16 @@ impl<'a> Admission<'a> {
     /// [`Status::INVALID_ARGUMENT`] if there is no such queue.
     pub fn queue_snapshot(&self, queue: u32) -> Result<QueueSnapshot, Status> {
         let queue = self.queue(queue)?;
-        let flow = queue.busy.flow.read();
-        let counts = flow.counts_since(FlowReading(queue.seen.flow.get()));
+        let totals = queue.totals();
         Ok(QueueSnapshot {
-            queued: flow.queued(),
-            running: flow.in_system().saturating_sub(flow.queued()),
-            admitted: queue.busy.admitted_new.get().wrapping_add(queue.busy.admitted_continuing.get()),
-            completed: queue.seen.completed.get().wrapping_add(counts.completed.into()),
+            queued: totals.queued,
+            running: totals.running,
+            admitted: totals.admitted,
+            completed: totals.completed,
             refused: queue.refused.each_ref().map(|count| count.get()),
             would_refuse: queue.would_refuse.each_ref().map(|count| count.get()),
             wait_sum_ns: queue.busy.wait_sum_ns.get(),
-            wait_count: queue.busy.wait_count.get(),
+            wait_count: totals.dequeued,
             capacity_mrps: queue.seen.capacity_mrps.get(),
         })
     }
@@ -304,7 +307,7 @@ pub struct QueueSnapshot {
     pub queued: u32,
     /// Requests that run now.
     pub running: u32,
-    /// Requests admitted while the mode was not off.
+    /// Requests admitted.
     pub admitted: u64,
     /// Requests completed.
     pub completed: u64,

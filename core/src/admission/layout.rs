@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 
 use super::cell::{Cell32, Cell64};
 use super::config::{Config, Mode};
-use super::flow::Flow;
+use super::flow::{Flow, FlowReading};
 use super::key::{Cursor, PRIORITIES, USER_LEVELS};
 use super::window::Election;
 use crate::status::{Refusal, Status};
@@ -115,12 +115,43 @@ pub(super) struct QueueBusy {
     pub(super) flow: Flow,
     /// How long the queue takes to move up by one request; 0 while the capacity is not known.
     pub(super) ns_per_request: Cell64,
-    pub(super) admitted_new: Cell64,
+    /// Requests admitted that continue a task.
     pub(super) admitted_continuing: Cell64,
     pub(super) wait_sum_ns: Cell64,
-    pub(super) wait_count: Cell64,
     /// The shortest service time in this window; 0 if there was none.
     pub(super) shortest_service_ns: Cell64,
+    /// Requests that were abandoned, or lost with their process: all of them, and those that were running.
+    pub(super) gone: Cell64,
+    pub(super) gone_running: Cell64,
+}
+
+/// What has passed through a queue since it was laid out. Counts wrap.
+#[derive(Clone, Copy)]
+pub(super) struct Totals {
+    pub(super) queued: u32,
+    pub(super) running: u32,
+    pub(super) admitted: u64,
+    pub(super) dequeued: u64,
+    pub(super) completed: u64,
+}
+
+impl Queue {
+    /// Everything is derived from what is conserved: each request that came in is queued, running, completed, dropped
+    /// as too late, or gone.
+    pub(super) fn totals(&self) -> Totals {
+        let flow = self.busy.flow.read();
+        let running = flow.in_system().saturating_sub(flow.queued());
+        let counts = flow.counts_since(FlowReading(self.seen.flow.get()));
+        let completed = self.seen.completed.get().wrapping_add(counts.completed.into());
+        let left = completed.wrapping_add(self.refused[Refusal::DeadlineInQueue as usize].get());
+        Totals {
+            queued: flow.queued(),
+            running,
+            admitted: left.wrapping_add(flow.in_system().into()).wrapping_add(self.busy.gone.get()),
+            dequeued: left.wrapping_add(running.into()).wrapping_add(self.busy.gone_running.get()),
+            completed,
+        }
+    }
 }
 
 /// What the leader last saw of a queue. Only the leader writes it.
@@ -129,11 +160,11 @@ pub(super) struct QueueSeen {
     pub(super) flow: Cell64,
     /// All completions up to that reading of the flow.
     pub(super) completed: Cell64,
-    pub(super) admitted_new: Cell64,
+    pub(super) admitted: Cell64,
     pub(super) admitted_continuing: Cell64,
+    pub(super) dequeued: Cell64,
     pub(super) refused_by_wait: Cell64,
     pub(super) wait_sum_ns: Cell64,
-    pub(super) wait_count: Cell64,
     pub(super) completed_mrps: Cell64,
     pub(super) capacity_mrps: Cell64,
 }
