@@ -10,9 +10,23 @@ use std::process::Command;
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    for input in ["core/src", "ffi/src", "ffi/artefact", "ffi/Cargo.toml", "include", "c-examples", "cpp-examples"] {
+    for input in [
+        "core/src",
+        "core/Cargo.toml",
+        "ffi/src",
+        "ffi/Cargo.toml",
+        "ffi/artefact/src",
+        "ffi/artefact/build.rs",
+        "ffi/artefact/Cargo.toml",
+        "ffi/artefact/Cargo.lock",
+        "include",
+        "c-examples",
+        "cpp-examples",
+    ] {
         println!("cargo:rerun-if-changed={input}");
     }
+    println!("cargo:rerun-if-env-changed=CC");
+    println!("cargo:rerun-if-env-changed=CXX");
     let library_dir = build_library(&root, &out);
     println!("cargo:rustc-env=MCRPC_LIBRARY_DIR={}", library_dir.display());
     for (name, source, language) in [

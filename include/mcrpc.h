@@ -1,6 +1,6 @@
 // libmcrpc: overload control for C and C++ servers. This header is the manual.
 //
-// GENERATED from ffi/src by `MCRPC_UPDATE=1 cargo test --test header`. Do not edit.
+// GENERATED from ffi/src by `MCRPC_UPDATE=1 cargo test -p mcrpc-ffi --test header`. Do not edit.
 //
 // Linking      cc program.c -lmcrpc              shared, soname libmcrpc.so.0
 //              cc program.c libmcrpc.a           static; no further library is needed
@@ -71,6 +71,9 @@
 #define MCRPC_ADMISSION_CONFIG_INIT \
     { sizeof(mcrpc_admission_config_t), 1, 0, MCRPC_MODE_ENFORCE, 100, 15, 25, 30, 80, 2000, 300 }
 
+// A request to start from: no deadline, the highest importance.
+#define MCRPC_REQUEST_INIT { MCRPC_NO_DEADLINE, 0, 0 }
+
 // Every status: what happened, and what to do about it.
 enum {
     // The call succeeded; the request may go on.
@@ -119,10 +122,12 @@ enum {
     MCRPC_WAIT_ABOVE_SOFT_LIMIT = -218,
     // The server's queue is longer than any request may wait: do not call this machine again at once.
     MCRPC_WAIT_ABOVE_HARD_LIMIT = -219,
-    // The request cannot be finished before its deadline: do not try again.
+    // The queue is so long that the request cannot be finished before its deadline: do not try again.
     MCRPC_DEADLINE_ON_ARRIVAL = -220,
     // The request's deadline came too near while it waited in the queue, so it was not run: do not try again.
     MCRPC_DEADLINE_IN_QUEUE = -221,
+    // The request's deadline was past when it arrived: do not try again, and look at what it spent its time on before.
+    MCRPC_EXPIRED_ON_ARRIVAL = -222,
 };
 
 // Nothing yet: all bytes were used, feed more when they arrive.
@@ -150,7 +155,7 @@ enum {
 #define MCRPC_REQUEST_CONTINUES_TASK 2
 
 // How many reasons for a refusal there are: the length of the tables in mcrpc_queue_snapshot_t.
-#define MCRPC_REFUSAL_COUNT 6
+#define MCRPC_REFUSAL_COUNT 7
 
 // A deadline that never comes.
 #define MCRPC_NO_DEADLINE UINT64_MAX
@@ -245,7 +250,8 @@ typedef struct {
     uint64_t opaque[16];
 } mcrpc_admission_t;
 
-// What a decision needs to know of a request. mcrpc_request_from_header() fills it in.
+// What a decision needs to know of a request. Start from MCRPC_REQUEST_INIT, or let mcrpc_request_from_header() fill it
+// in.
 typedef struct {
     // When the caller stops waiting, in ns; MCRPC_NO_DEADLINE if it never does.
     uint64_t deadline_ns;
@@ -333,7 +339,8 @@ int32_t mcrpc_header_parse(const uint8_t *bytes, size_t len, uint32_t max_body_l
 
 // Writes `header` as MCRPC_HEADER_LEN bytes to `out`, which has room for `len`.
 //
-// Returns MCRPC_TOO_SMALL, MCRPC_BAD_KIND or MCRPC_BAD_METADATA_LENGTH; then nothing was written.
+// Returns MCRPC_TOO_SMALL, _BAD_KIND, _BAD_METADATA_LENGTH, _UNSUPPORTED_FLAG (this version could not read it back) or
+// _INVALID_ARGUMENT (reserved is not 0); then nothing was written.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_header_emit(const mcrpc_header_t *header, uint8_t *out, size_t len);
 
@@ -353,7 +360,7 @@ int32_t mcrpc_frame_init(uint32_t max_body_len, mcrpc_frame_decoder_t *out);
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_frame_next(mcrpc_frame_decoder_t *decoder, const uint8_t *data, size_t len, size_t *used, mcrpc_frame_event_t *event);
 
-// The bytes that a controller with these settings needs: about 40 KiB, and 33 KiB per queue.
+// The bytes that a controller with these settings needs: about 69 KiB, and 33 KiB per queue.
 // Returns MCRPC_BAD_STRUCT_SIZE or MCRPC_INVALID_ARGUMENT. Any thread; no allocation, lock or system call. Since 0.1.
 int32_t mcrpc_admission_memory_size(const mcrpc_admission_config_t *config, size_t *out);
 
@@ -385,8 +392,8 @@ int32_t mcrpc_request_from_header(const mcrpc_header_t *header, uint64_t salt, u
 // May I take this request into `queue` (0 to queue_count - 1)?
 //
 // MCRPC_OK: put it into the queue, and call mcrpc_dequeued() or mcrpc_abandoned() later. MCRPC_QUEUE_FULL,
-// _BELOW_CURSOR, _WAIT_ABOVE_SOFT_LIMIT, _WAIT_ABOVE_HARD_LIMIT or _DEADLINE_ON_ARRIVAL: answer at once with this status
-// and mcrpc_cursor(). Any other status: the call was wrong, the request is not accounted for.
+// _BELOW_CURSOR, _WAIT_ABOVE_SOFT_LIMIT, _WAIT_ABOVE_HARD_LIMIT, _DEADLINE_ON_ARRIVAL or _EXPIRED_ON_ARRIVAL: answer at
+// once with this status and mcrpc_cursor(). Any other status: the call was wrong, the request is not accounted for.
 // `now_ns` is CLOCK_MONOTONIC, here and below.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_admit(const mcrpc_admission_t *admission, uint32_t queue, const mcrpc_request_t *request, uint64_t now_ns);

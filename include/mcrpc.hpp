@@ -52,9 +52,9 @@ private:
     std::int32_t code_ = MCRPC_OK;
 };
 
-// A frame header. All fields of a new one are 0, which is no kind: set at least `kind`.
+// A frame header. A new one has no time limit, and 0 everywhere else, which is no kind: set at least `kind`.
 struct Header : mcrpc_header_t {
-    constexpr Header() noexcept : mcrpc_header_t{} {}
+    constexpr Header() noexcept : mcrpc_header_t{} { budget_ms = UINT32_MAX; }
     constexpr explicit Header(const mcrpc_header_t &header) noexcept : mcrpc_header_t(header) {}
 
     // Reads the header at the start of `bytes`, of which `len` are there.
@@ -89,9 +89,9 @@ private:
     mcrpc_frame_decoder_t decoder_{};
 };
 
-// What a decision needs to know of a request.
+// What a decision needs to know of a request. A new one has no deadline and the highest importance.
 struct Request : mcrpc_request_t {
-    constexpr Request() noexcept : mcrpc_request_t{} {}
+    constexpr Request() noexcept : mcrpc_request_t MCRPC_REQUEST_INIT {}
 
     // `salt` is the fleet's secret, `epoch` rotates who comes first (the hour, say), and `arrival_ns` is when the
     // header was read.

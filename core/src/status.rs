@@ -93,8 +93,9 @@ statuses! {
     BELOW_CURSOR = -217, "below_cursor", Overload, "The server is overloaded and this request's priority is below its cursor: do not call this machine until the cursor expires.";
     WAIT_ABOVE_SOFT_LIMIT = -218, "wait_above_soft_limit", Overload, "The server is overloaded, this request's priority is marginal and the queue is longer than such requests may wait: do not call this machine again at once.";
     WAIT_ABOVE_HARD_LIMIT = -219, "wait_above_hard_limit", Overload, "The server's queue is longer than any request may wait: do not call this machine again at once.";
-    DEADLINE_ON_ARRIVAL = -220, "deadline_on_arrival", Deadline, "The request cannot be finished before its deadline: do not try again.";
+    DEADLINE_ON_ARRIVAL = -220, "deadline_on_arrival", Deadline, "The queue is so long that the request cannot be finished before its deadline: do not try again.";
     DEADLINE_IN_QUEUE = -221, "deadline_in_queue", Deadline, "The request's deadline came too near while it waited in the queue, so it was not run: do not try again.";
+    EXPIRED_ON_ARRIVAL = -222, "expired_on_arrival", Deadline, "The request's deadline was past when it arrived: do not try again, and look at what it spent its time on before.";
 }
 
 impl Status {
@@ -149,6 +150,8 @@ pub enum Refusal {
     DeadlineOnArrival = 4,
     /// See [`Status::DEADLINE_IN_QUEUE`].
     DeadlineInQueue = 5,
+    /// See [`Status::EXPIRED_ON_ARRIVAL`].
+    ExpiredOnArrival = 6,
 }
 
 impl Refusal {
@@ -156,13 +159,14 @@ impl Refusal {
     pub const COUNT: usize = Refusal::ALL.len();
 
     /// Every reason, in the order of its index.
-    pub const ALL: [Refusal; 6] = [
+    pub const ALL: [Refusal; 7] = [
         Refusal::QueueFull,
         Refusal::BelowCursor,
         Refusal::WaitAboveSoftLimit,
         Refusal::WaitAboveHardLimit,
         Refusal::DeadlineOnArrival,
         Refusal::DeadlineInQueue,
+        Refusal::ExpiredOnArrival,
     ];
 
     /// The status that says so on the wire and at the C boundary.
@@ -175,6 +179,7 @@ impl Refusal {
             Refusal::WaitAboveHardLimit => Status::WAIT_ABOVE_HARD_LIMIT,
             Refusal::DeadlineOnArrival => Status::DEADLINE_ON_ARRIVAL,
             Refusal::DeadlineInQueue => Status::DEADLINE_IN_QUEUE,
+            Refusal::ExpiredOnArrival => Status::EXPIRED_ON_ARRIVAL,
         }
     }
 }

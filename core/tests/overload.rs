@@ -3,7 +3,6 @@
 mod world;
 
 use mcrpc_core::admission::Mode;
-use mcrpc_core::status::Status;
 use world::{Service, Users, World, run};
 
 /// One input queue with eight workers, or eight processes with a queue and a worker each.
@@ -94,13 +93,14 @@ fn nothing_is_refused_while_a_worker_is_idle() {
 
 #[test]
 fn the_important_are_served_and_the_rest_refused() {
-    for shape in shapes() {
+    // Half of the tasks fit. Where each process has a queue of its own, an idle one takes whatever comes, at the expense
+    // of those just below the cursor.
+    let [threads, processes] = shapes();
+    for (shape, tenths, wanted) in [(threads, 4, 0.95), (processes.clone(), 3, 0.98), (processes, 4, 0.9)] {
         for calls_per_task in [1, 2, 4] {
             let world = World { calls_per_task, ..shape.clone() };
-            let record = run(&world, 13.0, |_| 2.0);
-            // Half of the tasks fit; of those, the two fifths that are farthest from the edge.
-            let success = record.important_success(3.0, 13.0, 4);
-            assert!(success >= 0.95, "{} queues, {calls_per_task} calls: {success}", world.queues);
+            let success = run(&world, 13.0, |_| 2.0).important_success(3.0, 13.0, tenths);
+            assert!(success >= wanted, "{} queues, {calls_per_task} calls, {tenths} tenths: {success}", world.queues);
         }
     }
 }
@@ -122,7 +122,7 @@ fn other_services_are_controlled_as_well() {
         let overloaded = run(&world, 13.0, |_| 3.0).optimum_share(3.0, 13.0, 1);
         assert!(overloaded >= 0.93, "{name}: {overloaded}");
         let idle = run(&world, 13.0, |_| 0.5);
-        assert_eq!(idle.refused(0.0, 13.0), 0, "{name}: {:?}", idle.refused_by);
+        assert!(idle.refused_by.is_empty(), "{name}: {:?}", idle.refused_by);
     }
 }
 
@@ -131,15 +131,70 @@ fn work_that_is_too_late_is_not_run() {
     let world = World { deadline_ms: 60, attempts: 1, ..World::default() };
     let record = run(&world, 13.0, |_| 4.0);
     assert!(record.optimum_share(3.0, 13.0, 1) >= 0.9);
-    let executed = record.executed_per_s(3.0, 13.0) / record.capacity_per_s;
-    assert!(executed <= 1.02 && record.optimum_share(3.0, 13.0, 1) >= executed - 0.05, "{executed}");
+    let (executed, good) =
+        (record.executed_per_s(3.0, 13.0) / record.capacity_per_s, record.optimum_share(3.0, 13.0, 1));
+    assert!(good >= executed - 0.05, "{executed} of the capacity was run, {good} was good");
+}
+
+#[test]
+fn callers_that_stick_to_an_unevenly_loaded_process_are_served_by_importance() {
+    let skewed = World {
+        queues: 8,
+        workers_per_queue: 1,
+        workers_told: 1,
+        attempts: 1,
+        first_queue_percent: 15,
+        ..World::default()
+    };
+    for (calls_per_task, share_wanted, success_wanted) in [(1, 0.88, 0.95), (4, 0.78, 0.85)] {
+        let record = run(&World { calls_per_task, ..skewed.clone() }, 23.0, |_| 1.5);
+        let share = record.optimum_share(3.0, 23.0, calls_per_task);
+        let success = record.important_success(3.0, 23.0, 4);
+        assert!(share >= share_wanted && success >= success_wanted, "{calls_per_task} calls: {share}, {success}");
+    }
+}
+
+#[test]
+fn a_service_that_was_slow_for_a_while_is_not_held_to_it() {
+    for shape in shapes() {
+        let world = World { service: Service::Exponential(10.0), slow_spell: Some((5, 10, 10.0)), ..shape.clone() };
+        let record = run(&world, 60.0, |_| 0.5);
+        let late = record.refused(30.0, 60.0);
+        assert!(late <= 12, "{} queues: {late} of 12 000 are still refused", world.queues);
+        let world = World { slow_spell: Some((5, 10, 3.0)), ..shape };
+        let record = run(&world, 20.0, |_| 2.0);
+        let share = record.optimum_share(12.0, 20.0, 1);
+        assert!(share >= 0.97, "{} queues under overload: {share}", world.queues);
+    }
+}
+
+#[test]
+fn what_was_wanted_long_ago_does_not_weigh_on_what_is_wanted_now() {
+    let world = World { calls_per_task: 4, users: Users::HotMovesAt(600), ..World::default() };
+    let record = run(&world, 604.0, |second| if second < 600.0 { 0.5 } else { 4.0 });
+    let share = record.optimum_share(601.0, 604.0, 4);
+    assert!(share >= 0.97, "{share}");
+}
+
+#[test]
+fn a_request_longer_than_a_window_does_not_hide_the_capacity() {
+    let world = World {
+        queues: 16,
+        workers_per_queue: 1,
+        workers_told: 1,
+        service: Service::Fixed(300.0),
+        deadline_ms: 6_000,
+        ..World::default()
+    };
+    let record = run(&world, 60.0, |_| 3.0);
+    let (share, p99_ms) = (record.optimum_share(20.0, 60.0, 1), record.latency_ms(20.0, 60.0, 0.99));
+    assert!(share >= 0.97 && p99_ms <= 1_000.0, "{share}, {p99_ms} ms");
 }
 
 #[test]
 fn observing_refuses_nothing_and_counts_what_it_would() {
     let record = run(&World { mode: Mode::Observe, ..World::default() }, 5.0, |_| 4.0);
-    assert_eq!(record.refused(0.0, 5.0), 0);
-    assert_eq!(record.refused_by.get(&Status::BELOW_CURSOR), None);
+    assert!(record.refused_by.is_empty(), "{:?}", record.refused_by);
     assert!(record.would_refuse > 5_000, "{}", record.would_refuse);
 }
 

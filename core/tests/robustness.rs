@@ -97,7 +97,7 @@ fn a_request_past_its_deadline_is_refused_even_when_idle() {
     let mut lines = memory(1);
     let admission = Admission::new(&mut lines, &ONE_QUEUE, Nanos(0)).unwrap();
     let late = Request { deadline: Nanos(5 * MS), ..request(1) };
-    assert_eq!(admission.admit(0, &late, Nanos(5 * MS)), Err(Status::DEADLINE_ON_ARRIVAL));
+    assert_eq!(admission.admit(0, &late, Nanos(5 * MS)), Err(Status::EXPIRED_ON_ARRIVAL));
     assert_eq!(admission.admit(0, &late, Nanos(4 * MS)), Ok(()));
     assert_eq!(admission.dequeued(0, Nanos(4 * MS), late.deadline, Nanos(6 * MS)), Err(Status::DEADLINE_IN_QUEUE));
     let queue = admission.queue_snapshot(0).unwrap();
@@ -219,35 +219,98 @@ fn a_leader_that_dies_costs_one_window() {
     assert!(after.demand_mrps.abs_diff(500_000) < 50_000, "no arrival is lost or counted twice: {}", after.demand_mrps);
 }
 
+#[test]
+fn a_leader_that_dies_between_two_words_of_a_decision_leaves_no_cursor_behind() {
+    let mut lines = memory(1);
+    let (start, len) = bytes_of(&mut lines);
+    // SAFETY: the lines outlive the controller; both words are on the line that decisions are published on.
+    let (admission, cursors) = unsafe {
+        (Admission::init(start, len, &ONE_QUEUE, Nanos(MS)).unwrap(), start.cast::<u32>().add(16 + 2).as_ptr())
+    };
+    assert_eq!(admission.snapshot().cursor, Cursor::OPEN);
+    // SAFETY: as above; no other thread runs.
+    unsafe { cursors.write_volatile(1) };
+    assert_eq!((admission.snapshot().cursor, admission.snapshot().shedding), (Cursor(1), false));
+    let mut now = MS;
+    for n in 0..60 {
+        now += 2 * MS;
+        if admission.admit(0, &request(n), Nanos(now)).is_ok() {
+            admission.abandoned(0).unwrap();
+        }
+    }
+    assert_eq!(admission.snapshot().cursor, Cursor::OPEN);
+}
+
+#[test]
+fn a_request_reported_twice_costs_nobody_a_request() {
+    let mut lines = memory(1);
+    let admission = Admission::new(&mut lines, &ONE_QUEUE, Nanos(0)).unwrap();
+    for mistakes in 0..20 {
+        admission.done(0, Nanos(1), Nanos(2)).unwrap();
+        admission.abandoned(0).unwrap();
+        admission.dequeued(0, Nanos(1), Nanos::NEVER, Nanos(2)).unwrap();
+        for n in 0..100 {
+            assert_eq!(admission.admit(0, &request(n), Nanos(n)), Ok(()), "after {mistakes} mistakes");
+            admission.dequeued(0, Nanos(n), Nanos::NEVER, Nanos(n)).unwrap();
+            admission.done(0, Nanos(n), Nanos(n)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn requests_that_arrive_too_late_are_no_sign_of_overload() {
+    let mut lines = memory(1);
+    let admission = Admission::new(&mut lines, &ONE_QUEUE, Nanos(0)).unwrap();
+    for n in 0..1_000u64 {
+        let now = Nanos(n * MS);
+        let late = Request { deadline: now, ..request(n) };
+        assert_eq!(admission.admit(0, &late, now), Err(Status::EXPIRED_ON_ARRIVAL));
+        admission.admit(0, &request(n), now).unwrap();
+        admission.abandoned(0).unwrap();
+    }
+    let snapshot = admission.snapshot();
+    assert!(!snapshot.shedding && snapshot.demand_mrps.abs_diff(1_000_000) < 50_000, "{snapshot:?}");
+}
+
+/// A controller whose memory is random, but for the line that says what it is, the mode, and the levels, which only
+/// whole events change.
+fn damaged<'a>(lines: &'a mut [Line], config: &Config, seed: u64) -> Admission<'a> {
+    let (start, len) = bytes_of(lines);
+    let mut random = Random(seed);
+    // SAFETY: the lines are borrowed for as long as the controller; they are written here while nobody else uses them.
+    let admission = unsafe {
+        let admission = Admission::init(start, len, config, Nanos(0)).unwrap();
+        let words = start.cast::<u64>();
+        for index in 8..len / 8 {
+            words.add(index).write(random.next() >> (random.next() % 64));
+        }
+        admission
+    };
+    admission.set_mode(Mode::Enforce);
+    for queue in 0..config.queue_count {
+        admission.queue_lost(queue).unwrap();
+    }
+    admission
+}
+
 /// A leader may die, or be stopped and run on, at any instruction of a close. Whatever that leaves behind in the words
-/// that leaders write, the controller is back within two seconds.
+/// that leaders write, the controller is back within five seconds, and refuses nobody without need after fifteen.
 #[test]
 fn the_controller_returns_from_any_state_of_its_memory() {
     for seed in 0..40 {
         for queues in [1, 8] {
-            let mut lines = memory(queues);
-            let (start, len) = bytes_of(&mut lines);
             let world =
                 World { queues, workers_per_queue: 8 / queues, workers_told: 8 / queues, seed, ..World::default() };
             let config = Config { queue_count: queues, workers_per_queue: world.workers_told, ..ONE_QUEUE };
-            let mut random = Random(seed);
-            // SAFETY: the lines outlive the controller; they are written here while nobody else uses them.
-            let admission = unsafe {
-                let admission = Admission::init(start, len, &config, Nanos(0)).unwrap();
-                // The first line says what this memory is; all the others are damaged.
-                let words = start.cast::<u64>();
-                for index in 8..len / 8 {
-                    words.add(index).write(random.next() >> (random.next() % 64));
-                }
-                admission
-            };
-            admission.set_mode(Mode::Enforce);
-            for queue in 0..queues {
-                admission.queue_lost(queue).unwrap();
-            }
-            let record = Run::new(&world, admission, |_| 3.0).run(10.0);
+            let mut lines = memory(queues);
+            let admission = damaged(&mut lines, &config, seed);
+            // Overload and then half the capacity: neither too little nor too much may be admitted in the end.
+            let record = Run::new(&world, admission, |second| if second < 10.0 { 3.0 } else { 0.5 }).run(20.0);
             let share = record.optimum_share(5.0, 10.0, 1);
             assert!(share >= 0.9, "seed {seed}, {queues} queues: {share} {:?}", record.refused_by);
+            assert_eq!(record.refused(12.0, 20.0), 0, "seed {seed}, {queues} queues");
+            let calm = Run::new(&world, damaged(&mut memory(queues), &config, seed), |_| 0.5).run(20.0);
+            assert_eq!(calm.refused(15.0, 20.0), 0, "seed {seed}, {queues} queues, without overload");
         }
     }
 }

@@ -26,7 +26,7 @@ pub const MCRPC_REQUEST_RETRY: u32 = 1;
 pub const MCRPC_REQUEST_CONTINUES_TASK: u32 = 2;
 
 /// How many reasons for a refusal there are: the length of the tables in mcrpc_queue_snapshot_t.
-pub const MCRPC_REFUSAL_COUNT: usize = 6;
+pub const MCRPC_REFUSAL_COUNT: usize = 7;
 const _: () = assert!(MCRPC_REFUSAL_COUNT == Refusal::COUNT);
 
 /// A deadline that never comes.
@@ -107,7 +107,8 @@ const TAG: u64 = 0x01_64_68_6d_64_61_63_6d;
 const _: () = assert!(size_of::<Tagged>() <= size_of::<mcrpc_admission_t>());
 const _: () = assert!(align_of::<Tagged>() <= align_of::<mcrpc_admission_t>());
 
-/// What a decision needs to know of a request. mcrpc_request_from_header() fills it in.
+/// What a decision needs to know of a request. Start from MCRPC_REQUEST_INIT, or let mcrpc_request_from_header() fill it
+/// in.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct mcrpc_request_t {
@@ -179,13 +180,13 @@ pub struct mcrpc_queue_snapshot_t {
     pub would_refuse: [u64; MCRPC_REFUSAL_COUNT],
 }
 
-// SAFETY: repr(C), four u32 and seventeen u64 at offset 16, so without padding; any bits are valid.
+// SAFETY: repr(C), four u32 and nineteen u64 at offset 16, so without padding; any bits are valid.
 unsafe impl Sized32 for mcrpc_queue_snapshot_t {
-    const FIRST_VERSION_SIZE: usize = 152;
+    const FIRST_VERSION_SIZE: usize = 168;
 }
-const _: () = assert!(size_of::<mcrpc_queue_snapshot_t>() == 152);
+const _: () = assert!(size_of::<mcrpc_queue_snapshot_t>() == 168);
 
-/// The bytes that a controller with these settings needs: about 40 KiB, and 33 KiB per queue.
+/// The bytes that a controller with these settings needs: about 69 KiB, and 33 KiB per queue.
 /// Returns MCRPC_BAD_STRUCT_SIZE or MCRPC_INVALID_ARGUMENT. Any thread; no allocation, lock or system call. Since 0.1.
 ///
 /// # Safety
@@ -304,8 +305,8 @@ pub unsafe extern "C" fn mcrpc_request_from_header(
 /// May I take this request into `queue` (0 to queue_count - 1)?
 ///
 /// MCRPC_OK: put it into the queue, and call mcrpc_dequeued() or mcrpc_abandoned() later. MCRPC_QUEUE_FULL,
-/// _BELOW_CURSOR, _WAIT_ABOVE_SOFT_LIMIT, _WAIT_ABOVE_HARD_LIMIT or _DEADLINE_ON_ARRIVAL: answer at once with this status
-/// and mcrpc_cursor(). Any other status: the call was wrong, the request is not accounted for.
+/// _BELOW_CURSOR, _WAIT_ABOVE_SOFT_LIMIT, _WAIT_ABOVE_HARD_LIMIT, _DEADLINE_ON_ARRIVAL or _EXPIRED_ON_ARRIVAL: answer at
+/// once with this status and mcrpc_cursor(). Any other status: the call was wrong, the request is not accounted for.
 /// `now_ns` is CLOCK_MONOTONIC, here and below.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///

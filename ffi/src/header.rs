@@ -68,6 +68,9 @@ impl mcrpc_header_t {
         if self.reserved != 0 {
             return Err(Status::INVALID_ARGUMENT);
         }
+        if self.flags & Flags::UNSUPPORTED != 0 {
+            return Err(Status::UNSUPPORTED_FLAG);
+        }
         Ok(Header {
             kind,
             flags: Flags(self.flags),
@@ -114,7 +117,8 @@ pub unsafe extern "C" fn mcrpc_header_parse(
 
 /// Writes `header` as MCRPC_HEADER_LEN bytes to `out`, which has room for `len`.
 ///
-/// Returns MCRPC_TOO_SMALL, MCRPC_BAD_KIND or MCRPC_BAD_METADATA_LENGTH; then nothing was written.
+/// Returns MCRPC_TOO_SMALL, _BAD_KIND, _BAD_METADATA_LENGTH, _UNSUPPORTED_FLAG (this version could not read it back) or
+/// _INVALID_ARGUMENT (reserved is not 0); then nothing was written.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety

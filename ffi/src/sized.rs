@@ -45,7 +45,8 @@ pub(crate) unsafe fn read<T: Sized32>(source: *const T) -> Result<T, Status> {
     Ok(value)
 }
 
-/// Writes as much of `value` as the caller's struct has room for; its `struct_size` stays what it was.
+/// Writes as much of `value` as the caller's struct has room for, and zeroes behind it, for fields that this version does
+/// not know. `struct_size` stays what it was.
 ///
 /// # Safety
 ///
@@ -59,13 +60,15 @@ pub(crate) unsafe fn write<T: Sized32>(target: *mut T, value: &T) -> Result<(), 
     }
     let known = given.min(size_of::<T>()) - size_of::<u32>();
     // SAFETY: both sides are at least `size_of::<u32>() + known` long: `value` because `known` is cut to its size,
-    // `target` because `given` bytes are writable by the caller's promise.
+    // `target` because `given` bytes are writable by the caller's promise; what is zeroed ends at `given`.
     unsafe {
         core::ptr::copy_nonoverlapping(
             core::ptr::from_ref(value).cast::<u8>().add(size_of::<u32>()),
             target.cast::<u8>().add(size_of::<u32>()),
             known,
         );
+        let written = size_of::<u32>() + known;
+        core::ptr::write_bytes(target.cast::<u8>().add(written), 0, given - written);
     }
     Ok(())
 }

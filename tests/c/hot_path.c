@@ -69,12 +69,17 @@ struct calls {
     int32_t (*parse)(const uint8_t *, size_t, uint32_t, mcrpc_header_t *);
     int32_t (*emit)(const mcrpc_header_t *, uint8_t *, size_t);
     int32_t (*next)(mcrpc_frame_decoder_t *, const uint8_t *, size_t, size_t *, mcrpc_frame_event_t *);
+    int32_t (*frame_init)(uint32_t, mcrpc_frame_decoder_t *);
+    uint32_t (*method_id)(const uint8_t *, size_t);
+    const char *(*status_name)(int32_t);
+    const char *(*status_text)(int32_t);
 };
 
 static const struct calls real = {mcrpc_admit,      mcrpc_dequeued, mcrpc_done,
                                   mcrpc_abandoned,  mcrpc_cursor,   mcrpc_key,
                                   mcrpc_request_from_header, mcrpc_header_parse, mcrpc_header_emit,
-                                  mcrpc_frame_next};
+                                  mcrpc_frame_next, mcrpc_frame_init, mcrpc_method_id,
+                                  mcrpc_status_name, mcrpc_status_text};
 
 static void set_up(void *memory, size_t len) {
     mcrpc_admission_config_t config = MCRPC_ADMISSION_CONFIG_INIT;
@@ -91,7 +96,10 @@ static uint64_t refused;
  * refusal happens, windows are closed. The clock is stepped. */
 static uint64_t exercise(const struct calls *calls, uint32_t queue, uint64_t now, int windows) {
     mcrpc_frame_decoder_t decoder;
-    mcrpc_frame_init(64, &decoder);
+    calls->frame_init(64, &decoder);
+    calls->method_id((const uint8_t *)"pkg.Service.Method", 18);
+    calls->status_text(MCRPC_DEADLINE_IN_QUEUE);
+    calls->status_name(INT32_MIN);
     uint64_t queued = 0;
     for (int window = 0; window < windows; window++) {
         for (unsigned n = 0; n < 400; n++) {
@@ -186,9 +194,19 @@ static int32_t nothing_emit(const mcrpc_header_t *h, uint8_t *b, size_t l) {
 static int32_t nothing_next(mcrpc_frame_decoder_t *d, const uint8_t *b, size_t l, size_t *u, mcrpc_frame_event_t *e) {
     return d == NULL || b == NULL || l == 0 || u == NULL || e == NULL;
 }
+static int32_t nothing_frame_init(uint32_t m, mcrpc_frame_decoder_t *d) {
+    return d == NULL || m == 0;
+}
+static uint32_t nothing_method_id(const uint8_t *n, size_t l) {
+    return n == NULL || l == 0;
+}
+static const char *nothing_status(int32_t s) {
+    return s == 0 ? "" : "x";
+}
 static const struct calls nothing = {nothing_admit,       nothing_dequeued, nothing_done, nothing_abandoned,
                                      nothing_cursor,      nothing_key,      nothing_from_header, nothing_parse,
-                                     nothing_emit,        nothing_next};
+                                     nothing_emit,        nothing_next,     nothing_frame_init, nothing_method_id,
+                                     nothing_status,      nothing_status};
 
 static void run_coroutine(void) {
     exercise(coroutine_calls, 0, MS, 50);

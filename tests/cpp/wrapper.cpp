@@ -79,8 +79,7 @@ static void a_moved_guard_ends_its_request_once() {
     auto memory = mcrpc::AdmissionMemory::heap(1 << 20);
     mcrpc::Admission admission;
     CHECK(mcrpc::Admission::init(memory, mcrpc::AdmissionConfig(), 1, admission).ok());
-    mcrpc::Request request;
-    request.deadline_ns = MCRPC_NO_DEADLINE;
+    const mcrpc::Request request;
     CHECK(admission.admit(0, request, 2).ok() && admission.dequeued(0, 2, MCRPC_NO_DEADLINE, 3).ok());
     {
         mcrpc::Running first(admission, 0, 3);
@@ -96,8 +95,7 @@ static void a_child_shares_the_controller() {
     const pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        mcrpc::Request request;
-        request.deadline_ns = MCRPC_NO_DEADLINE;
+        const mcrpc::Request request;
         _exit(admission.admit(0, request, 2).ok() ? 0 : 1);
     }
     int status = 0;

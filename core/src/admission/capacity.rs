@@ -64,13 +64,16 @@ pub(super) fn follow(average_mrps: u64, count: u64, span_us: u64, time_constant_
 pub(super) struct Served {
     pub(super) completed: u64,
     pub(super) found_idle: u64,
+    /// Somebody waited for a worker when the window began, and when it ended.
+    pub(super) waited_at_both_ends: bool,
     pub(super) span_us: u64,
 }
 
 impl Served {
-    /// Nearly nobody found an idle worker: the completions of this window are the capacity.
+    /// Nearly nobody found an idle worker: the completions of this window are the capacity. Those may be none, where
+    /// a request takes longer than a window.
     pub(super) fn is_saturated(&self) -> bool {
-        self.completed > 0 && self.found_idle * 20 <= self.completed
+        self.found_idle * 20 <= self.completed && (self.completed > 0 || self.waited_at_both_ends)
     }
 
     /// The capacity, given what was known. Only a saturated window lowers it; one that completed more raises it.
@@ -79,15 +82,37 @@ impl Served {
     pub(super) fn capacity(&self, known: Option<u64>, explore: bool) -> Option<u64> {
         let sample_mrps = rate_mrps(self.completed, self.span_us);
         match known {
-            None => self.is_saturated().then_some(sample_mrps),
+            None => (self.is_saturated() && self.completed > 0).then_some(sample_mrps),
+            // Not a surprise even if it is one: a service that stands still for a moment has not lost its capacity.
+            Some(known) if self.is_saturated() && self.completed == 0 => Some(smooth(known, 0, self.span_us, SLOW_US)),
             Some(known) if self.is_saturated() => Some(follow(known, self.completed, self.span_us, SLOW_US, HALF_Q16)),
             Some(known) => {
                 let reached = known.max(sample_mrps).min(MAX_MRPS);
-                let step = if explore { reached * (self.span_us / 5) / MICROS_PER_SECOND } else { 0 };
-                Some((reached + step).min(MAX_MRPS))
+                Some(if explore { grown(reached, self.span_us / 5) } else { reached })
             }
         }
     }
+
+    /// The capacity of one queue, which is judged by few requests: only a window with somebody waiting at both its ends
+    /// counts as saturated. One in which a quarter found an idle worker shows that there is room: the capacity then
+    /// doubles each second up to four times of what passes, since an estimate that was once too low would refuse requests,
+    /// never see more pass, and stay.
+    pub(super) fn queue_capacity(&self, known: Option<u64>, passing_mrps: u64) -> Option<u64> {
+        if self.is_saturated() && self.waited_at_both_ends {
+            return self.capacity(known, false);
+        }
+        known.map(|known| {
+            let reached = known.max(passing_mrps).min(MAX_MRPS);
+            let has_room = self.completed > 0 && self.found_idle * 4 >= self.completed;
+            let room_mrps = 4 * passing_mrps.min(MAX_MRPS);
+            if has_room && reached < room_mrps { grown(reached, self.span_us).min(room_mrps) } else { reached }
+        })
+    }
+}
+
+/// A rate that grows by its own size per second, after a span.
+fn grown(rate_mrps: u64, span_us: u64) -> u64 {
+    (rate_mrps + rate_mrps * span_us / MICROS_PER_SECOND).min(MAX_MRPS)
 }
 
 #[cfg(test)]
@@ -97,7 +122,7 @@ mod tests {
     const WINDOW_US: u64 = 100_000;
 
     fn served(completed: u64, found_idle: u64) -> Served {
-        Served { completed, found_idle, span_us: WINDOW_US }
+        Served { completed, found_idle, waited_at_both_ends: false, span_us: WINDOW_US }
     }
 
     #[test]
@@ -127,8 +152,34 @@ mod tests {
     }
 
     #[test]
+    fn a_window_without_a_completion_counts_while_somebody_waits() {
+        // 3.3 requests per second: two windows in three complete nothing.
+        let window = |completed| Served { waited_at_both_ends: true, ..served(completed, 0) };
+        let mut capacity = 8_000;
+        for _ in 0..40 {
+            for completed in [0, 0, 1] {
+                capacity = window(completed).capacity(Some(capacity), false).unwrap();
+            }
+        }
+        assert!((2_800..=3_900).contains(&capacity), "{capacity}");
+        assert_eq!(window(0).capacity(None, false), None);
+        assert_eq!(served(0, 0).capacity(Some(8_000), false), Some(8_000), "nobody waited: nothing was learnt");
+    }
+
+    #[test]
+    fn a_queue_with_room_forgets_that_it_was_slow() {
+        let mut capacity = 10_000;
+        for _ in 0..60 {
+            capacity = served(6, 3).queue_capacity(Some(capacity), 60_000).unwrap();
+        }
+        assert_eq!(capacity, 240_000);
+        assert_eq!(served(6, 0).queue_capacity(Some(10_000), 9_000), Some(10_000), "no room was seen");
+        assert_eq!(served(6, 3).queue_capacity(None, 60_000), None);
+    }
+
+    #[test]
     fn extreme_values_do_not_overflow() {
-        let extreme = Served { completed: u64::MAX, found_idle: 0, span_us: 0 };
+        let extreme = Served { completed: u64::MAX, found_idle: 0, waited_at_both_ends: true, span_us: 0 };
         assert_eq!(extreme.capacity(None, true), Some(MAX_MRPS));
         assert_eq!(follow(u64::MAX, 1 << 30, 2_000_000, SLOW_US, ONE_Q16), MAX_MRPS);
         assert!(is_surprising(u64::MAX, 0, 1));

@@ -1,8 +1,9 @@
 //! A word of shared memory that anybody may read and write at any time.
 //!
-//! `add` is a load and a store, not one atomic step: two threads that add to the same word within the same few
-//! nanoseconds may lose one of the additions. That is right for statistics, which cost a fraction of a
-//! nanosecond this way, and wrong for anything that must be conserved: see [`super::flow`].
+//! `add` is a load and a store, not one atomic step: what others add between the two is lost. Usually that is one count
+//! of two threads that meet within nanoseconds; a thread that is preempted just there takes back what was counted
+//! meanwhile. That is right for statistics, which cost a fraction of a nanosecond this way and are read as growth that may
+//! be zero, and wrong for anything that must be conserved: see [`super::flow`].
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 

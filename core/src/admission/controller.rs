@@ -36,6 +36,7 @@ const MIN_RATE_DIVISOR: u64 = 10;
 #[derive(Default)]
 struct Window {
     served: Served,
+    queued_before: u64,
     queued: u64,
     admitted_new: u64,
     admitted_continuing: u64,
@@ -52,6 +53,9 @@ impl Window {
 }
 
 /// Closes the window that ended at `turn.now_ns`.
+///
+/// It runs on the stack of whoever called, 512 bytes at most: its steps are kept out of line, so that their frames follow
+/// one another instead of adding up.
 #[cold]
 #[inline(never)]
 pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
@@ -80,7 +84,7 @@ pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
     let window = gather(queues, span_us);
     let new_work = demand::observe(closer, queues, span_us, first);
     if measurable {
-        learn(head, &window, new_work, first);
+        learn(head, &window, limits, new_work, first);
         decide(head, queues, &window, limits, turn.now_ns);
         closer.windows_closed.add(1);
     }
@@ -89,8 +93,10 @@ pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
 
 /// Requests that got past the cursor since the leader last looked, read without moving what it has seen. The others say
 /// nothing of the service, however many they are.
+#[inline(never)]
 fn past_the_cursor(queues: &[Queue]) -> u64 {
     queues.iter().fold(0u64, |sum, queue| {
+        // One that fell is huge here: the window is closed, and the fall is seen to there.
         let admitted = queue.totals().admitted.wrapping_sub(queue.seen.admitted.get());
         let refused = refused_by_wait(queue).wrapping_sub(queue.seen.refused_by_wait.get());
         sum.saturating_add(admitted).saturating_add(refused)
@@ -101,60 +107,69 @@ fn past_the_cursor(queues: &[Queue]) -> u64 {
 fn gather(queues: &[Queue], span_us: u64) -> Window {
     let mut window = Window { served: Served { span_us, ..Served::default() }, ..Window::default() };
     for queue in queues {
-        let (busy, seen) = (&queue.busy, &queue.seen);
-        let totals = queue.totals();
-        let flow = busy.flow.read();
-        let before = FlowReading(seen.flow.get());
-        let counts = flow.counts_since(before);
-        seen.flow.set(flow.0);
-        seen.completed.add(counts.completed.into());
-        let served = Served { completed: counts.completed.into(), found_idle: counts.found_idle.into(), span_us };
-        // Few requests pass through one queue in a window: somebody must also have waited at both its ends.
-        let busy_throughout = served.is_saturated() && before.queued() > 0 && flow.queued() > 0;
-        learn_queue_capacity(queue, &served, busy_throughout);
-
-        window.served.completed += served.completed;
-        window.served.found_idle += served.found_idle;
-        window.queued += u64::from(flow.queued());
-        let continuing = seen.admitted_continuing.grow_to(busy.admitted_continuing.get());
-        window.admitted_continuing += continuing;
-        window.admitted_new += seen.admitted.grow_to(totals.admitted).saturating_sub(continuing);
-        window.wait_sum_ns = window.wait_sum_ns.saturating_add(seen.wait_sum_ns.grow_to(busy.wait_sum_ns.get()));
-        window.wait_count += seen.dequeued.grow_to(totals.dequeued);
-        window.refused_by_wait += seen.refused_by_wait.grow_to(refused_by_wait(queue));
-        window.shortest_service_ns = shortest(window.shortest_service_ns, busy.shortest_service_ns.get());
-        busy.shortest_service_ns.set(0);
+        gather_queue(queue, &mut window);
     }
+    window.served.waited_at_both_ends = window.queued_before > 0 && window.queued > 0;
     window
 }
 
-/// The capacity behind one queue, for the estimate of its wait. It is not explored: idle workers take requests
-/// without asking it.
-fn learn_queue_capacity(queue: &Queue, served: &Served, busy_throughout: bool) {
+#[inline(never)]
+fn gather_queue(queue: &Queue, window: &mut Window) {
+    let (busy, seen) = (&queue.busy, &queue.seen);
+    let totals = queue.totals();
+    let continuing = seen.admitted_continuing.grow_to(busy.admitted_continuing.get());
+    let admitted = seen.admitted.grow_to(totals.admitted);
+    let refused = seen.refused_by_wait.grow_to(refused_by_wait(queue));
+    let add = |sum: &mut u64, value: u64| *sum = sum.saturating_add(value);
+    add(&mut window.admitted_continuing, continuing);
+    add(&mut window.admitted_new, admitted.saturating_sub(continuing));
+    add(&mut window.refused_by_wait, refused);
+    add(&mut window.wait_sum_ns, seen.wait_sum_ns.grow_to(busy.wait_sum_ns.get()));
+    add(&mut window.wait_count, seen.dequeued.grow_to(totals.dequeued));
+    window.shortest_service_ns = shortest(window.shortest_service_ns, busy.shortest_service_ns.get());
+    busy.shortest_service_ns.set(0);
+
+    let (before, flow) = (FlowReading(seen.flow.get()), busy.flow.read());
+    let counts = flow.counts_since(before);
+    seen.flow.set(flow.0);
+    seen.completed.add(counts.completed.into());
+    window.queued_before += u64::from(before.queued());
+    window.queued += u64::from(flow.queued());
+    let served = Served {
+        completed: counts.completed.into(),
+        found_idle: counts.found_idle.into(),
+        waited_at_both_ends: before.queued() > 0 && flow.queued() > 0,
+        span_us: window.served.span_us,
+    };
+    window.served.completed += served.completed;
+    window.served.found_idle += served.found_idle;
+    learn_queue_capacity(queue, &served);
+}
+
+/// The capacity behind one queue, for the estimate of its wait.
+#[inline(never)]
+fn learn_queue_capacity(queue: &Queue, served: &Served) {
     let seen = &queue.seen;
     let completed_mrps = follow(seen.completed_mrps.get(), served.completed, served.span_us, FAST_US, HALF_Q16);
     seen.completed_mrps.set(completed_mrps);
     let known = Some(seen.capacity_mrps.get()).filter(|&capacity| capacity > 0);
-    let capacity = if busy_throughout {
-        served.capacity(known, false)
-    } else {
-        known.map(|capacity| capacity.max(completed_mrps))
-    };
-    if let Some(capacity_mrps) = capacity {
-        seen.capacity_mrps.set(capacity_mrps);
-        queue.busy.ns_per_request.set(1_000 * NANOS_PER_SECOND / capacity_mrps.max(1));
-    }
+    let capacity_mrps = served.queue_capacity(known, completed_mrps).unwrap_or(0);
+    seen.capacity_mrps.set(capacity_mrps);
+    queue.busy.ns_per_request.set((1_000 * NANOS_PER_SECOND).checked_div(capacity_mrps).unwrap_or(0));
 }
 
 /// Moves the averages over all queues on by one window.
-fn learn(head: &Head, window: &Window, new_work: u64, first: bool) {
+#[inline(never)]
+fn learn(head: &Head, window: &Window, limits: &Limits, new_work: u64, first: bool) {
     let closer = &head.closer;
     let span_us = window.served.span_us;
     let known_demand = (!first).then(|| closer.demand_mrps.get());
     closer.demand_mrps.set(demand::follow_demand(known_demand, new_work, span_us));
 
     let known = (closer.capacity_known.get() != 0).then(|| closer.capacity_mrps.get().min(MAX_MRPS));
-    if let Some(capacity_mrps) = window.served.capacity(known, head.hot.shedding.get() != 0) {
+    // Some workers of a prefork server are always idle for a moment. Only short queues say that there is room.
+    let explore = head.hot.shedding.get() != 0 && window.mean_wait_ns() < limits.target_wait_ns;
+    if let Some(capacity_mrps) = window.served.capacity(known, explore) {
         closer.capacity_mrps.set(capacity_mrps);
         closer.capacity_known.set(1);
     }
@@ -183,12 +198,14 @@ fn next_service_floor_ns(floor_ns: u64, shortest_ns: u64) -> u64 {
 }
 
 /// Jumps to the cursor that lets as much new work in as can be served.
+#[inline(never)]
 fn decide(head: &Head, queues: &[Queue], window: &Window, limits: &Limits, now_ns: u64) {
     let closer = &head.closer;
     let overloaded = window.mean_wait_ns() > limits.overload_wait_ns || window.refused_by_wait > 0;
     let shedding = head.hot.shedding.get() != 0 || overloaded;
     if !shedding || closer.capacity_known.get() == 0 {
-        return;
+        // Said anew in every window: a leader that died between two of these words must not leave a cursor in force.
+        return publish(head, Cursor::OPEN, Cursor::OPEN, false);
     }
     let wanted_mrps = wanted_rate_mrps(closer.capacity_mrps.get(), window.queued, limits);
     let new_mrps = closer.admitted_new_mrps.get().clamp(1, MAX_MRPS);
@@ -219,7 +236,8 @@ fn wanted_rate_mrps(capacity_mrps: u64, queued: u64, limits: &Limits) -> u64 {
     wanted.max(0).cast_unsigned().clamp(capacity_mrps / MIN_RATE_DIVISOR, 2 * MAX_MRPS)
 }
 
-/// Puts a decision in force. Each word is valid alone, so their order does not matter.
+/// Puts a decision in force. A mixture of two decisions lasts until the next window at most, and admits what one of them
+/// would.
 fn publish(head: &Head, cursor: Cursor, marginal_cursor: Cursor, shedding: bool) {
     head.hot.marginal_cursor.set(marginal_cursor.0);
     head.hot.cursor.set(cursor.0);

@@ -23,6 +23,7 @@ pub(super) fn count(queue: &Queue, key: Key) {
 }
 
 /// Brings the rates of all priorities up to date and returns how much new work the window brought.
+#[inline(never)]
 pub(super) fn observe(closer: &Closer, queues: &[Queue], span_us: u64, first: bool) -> u64 {
     let mut total = 0u64;
     for (priority, shape) in closer.by_priority.iter().enumerate() {
@@ -93,10 +94,11 @@ fn refresh_levels(shape: &PriorityShape, queues: &[Queue], priority: usize, now_
     let mut total = 0u64;
     for (level, (seen, weight)) in shape.level_seen.iter().zip(&shape.level_weight).enumerate() {
         let now = sum(queues.iter().filter_map(|queue| queue.demand_by_level.get(priority)?.get(level)));
-        let new = growth32(now, seen.get());
+        // If it was long ago, what came since counts as much as its last two seconds would.
+        let new = u64::from(growth32(now, seen.get())) * (SLOW_US << 8) / age_us.max(SLOW_US);
         seen.set(now);
         let kept = share_of(u64::from(weight.get()), kept_q16);
-        let aged = (kept + (u64::from(new) << 8)).min(u64::from(u32::MAX));
+        let aged = kept.saturating_add(new).min(u64::from(u32::MAX));
         // At most u32::MAX by the line above.
         weight.set(aged as u32);
         total += aged;

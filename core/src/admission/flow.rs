@@ -28,7 +28,10 @@ const COUNT_MASK: u64 = (1 << (IDLE_SHIFT - COMPLETED_SHIFT)) - 1;
 /// Requests that one queue may hold, running ones included: a field's limit, less room for those that arrive at
 /// the same moment.
 pub(super) const MAX_IN_SYSTEM: u32 = 16_000;
-const _: () = assert!((MAX_IN_SYSTEM as u64) < LEVEL_MASK);
+const _: () = assert!((MAX_IN_SYSTEM as u64) < NEGATIVE_FROM);
+/// From here up a level has fallen below zero: somebody reported one request twice. It reads as zero, so that a mistake
+/// of the caller's never looks like a full queue.
+const NEGATIVE_FROM: u64 = LEVEL_MASK - 127;
 
 /// The shared word.
 #[repr(transparent)]
@@ -90,13 +93,13 @@ impl FlowReading {
     /// Requests that wait for a worker.
     #[inline]
     pub(super) const fn queued(self) -> u32 {
-        (self.0 & LEVEL_MASK) as u32
+        level(self.0)
     }
 
     /// Requests that wait or run.
     #[inline]
     pub(super) const fn in_system(self) -> u32 {
-        ((self.0 >> SYSTEM_SHIFT) & LEVEL_MASK) as u32
+        level(self.0 >> SYSTEM_SHIFT)
     }
 
     /// What was counted since an `earlier` reading.
@@ -107,6 +110,11 @@ impl FlowReading {
             found_idle: (counts >> IDLE_SHIFT) as u32,
         }
     }
+}
+
+const fn level(field: u64) -> u32 {
+    let level = field & LEVEL_MASK;
+    if level >= NEGATIVE_FROM { 0 } else { level as u32 }
 }
 
 /// What was counted between two readings.

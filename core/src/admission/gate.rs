@@ -46,12 +46,9 @@ pub(super) struct QueueState {
     pub(super) service_floor_ns: u64,
 }
 
-/// Why the request must be refused, if it must.
+/// Why a request that is not past its deadline must be refused, if it must.
 #[inline]
 pub(super) fn decide(request: &Request, queue: &QueueState, limits: &Limits, now: Nanos) -> Option<Refusal> {
-    if now >= request.deadline {
-        return Some(Refusal::DeadlineOnArrival);
-    }
     if queue.worker_idle || queue.queued == 0 {
         return None;
     }

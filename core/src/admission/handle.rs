@@ -22,8 +22,8 @@ use crate::time::{NANOS_PER_MICRO, Nanos};
 /// With an unknown number of workers: a request that waited for less than this found one idle. It covers the time
 /// that waking a thread takes.
 const IDLE_WAIT_NS: u64 = 500 * NANOS_PER_MICRO;
-/// A longer wait counts as this long, so that one stray sample cannot decide a window.
-const MAX_WAIT_NS: u64 = 60_000_000_000;
+/// A longer wait counts as this many hard limits, so that one stray sample cannot decide a window.
+const MAX_WAIT_HARD_LIMITS: u64 = 4;
 
 /// A controller, as one process sees it: pointers into shared memory and a private copy of the settings.
 ///
@@ -109,7 +109,10 @@ impl<'a> Admission<'a> {
         let worker_idle = flow.in_system() < self.limits.workers;
         if mode != Mode::Off as u32 {
             let cursor = Cursor(hot.cursor.get());
-            if !request.continues_task && (!request.is_retry || cursor.admits(request.key)) {
+            // It is no demand and says nothing of this service: it is not even counted.
+            if now >= request.deadline {
+                self.refuse(queue, Refusal::ExpiredOnArrival, mode)?;
+            } else if !request.continues_task && (!request.is_retry || cursor.admits(request.key)) {
                 demand::count(queue, request.key);
             }
             let state = QueueState {
@@ -121,10 +124,8 @@ impl<'a> Admission<'a> {
                 marginal_cursor: Cursor(hot.marginal_cursor.get()),
                 service_floor_ns: hot.service_floor_ns.get(),
             };
-            let full = flow.in_system() >= MAX_IN_SYSTEM;
-            let refusal =
-                if full { Some(Refusal::QueueFull) } else { gate::decide(request, &state, &self.limits, now) };
-            if let Some(reason) = refusal {
+            let full = (flow.in_system() >= MAX_IN_SYSTEM).then_some(Refusal::QueueFull);
+            if let Some(reason) = full.or_else(|| gate::decide(request, &state, &self.limits, now)) {
                 self.refuse(queue, reason, mode)?;
             }
         }
@@ -147,7 +148,7 @@ impl<'a> Admission<'a> {
     pub fn dequeued(&self, queue: u32, admitted_at: Nanos, deadline: Nanos, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
         let hot = &self.view.head.hot;
-        let wait_ns = now.since(admitted_at).min(MAX_WAIT_NS);
+        let wait_ns = now.since(admitted_at).min(MAX_WAIT_HARD_LIMITS * self.limits.hard_wait_limit_ns);
         queue.busy.wait_sum_ns.add(wait_ns);
         let mode = hot.mode.get();
         let others_wait = || queue.busy.flow.read().queued() > 1;
@@ -286,7 +287,7 @@ pub struct Snapshot {
     pub shedding: bool,
     /// Keys at or above it are refused.
     pub cursor: Cursor,
-    /// Keys from here up to the cursor are refused as soon as a queue forms.
+    /// Keys from here up to the cursor are refused when the queue exceeds the soft limit.
     pub marginal_cursor: Cursor,
     /// How many queues share the controller.
     pub queue_count: u32,

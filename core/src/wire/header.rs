@@ -88,7 +88,7 @@ impl Flags {
     pub const MUST_UNDERSTAND: u8 = 1 << 7;
 
     /// Flags whose meaning changes how the frame is read and which this version does not implement.
-    const UNSUPPORTED: u8 = Flags::CRC_TRAILER | Flags::MUST_UNDERSTAND;
+    pub const UNSUPPORTED: u8 = Flags::CRC_TRAILER | Flags::MUST_UNDERSTAND;
 
     /// How often this call has been sent before, 0 to 3.
     #[inline]

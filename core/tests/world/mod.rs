@@ -45,6 +45,8 @@ pub enum Users {
     Businesses,
     /// A third of all tasks are one user's.
     Hot,
+    /// The same, and from this second on it is another one.
+    HotMovesAt(u32),
     /// No priorities and no users at all: tasks are told apart by their id.
     Anonymous,
 }
@@ -61,6 +63,10 @@ pub struct World {
     pub attempts: u32,
     pub calls_per_task: u32,
     pub users: Users,
+    /// From, to and how many times slower than usual the service is between these seconds.
+    pub slow_spell: Option<(u64, u64, f64)>,
+    /// Arrivals at the first queue, in hundredths of its fair part.
+    pub first_queue_percent: u64,
     pub mode: Mode,
     pub seed: u64,
 }
@@ -76,6 +82,8 @@ impl Default for World {
             attempts: 3,
             calls_per_task: 1,
             users: Users::Uniform,
+            slow_spell: None,
+            first_queue_percent: 100,
             mode: Mode::Enforce,
             seed: 1,
         }
@@ -331,8 +339,12 @@ impl<'a> Run<'a> {
                     draw -= share;
                 }
             }
-            Users::Hot if self.random.next() % 100 < 35 => (task.uin, task.task_id) = (77, id),
-            Users::Hot => {}
+            Users::Hot | Users::HotMovesAt(_) if self.random.next() % 100 >= 35 => {}
+            Users::Hot => (task.uin, task.task_id) = (77, id),
+            Users::HotMovesAt(second) => {
+                let moved = self.now_ns >= u64::from(second) * NANOS_PER_SECOND;
+                (task.uin, task.task_id) = (if moved { 78 } else { 77 }, id);
+            }
             Users::Anonymous => (task.uin, task.task_id) = (0, id),
         }
         self.bin().offered += 1;
@@ -343,6 +355,10 @@ impl<'a> Run<'a> {
     fn send(&mut self, task_id: u64) {
         let task = self.tasks.get_mut(&task_id).unwrap();
         let deadline_ns = self.world.deadline_ms * NANOS_PER_MILLI;
+        let mut queue = self.random.next() % u64::from(self.world.queues);
+        if queue == 0 && self.random.next() % 100 >= self.world.first_queue_percent {
+            queue = self.random.next() % u64::from(self.world.queues);
+        }
         let left_ns = (task.arrived_ns + deadline_ns).saturating_sub(self.now_ns);
         let budget_ns = left_ns.min(deadline_ns / u64::from(self.world.attempts));
         let attempt = Attempt {
@@ -350,7 +366,7 @@ impl<'a> Run<'a> {
             number: task.attempts,
             sent_ns: self.now_ns,
             budget_ns,
-            queue: (self.random.next() % u64::from(self.world.queues)) as usize,
+            queue: queue as usize,
             admitted_ns: 0,
         };
         task.attempts += 1;
@@ -406,9 +422,15 @@ impl<'a> Run<'a> {
                 Service::Fixed(ms) => ms * 1e6,
                 Service::Exponential(ms) => ms * 1e6 * self.random.exponential(),
             };
+            let slowness = match self.world.slow_spell {
+                Some((from_s, to_s, slowness)) if (from_s..to_s).contains(&(self.now_ns / NANOS_PER_SECOND)) => {
+                    slowness
+                }
+                _ => 1.0,
+            };
             self.bin().executed += 1;
             let started_ns = self.now_ns;
-            self.schedule(service_ns as u64, Event::Finished { queue, attempt: id, started_ns });
+            self.schedule((service_ns * slowness) as u64, Event::Finished { queue, attempt: id, started_ns });
         }
     }
 

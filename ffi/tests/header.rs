@@ -1,6 +1,6 @@
 //! Given the sources of the C layer, when the header is generated, then it is the one that is committed.
 //!
-//! `MCRPC_UPDATE=1 cargo test --test header` writes it anew, and the list of statuses in the documentation with it.
+//! `MCRPC_UPDATE=1 cargo test -p mcrpc-ffi --test header` writes it anew, and the list of statuses in the documentation with it.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -29,12 +29,12 @@ fn compare_or_update(path: &str, generated: &str) {
     let committed = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(
         committed == generated,
-        "{path} is stale: run `MCRPC_UPDATE=1 cargo test --test header` and review the diff"
+        "{path} is stale: run `MCRPC_UPDATE=1 cargo test -p mcrpc-ffi --test header` and review the diff"
     );
 }
 
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository")
 }
 
 fn generate_header() -> String {
@@ -138,6 +138,9 @@ fn constants() -> String {
 #define MCRPC_ADMISSION_CONFIG_INIT \\
     {{ sizeof(mcrpc_admission_config_t), {}, {}, MCRPC_MODE_ENFORCE, {}, {}, {}, {}, {}, {}, {} }}
 
+// A request to start from: no deadline, the highest importance.
+#define MCRPC_REQUEST_INIT {{ MCRPC_NO_DEADLINE, 0, 0 }}
+
 // Every status: what happened, and what to do about it.
 enum {{
 ",
@@ -166,7 +169,7 @@ fn generate_status_document() -> String {
         "# Every status
 
 One list serves the C return code, the status of a response header, the label of a metric and the sentence that a
-person reads. GENERATED from `core/src/status.rs` by `MCRPC_UPDATE=1 cargo test --test header`.
+person reads. GENERATED from `core/src/status.rs` by `MCRPC_UPDATE=1 cargo test -p mcrpc-ffi --test header`.
 
 A number never changes its meaning, and new ones may appear: treat one that you do not know by its sign.
 
