@@ -41,7 +41,7 @@ fn settings_outside_their_range_are_refused() {
     let wrong = [
         Config { queue_count: 0, ..default },
         Config { queue_count: 65, ..default },
-        Config { workers_per_queue: 16_001, ..default },
+        Config { workers_per_queue: 32_001, ..default },
         Config { window_ms: 0, ..default },
         Config { window_ms: 1_001, ..default },
         Config { target_wait_ms: 0, ..default },
@@ -151,10 +151,10 @@ fn the_mode_changes_under_way_without_losing_account() {
     let mut lines = memory(1);
     let admission = Admission::new(&mut lines, &ONE_QUEUE, Nanos(0)).unwrap();
     admission.set_mode(Mode::Off);
-    for _ in 0..20_000 {
+    for _ in 0..40_000 {
         admission.admit(0, &request(1), Nanos(1)).unwrap();
     }
-    for _ in 0..19_999 {
+    for _ in 0..39_999 {
         admission.abandoned(0).unwrap();
     }
     admission.set_mode(Mode::Enforce);
@@ -163,7 +163,7 @@ fn the_mode_changes_under_way_without_losing_account() {
     admission.done(0, Nanos(2), Nanos(3)).unwrap();
     let queue = admission.queue_snapshot(0).unwrap();
     assert_eq!((queue.queued, queue.running, queue.completed), (0, 0, 1));
-    assert_eq!((queue.admitted, queue.wait_count), (20_000, 1));
+    assert_eq!((queue.admitted, queue.wait_count), (40_000, 1));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn counts_are_exact_in_every_mode_however_many_there_are() {
 fn a_full_queue_is_refused_before_its_field_overflows() {
     let mut lines = memory(1);
     let admission = Admission::new(&mut lines, &ONE_QUEUE, Nanos(0)).unwrap();
-    let refused = (0..17_000).filter(|_| admission.admit(0, &request(1), Nanos(1)) == Err(Status::QUEUE_FULL)).count();
+    let refused = (0..33_000).filter(|_| admission.admit(0, &request(1), Nanos(1)) == Err(Status::QUEUE_FULL)).count();
     assert_eq!(refused, 1_000);
 }
 

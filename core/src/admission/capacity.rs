@@ -73,7 +73,7 @@ impl Served {
     /// Nearly nobody found an idle worker: the completions of this window are the capacity. Those may be none, where
     /// a request takes longer than a window.
     pub(super) fn is_saturated(&self) -> bool {
-        self.found_idle * 20 <= self.completed && (self.completed > 0 || self.waited_at_both_ends)
+        self.found_idle.saturating_mul(20) <= self.completed && (self.completed > 0 || self.waited_at_both_ends)
     }
 
     /// The capacity, given what was known. Only a saturated window lowers it; one that completed more raises it.
@@ -103,7 +103,7 @@ impl Served {
         }
         known.map(|known| {
             let reached = known.max(passing_mrps).min(MAX_MRPS);
-            let has_room = self.completed > 0 && self.found_idle * 4 >= self.completed;
+            let has_room = self.completed > 0 && self.found_idle.saturating_mul(4) >= self.completed;
             let room_mrps = 4 * passing_mrps.min(MAX_MRPS);
             if has_room && reached < room_mrps { grown(reached, self.span_us).min(room_mrps) } else { reached }
         })

@@ -95,6 +95,7 @@ impl Config {
             overload_wait_ns: ns(self.overload_wait_ms),
             soft_wait_limit_ns: ns(self.soft_wait_limit_ms),
             hard_wait_limit_ns: ns(self.hard_wait_limit_ms),
+            max_counted_wait_ns: 4 * ns(self.hard_wait_limit_ms),
             marginal_band_per_10k: self.marginal_band_per_10k,
             headroom_per_10k: self.headroom_per_10k,
         }
@@ -127,6 +128,8 @@ pub(super) struct Limits {
     pub(super) overload_wait_ns: u64,
     pub(super) soft_wait_limit_ns: u64,
     pub(super) hard_wait_limit_ns: u64,
+    /// A longer wait counts as this long, so that one stray sample cannot decide a window.
+    pub(super) max_counted_wait_ns: u64,
     pub(super) marginal_band_per_10k: u32,
     pub(super) headroom_per_10k: u32,
 }

@@ -130,19 +130,19 @@ fn gather_queue(queue: &Queue, window: &mut Window) {
     busy.shortest_service_ns.set(0);
 
     let (before, flow) = (FlowReading(seen.flow.get()), busy.flow.read());
-    let counts = flow.counts_since(before);
+    let completed = flow.completed_since(before).into();
     seen.flow.set(flow.0);
-    seen.completed.add(counts.completed.into());
+    seen.completed.add(completed);
     window.queued_before += u64::from(before.queued());
     window.queued += u64::from(flow.queued());
     let served = Served {
-        completed: counts.completed.into(),
-        found_idle: counts.found_idle.into(),
+        completed,
+        found_idle: seen.found_idle.grow_to(busy.found_idle.get()),
         waited_at_both_ends: before.queued() > 0 && flow.queued() > 0,
         span_us: window.served.span_us,
     };
-    window.served.completed += served.completed;
-    window.served.found_idle += served.found_idle;
+    add(&mut window.served.completed, served.completed);
+    add(&mut window.served.found_idle, served.found_idle);
     learn_queue_capacity(queue, &served);
 }
 

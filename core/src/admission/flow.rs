@@ -1,37 +1,28 @@
 //! Where the requests of one queue are: queued, running, completed, in one 64-bit word.
 //!
 //! ```text
-//! bit 0        14           28              46              64
-//!  | queued 14 | in system 14 | completed 18 | found idle 18 |
+//! bit 0        16          32              64
+//!  | queued 16 | in system 16 | completed 32 |
 //! ```
 //!
-//! *In system* is queued plus running. The two levels go up and down; the two counts only grow, and wrap. Every
-//! event is one atomic addition of a constant, so the word is always the exact sum of all events, whatever
-//! happened concurrently; the difference of two readings decodes exactly as long as less than 2^18 requests lie
-//! between them. A field that overflows spills into its neighbour and comes back when the level falls again.
+//! *In system* is queued plus running. The two levels go up and down, the count grows and wraps. Every event is one
+//! atomic addition of a constant, so the word is always the exact sum of all events, whatever happened concurrently. A
+//! level that falls below zero borrows from its neighbour and gives back when it rises again.
 
 use crate::sync::{AtomicU64, Ordering};
 
-const SYSTEM_SHIFT: u32 = 14;
-const COMPLETED_SHIFT: u32 = 28;
-const IDLE_SHIFT: u32 = 46;
+const SYSTEM_SHIFT: u32 = 16;
+const COMPLETED_SHIFT: u32 = 32;
 
 const ONE_QUEUED: u64 = 1;
 const ONE_IN_SYSTEM: u64 = 1 << SYSTEM_SHIFT;
 const ONE_COMPLETED: u64 = 1 << COMPLETED_SHIFT;
-const ONE_FOUND_IDLE: u64 = 1 << IDLE_SHIFT;
-
-const LEVEL_MASK: u64 = ONE_IN_SYSTEM - 1;
 const LEVELS_MASK: u64 = ONE_COMPLETED - 1;
-const COUNT_MASK: u64 = (1 << (IDLE_SHIFT - COMPLETED_SHIFT)) - 1;
 
-/// Requests that one queue may hold, running ones included: a field's limit, less room for those that arrive at
-/// the same moment.
-pub(super) const MAX_IN_SYSTEM: u32 = 16_000;
-const _: () = assert!((MAX_IN_SYSTEM as u64) < NEGATIVE_FROM);
-/// From here up a level has fallen below zero: somebody reported one request twice. It reads as zero, so that a mistake
-/// of the caller's never looks like a full queue.
-const NEGATIVE_FROM: u64 = LEVEL_MASK - 127;
+/// Requests that one queue may hold, running ones included: what a signed level counts to, less room for those that
+/// arrive at the same moment.
+pub(super) const MAX_IN_SYSTEM: u32 = 32_000;
+const _: () = assert!(MAX_IN_SYSTEM < i16::MAX as u32);
 
 /// The shared word.
 #[repr(transparent)]
@@ -53,16 +44,14 @@ impl Flow {
 
     /// A request enters the queue.
     #[inline]
-    pub(super) fn enter(&self, found_idle_worker: bool) {
-        let idle = if found_idle_worker { ONE_FOUND_IDLE } else { 0 };
-        self.0.fetch_add(ONE_QUEUED + ONE_IN_SYSTEM + idle, Ordering::Relaxed);
+    pub(super) fn enter(&self) {
+        self.0.fetch_add(ONE_QUEUED + ONE_IN_SYSTEM, Ordering::Relaxed);
     }
 
     /// A worker takes a request out of the queue and runs it.
     #[inline]
-    pub(super) fn start(&self, found_idle_worker: bool) {
-        let idle = if found_idle_worker { ONE_FOUND_IDLE } else { 0 };
-        self.0.fetch_add(idle.wrapping_sub(ONE_QUEUED), Ordering::Relaxed);
+    pub(super) fn start(&self) {
+        self.0.fetch_sub(ONE_QUEUED, Ordering::Relaxed);
     }
 
     /// A running request is completed.
@@ -77,7 +66,7 @@ impl Flow {
         self.0.fetch_sub(ONE_QUEUED + ONE_IN_SYSTEM, Ordering::Relaxed);
     }
 
-    /// Forgets everything in the system, since the process that held it is gone, and says what it was. Counts stay.
+    /// Forgets everything in the system, since the process that held it is gone, and says what it was. The count stays.
     pub(super) fn forget_levels(&self) -> FlowReading {
         let levels = self.0.load(Ordering::Relaxed) & LEVELS_MASK;
         self.0.fetch_sub(levels, Ordering::Relaxed);
@@ -93,35 +82,25 @@ impl FlowReading {
     /// Requests that wait for a worker.
     #[inline]
     pub(super) const fn queued(self) -> u32 {
-        level(self.0)
+        level(self.0 as u16)
     }
 
     /// Requests that wait or run.
     #[inline]
     pub(super) const fn in_system(self) -> u32 {
-        level(self.0 >> SYSTEM_SHIFT)
+        level((self.0 >> SYSTEM_SHIFT) as u16)
     }
 
-    /// What was counted since an `earlier` reading.
-    pub(super) const fn counts_since(self, earlier: FlowReading) -> FlowCounts {
-        let counts = (self.0 & !LEVELS_MASK).wrapping_sub(earlier.0 & !LEVELS_MASK);
-        FlowCounts {
-            completed: ((counts >> COMPLETED_SHIFT) & COUNT_MASK) as u32,
-            found_idle: (counts >> IDLE_SHIFT) as u32,
-        }
+    /// Requests completed since an `earlier` reading, if less than 2^32.
+    pub(super) const fn completed_since(self, earlier: FlowReading) -> u32 {
+        ((self.0 >> COMPLETED_SHIFT) as u32).wrapping_sub((earlier.0 >> COMPLETED_SHIFT) as u32)
     }
 }
 
-const fn level(field: u64) -> u32 {
-    let level = field & LEVEL_MASK;
-    if level >= NEGATIVE_FROM { 0 } else { level as u32 }
-}
-
-/// What was counted between two readings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FlowCounts {
-    /// Requests completed.
-    pub(super) completed: u32,
-    /// Requests that found an idle worker.
-    pub(super) found_idle: u32,
+/// A level below zero means that somebody reported one request twice. It reads as zero, so that a mistake of the caller's
+/// never looks like a full queue.
+#[inline]
+const fn level(field: u16) -> u32 {
+    let level = field.cast_signed();
+    if level < 0 { 0 } else { level as u32 }
 }

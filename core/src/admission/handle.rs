@@ -22,8 +22,6 @@ use crate::time::{NANOS_PER_MICRO, Nanos};
 /// With an unknown number of workers: a request that waited for less than this found one idle. It covers the time
 /// that waking a thread takes.
 const IDLE_WAIT_NS: u64 = 500 * NANOS_PER_MICRO;
-/// A longer wait counts as this many hard limits, so that one stray sample cannot decide a window.
-const MAX_WAIT_HARD_LIMITS: u64 = 4;
 
 /// A controller, as one process sees it: pointers into shared memory and a private copy of the settings.
 ///
@@ -132,7 +130,10 @@ impl<'a> Admission<'a> {
         if request.continues_task {
             queue.busy.admitted_continuing.add(1);
         }
-        queue.busy.flow.enter(worker_idle);
+        if worker_idle {
+            queue.busy.found_idle.add(1);
+        }
+        queue.busy.flow.enter();
         Ok(())
     }
 
@@ -148,7 +149,7 @@ impl<'a> Admission<'a> {
     pub fn dequeued(&self, queue: u32, admitted_at: Nanos, deadline: Nanos, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
         let hot = &self.view.head.hot;
-        let wait_ns = now.since(admitted_at).min(MAX_WAIT_HARD_LIMITS * self.limits.hard_wait_limit_ns);
+        let wait_ns = now.since(admitted_at).min(self.limits.max_counted_wait_ns);
         queue.busy.wait_sum_ns.add(wait_ns);
         let mode = hot.mode.get();
         let others_wait = || queue.busy.flow.read().queued() > 1;
@@ -159,7 +160,10 @@ impl<'a> Admission<'a> {
             queue.busy.flow.drop_queued();
             return Err(status);
         }
-        queue.busy.flow.start(self.limits.workers == 0 && wait_ns < IDLE_WAIT_NS);
+        if self.limits.workers == 0 && wait_ns < IDLE_WAIT_NS {
+            queue.busy.found_idle.add(1);
+        }
+        queue.busy.flow.start();
         Ok(())
     }
 

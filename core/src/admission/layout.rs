@@ -123,6 +123,8 @@ pub(super) struct QueueBusy {
     /// Requests that were abandoned, or lost with their process: all of them, and those that were running.
     pub(super) gone: Cell64,
     pub(super) gone_running: Cell64,
+    /// Requests that found an idle worker.
+    pub(super) found_idle: Cell64,
 }
 
 /// What has passed through a queue since it was laid out. Counts wrap.
@@ -141,8 +143,8 @@ impl Queue {
     pub(super) fn totals(&self) -> Totals {
         let flow = self.busy.flow.read();
         let running = flow.in_system().saturating_sub(flow.queued());
-        let counts = flow.counts_since(FlowReading(self.seen.flow.get()));
-        let completed = self.seen.completed.get().wrapping_add(counts.completed.into());
+        let new = flow.completed_since(FlowReading(self.seen.flow.get()));
+        let completed = self.seen.completed.get().wrapping_add(new.into());
         let left = completed.wrapping_add(self.refused[Refusal::DeadlineInQueue as usize].get());
         Totals {
             queued: flow.queued(),
@@ -158,6 +160,7 @@ impl Queue {
 #[repr(C, align(64))]
 pub(super) struct QueueSeen {
     pub(super) flow: Cell64,
+    pub(super) found_idle: Cell64,
     /// All completions up to that reading of the flow.
     pub(super) completed: Cell64,
     pub(super) admitted: Cell64,
@@ -202,7 +205,9 @@ const LAYOUT_HASH: u64 = {
         offset_of!(QueueBusy, shortest_service_ns),
         offset_of!(QueueBusy, gone),
         offset_of!(QueueBusy, gone_running),
+        offset_of!(QueueBusy, found_idle),
         offset_of!(QueueSeen, flow),
+        offset_of!(QueueSeen, found_idle),
         offset_of!(QueueSeen, completed),
         offset_of!(QueueSeen, admitted),
         offset_of!(QueueSeen, admitted_continuing),
