@@ -12,18 +12,7 @@ use proptest::prelude::*;
 use world::{Random, Run, World, memory};
 
 const MS: u64 = 1_000_000;
-const ONE_QUEUE: Config = Config {
-    queue_count: 1,
-    workers_per_queue: 2,
-    mode: Mode::Enforce,
-    window_ms: 100,
-    target_wait_ms: 15,
-    overload_wait_ms: 25,
-    soft_wait_limit_ms: 30,
-    hard_wait_limit_ms: 80,
-    marginal_band_per_10k: 2_000,
-    headroom_per_10k: 300,
-};
+const ONE_QUEUE: Config = Config { workers_per_queue: 2, ..Config::DEFAULT };
 
 fn request(uin: u64) -> Request {
     Request { key: Key::new(Salt(1), 5, Uin(uin), 0), deadline: Nanos::NEVER, is_retry: false, continues_task: false }
@@ -36,7 +25,7 @@ fn bytes_of(lines: &mut [Line]) -> (NonNull<u8>, usize) {
 
 #[test]
 fn settings_outside_their_range_are_refused() {
-    let default = Config::default();
+    let default = Config::DEFAULT;
     assert_eq!(default.validate(), Ok(()));
     let wrong = [
         Config { queue_count: 0, ..default },
