@@ -38,7 +38,6 @@ impl Request {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct QueueState {
     pub(super) queued: u32,
-    pub(super) worker_idle: bool,
     pub(super) ns_per_request: u64,
     pub(super) shedding: bool,
     pub(super) cursor: Cursor,
@@ -46,10 +45,10 @@ pub(super) struct QueueState {
     pub(super) service_floor_ns: u64,
 }
 
-/// Why a request that is not past its deadline must be refused, if it must.
+/// Why a request must be refused, if it must, where no worker is idle and its deadline is not past.
 #[inline]
 pub(super) fn decide(request: &Request, queue: &QueueState, limits: &Limits, now: Nanos) -> Option<Refusal> {
-    if queue.worker_idle || queue.queued == 0 {
+    if queue.queued == 0 {
         return None;
     }
     if !request.continues_task && !queue.cursor.admits(request.key) {

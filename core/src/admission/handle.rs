@@ -12,7 +12,7 @@ use core::ptr::NonNull;
 use super::config::{Config, Limits, Mode};
 use super::controller;
 use super::demand;
-use super::flow::MAX_IN_SYSTEM;
+use super::flow::{FlowReading, MAX_IN_SYSTEM};
 use super::gate::{self, QueueState, Request};
 use super::key::Cursor;
 use super::layout::{self, Line, Queue, View};
@@ -99,32 +99,17 @@ impl<'a> Admission<'a> {
     pub fn admit(&self, queue: u32, request: &Request, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
         let hot = &self.view.head.hot;
-        if let Some(turn) = hot.election.take_turn(now.0, self.limits.window_ns) {
-            controller::close(self.view, &self.limits, turn);
+        if hot.election.is_over(now.0, self.limits.window_ns) {
+            self.close_window(now);
         }
         let mode = hot.mode.get();
         let flow = queue.busy.flow.read();
         let worker_idle = flow.in_system() < self.limits.workers;
         if mode != Mode::Off as u32 {
-            let cursor = Cursor(hot.cursor.get());
-            // It is no demand and says nothing of this service: it is not even counted.
-            if now >= request.deadline {
-                self.refuse(queue, Refusal::ExpiredOnArrival, mode)?;
-            } else if !request.continues_task && (!request.is_retry || cursor.admits(request.key)) {
-                demand::count(queue, request.key);
-            }
-            let state = QueueState {
-                queued: flow.queued(),
-                worker_idle,
-                ns_per_request: queue.busy.ns_per_request.get(),
-                shedding: hot.shedding.get() != 0,
-                cursor,
-                marginal_cursor: Cursor(hot.marginal_cursor.get()),
-                service_floor_ns: hot.service_floor_ns.get(),
-            };
-            let full = (flow.in_system() >= MAX_IN_SYSTEM).then_some(Refusal::QueueFull);
-            if let Some(reason) = full.or_else(|| gate::decide(request, &state, &self.limits, now)) {
-                self.refuse(queue, reason, mode)?;
+            if worker_idle && now < request.deadline {
+                self.count_demand(queue, request);
+            } else {
+                self.consider(queue, request, flow, mode, now)?;
             }
         }
         if request.continues_task {
@@ -135,6 +120,57 @@ impl<'a> Admission<'a> {
         }
         queue.busy.flow.enter();
         Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn close_window(&self, now: Nanos) {
+        if let Some(turn) = self.view.head.hot.election.take_turn(now.0, self.limits.window_ns) {
+            controller::close(self.view, &self.limits, turn);
+        }
+    }
+
+    /// The retry of a call that the cursor refuses again is not new work: see [`demand`].
+    #[inline]
+    fn count_demand(&self, queue: &Queue, request: &Request) {
+        let cursor = Cursor(self.view.head.hot.cursor.get());
+        if !request.continues_task && (!request.is_retry || cursor.admits(request.key)) {
+            demand::count(queue, request.key);
+        }
+    }
+
+    /// Counts and decides, where no worker is idle or the deadline is past: apart, so that the ordinary case needs few
+    /// registers.
+    #[inline(never)]
+    fn consider(
+        &self,
+        queue: &Queue,
+        request: &Request,
+        flow: FlowReading,
+        mode: u32,
+        now: Nanos,
+    ) -> Result<(), Status> {
+        // It is no demand and says nothing of this service.
+        if now >= request.deadline {
+            return self.refuse(queue, Refusal::ExpiredOnArrival, mode);
+        }
+        self.count_demand(queue, request);
+        if flow.in_system() >= MAX_IN_SYSTEM {
+            return self.refuse(queue, Refusal::QueueFull, mode);
+        }
+        let hot = &self.view.head.hot;
+        let state = QueueState {
+            queued: flow.queued(),
+            ns_per_request: queue.busy.ns_per_request.get(),
+            shedding: hot.shedding.get() != 0,
+            cursor: Cursor(hot.cursor.get()),
+            marginal_cursor: Cursor(hot.marginal_cursor.get()),
+            service_floor_ns: hot.service_floor_ns.get(),
+        };
+        match gate::decide(request, &state, &self.limits, now) {
+            Some(reason) => self.refuse(queue, reason, mode),
+            None => Ok(()),
+        }
     }
 
     /// A worker has taken an admitted request out of its queue. Shall it run it?

@@ -32,20 +32,20 @@ impl Election {
         Election(AtomicU64::new(start_ns))
     }
 
-    /// The caller's turn to close the window, if it is over and nobody else has taken it.
+    /// Whether the window is over.
     #[inline]
-    pub(super) fn take_turn(&self, now_ns: u64, window_ns: u64) -> Option<Turn> {
-        let started_ns = self.0.load(Ordering::Relaxed);
-        let elapsed_ns = now_ns.wrapping_sub(started_ns);
+    pub(super) fn is_over(&self, now_ns: u64, window_ns: u64) -> bool {
+        let elapsed_ns = now_ns.wrapping_sub(self.0.load(Ordering::Relaxed));
         // A clock that lags a little gives a huge difference.
-        if elapsed_ns < window_ns || elapsed_ns > MAX_SKEW_NS.wrapping_neg() {
-            return None;
-        }
-        self.take(started_ns, now_ns)
+        elapsed_ns >= window_ns && elapsed_ns <= MAX_SKEW_NS.wrapping_neg()
     }
 
-    #[cold]
-    fn take(&self, started_ns: u64, now_ns: u64) -> Option<Turn> {
+    /// The caller's turn to close the window, if it is over and nobody else has taken it.
+    pub(super) fn take_turn(&self, now_ns: u64, window_ns: u64) -> Option<Turn> {
+        let started_ns = self.0.load(Ordering::Relaxed);
+        if !self.is_over(now_ns, window_ns) {
+            return None;
+        }
         self.0
             // Acquire: pairs with `finish`, so that the winner sees all that the last leader wrote.
             .compare_exchange(started_ns, now_ns, Ordering::Acquire, Ordering::Relaxed)
