@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use libloading::{Library, Symbol};
+use mcrpc_core::admission::Config;
 use mcrpc_core::time::NANOS_PER_MILLI;
 use mcrpc_ffi::admission::{
     MCRPC_MODE_ENFORCE, MCRPC_NO_DEADLINE, mcrpc_admission_config_t, mcrpc_admission_snapshot_t, mcrpc_admission_t,
@@ -54,8 +55,8 @@ struct Api {
 impl Api {
     fn load() -> Api {
         let path = Path::new(env!("MCRPC_LIBRARY_DIR")).join("libmcrpc.so");
-        // SAFETY: the library has no initialisers; the types below are those of include/mcrpc.h, which a test compares
-        // with these very declarations' source.
+        // SAFETY: the library has no initialisers to run. Each type above repeats the signature of the function of that
+        // name in `mcrpc-ffi`, from whose sources this very library was built by the build script.
         unsafe {
             let library = Library::new(path).expect("the shared library was built");
             let find = |name: &str| -> *const () {
@@ -89,18 +90,28 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn create(api: &'a Api, file: &Path, queue_count: u32) -> Bench<'a> {
+        let Config {
+            window_ms,
+            target_wait_ms,
+            overload_wait_ms,
+            soft_wait_limit_ms,
+            hard_wait_limit_ms,
+            marginal_band_per_10k,
+            headroom_per_10k,
+            ..
+        } = Config::DEFAULT;
         let config = mcrpc_admission_config_t {
             struct_size: size_of::<mcrpc_admission_config_t>() as u32,
             queue_count,
             workers_per_queue: 1,
             mode: MCRPC_MODE_ENFORCE,
-            window_ms: 100,
-            target_wait_ms: 15,
-            overload_wait_ms: 25,
-            soft_wait_limit_ms: 30,
-            hard_wait_limit_ms: 80,
-            marginal_band_per_10k: 2_000,
-            headroom_per_10k: 300,
+            window_ms,
+            target_wait_ms,
+            overload_wait_ms,
+            soft_wait_limit_ms,
+            hard_wait_limit_ms,
+            marginal_band_per_10k,
+            headroom_per_10k,
         };
         std::fs::write(file, vec![0u8; 4 << 20]).unwrap();
         Bench::open(api, file, |memory, len, handle| {

@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use mcrpc_core::status::{Class, Status};
+use mcrpc_core::status::Class;
 use mcrpc_core::wire::{HEADER_LEN, Header, Kind};
 use rustix::process::{Pid, Signal};
 
@@ -160,7 +160,7 @@ fn a_prefork_server_survives_the_death_of_its_workers() {
         let lost_with_a_worker = 64 * 12;
         assert!(completed >= good && completed <= good + lost_with_a_worker, "{completed} completed, {good} answered");
         assert!(report["windows_closed"].as_u64().unwrap() >= 10, "windows go on being closed: {report}");
-        assert!(Status::BELOW_CURSOR.class() == Class::Overload && counts.refused.load(Ordering::Relaxed) > 0);
+        assert!(counts.refused.load(Ordering::Relaxed) > 0, "the load was meant to be more than the server can do");
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Every caller looks; the first to notice wins a compare-and-swap on the window's start and closes it. There is
 //! no lock to leave behind: the winner has the length of one window to finish, and shows before it writes that no
-//! later winner exists. If it dies, or sleeps for longer, the next window's winner closes both, because all
-//! counters are cumulative. A leader that dies costs one window.
+//! later winner exists. If it dies, or sleeps for longer, before it has written, the next window's winner
+//! closes both, because all counters are cumulative; if it dies while it writes, part of that window's counts is lost. A
+//! leader that dies costs one window.
 
 use crate::sync::{AtomicU64, Ordering};
 
