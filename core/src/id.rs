@@ -33,11 +33,12 @@ impl Salt {
 }
 
 /// Odd constants with balanced bits: the default secret of wyhash (final version 4).
-const MULTIPLIERS: [u64; 4] =
+pub(crate) const MULTIPLIERS: [u64; 4] =
     [0x2d35_8dcc_aa6c_78a5, 0x8bb8_4b93_962e_acc9, 0x4b33_a62e_d433_d4a3, 0x4d5a_2da5_1de1_aa47];
 
+/// The two halves of the 128-bit product, folded: the mixer of wyhash.
 #[inline]
-const fn fold(a: u64, b: u64) -> u64 {
+pub(crate) const fn fold(a: u64, b: u64) -> u64 {
     let product = a as u128 * b as u128;
     (product as u64) ^ ((product >> 64) as u64)
 }

@@ -11,6 +11,8 @@
 //! | [`context`] | what travels with a request |
 //! | [`wire`] | what goes over the socket |
 //! | [`admission`] | may I take this request |
+//! | [`strategy`] | what did the host learn about an endpoint |
+//! | [`host`] | what else do the processes of a host share |
 //!
 //! # Rules that every per-request function keeps
 //!
@@ -22,8 +24,10 @@
 
 pub mod admission;
 pub mod context;
+pub mod host;
 pub mod id;
 pub mod status;
+pub mod strategy;
 mod sync;
 pub mod time;
 pub mod wire;

@@ -24,6 +24,8 @@ pub enum Class {
     Overload,
     /// There is no time left: do not try again.
     Deadline,
+    /// The shared state of the host cannot be used: go on without it, and tell the operator.
+    Host,
     /// A service's own code, or one that this version does not know.
     Other,
 }
@@ -96,6 +98,27 @@ statuses! {
     DEADLINE_ON_ARRIVAL = -220, "deadline_on_arrival", Deadline, "The queue is so long that the request cannot be finished before its deadline: do not try again.";
     DEADLINE_IN_QUEUE = -221, "deadline_in_queue", Deadline, "The request's deadline came too near while it waited in the queue, so it was not run: do not try again.";
     EXPIRED_ON_ARRIVAL = -222, "expired_on_arrival", Deadline, "The request's deadline was past when it arrived: do not try again, and look at what it spent its time on before.";
+
+    NO_POLICY = -300, "no_policy", Host, "The host has told nothing about this: let the call pass; if it should know, look at the segment's own status.";
+    SEGMENT_MISSING = -301, "segment_missing", Host, "There is no such file: start the agent, or correct the directory.";
+    SEGMENT_DENIED = -302, "segment_denied", Host, "The file may not be opened by this user: add the user to the group of the directory.";
+    SEGMENT_NOT_A_FILE = -303, "segment_not_a_file", Host, "The name is a symbolic link or no regular file: remove it, and find out who made it.";
+    SEGMENT_WRONG_OWNER = -304, "segment_wrong_owner", Host, "The file or directory does not belong to the user that may write it: remove it, and find out who made it.";
+    SEGMENT_UNSAFE_MODE = -305, "segment_unsafe_mode", Host, "Others than its owner may write the file or directory: take the right away from them.";
+    SEGMENT_TOO_SHORT = -306, "segment_too_short", Host, "The file is shorter than a header: let its owner make it anew.";
+    SEGMENT_BAD_MAGIC = -307, "segment_bad_magic", Host, "The file is no segment of this kind: remove it.";
+    SEGMENT_OTHER_MAJOR = -308, "segment_other_major", Host, "Another major version made the segment: upgrade the older side.";
+    SEGMENT_BAD_CHECKSUM = -309, "segment_bad_checksum", Host, "The fixed part of the header is damaged: let its owner make it anew.";
+    SEGMENT_OTHER_LAYOUT = -310, "segment_other_layout", Host, "The segment was laid out by a different build of the same version: let both sides use one build.";
+    SEGMENT_BAD_LENGTH = -311, "segment_bad_length", Host, "The file is not as long as its header says: let its owner make it anew.";
+    SEGMENT_BAD_GEOMETRY = -312, "segment_bad_geometry", Host, "The sizes in the header do not give the segment's length: let its owner make it anew.";
+    SEGMENT_NOT_READY = -313, "segment_not_ready", Host, "The segment is being made, superseded or closed: attach again later.";
+    SEGMENT_STALE = -314, "segment_stale", Host, "The writer has not refreshed the segment for too long, so its contents are not used: look after the agent.";
+    SEGMENT_IO = -315, "segment_io", Host, "The operating system refused to open, look at or map the file: the error number says why.";
+    TABLE_FULL = -320, "table_full", Host, "There is no room for another entry: make a larger table.";
+    KEY_COLLISION = -321, "key_collision", Host, "Another key has the same fingerprint in the same place: make the table anew with another seed.";
+    STALE_ID = -322, "stale_id", Host, "The number belongs to a segment that has been replaced: ask for a new one.";
+    RECORD_DROPPED = -323, "record_dropped", Host, "The cell for the record is still being written by another thread, so this record was dropped: nothing to do.";
 }
 
 impl Status {

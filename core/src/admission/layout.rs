@@ -12,6 +12,7 @@ use super::config::{Config, Mode};
 use super::flow::{Flow, FlowReading};
 use super::key::{Cursor, PRIORITIES, USER_LEVELS};
 use super::window::Election;
+use crate::host::header::layout_hash;
 use crate::status::{Refusal, Status};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Nanos;
@@ -175,7 +176,7 @@ pub(super) struct QueueSeen {
 /// Changes when a word moves. What changes without moving one (the fields of the flow word, of a key, the order of the
 /// settings) changes the version in the magic.
 const LAYOUT_HASH: u64 = {
-    let facts = [
+    const FACTS: &[usize] = &[
         size_of::<Head>(),
         offset_of!(Identity, config),
         offset_of!(Head, hot),
@@ -222,13 +223,13 @@ const LAYOUT_HASH: u64 = {
         offset_of!(Queue, demand),
         offset_of!(Queue, demand_by_level),
     ];
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut words = [0; FACTS.len()];
     let mut i = 0;
-    while i < facts.len() {
-        hash = (hash ^ facts[i] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+    while i < FACTS.len() {
+        words[i] = FACTS[i] as u64;
         i += 1;
     }
-    hash
+    layout_hash(&words)
 };
 
 const _: () = {

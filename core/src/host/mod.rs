@@ -1,0 +1,28 @@
+//! What the processes of a host tell each other through shared memory: formats and protocols over words that the
+//! caller has mapped. No file, no mapping, no clock, no lock.
+//!
+//! | module | |
+//! |---|---|
+//! | [`region`] | the words of a segment, and the only accesses to them |
+//! | [`header`] | what all segments begin with; believed or refused |
+//! | [`bucket`] | eight entries in a cache line, each of one word: how tables are searched without a lock |
+//! | [`files`] | the names of the files, and who writes them |
+//! | [`trust`] | whether a file may be attached, from what `fstat` says |
+//! | [`seat`] | the place of one process: its stripe of counters, its trace ring, what it says of itself |
+//! | [`stat`] | counters: a stripe for each process |
+//! | [`fail`] | leaky buckets that all processes share |
+//! | [`control`] | what an operator says to the whole host: kill switch, modes, shields, skips |
+//! | [`trace`] | decisions and log lines, readable also when their process hangs or is dead |
+//!
+//! The table of strategies, which every process reads on every call, is in [`crate::strategy`].
+
+pub mod bucket;
+pub mod control;
+pub mod fail;
+pub mod files;
+pub mod header;
+pub mod region;
+pub mod seat;
+pub mod stat;
+pub mod trace;
+pub mod trust;

@@ -1,0 +1,400 @@
+//! Decisions, log lines and sampled calls: a ring of records for each seat, which a tool can read also when the process
+//! hangs or is dead.
+//!
+//! A record is one cell of 64 bytes or several in turn. The first word of a cell says what is in it, and is written last:
+//!
+//! ```text
+//! bits 16-63 position in the stream plus one | 8-15 kind, 0 = goes on | 7 more follows | 6 being written | 0-5 bytes
+//! ```
+//!
+//! Any number of threads write: each takes positions by one addition, then each cell by a compare-and-swap that fails
+//! while another thread, a whole lap behind, still writes there; then the record is dropped rather than mixed. Old records
+//! are overwritten; a reader sees from the positions what it missed. Commit word and fences are those of a sequence
+//! lock (Boehm, "Can seqlocks get along with programming language memory models?", MSPC 2012), in which every word is atomic.
+
+use super::header::{self, Format, Header, Mismatch, State, layout_hash};
+use super::region::{LINE, Shared, View};
+use super::seat::MAX_SEATS;
+use crate::status::Status;
+use crate::time::Nanos;
+
+const RINGS: usize = header::PAGE / 8;
+/// Words before the cells of a ring: its head and its dropped records, on lines of their own.
+const HEAD_LEN: usize = 2 * LINE;
+const HEAD: usize = 0;
+const DROPPED: usize = LINE;
+const LEN_MASK: u64 = 0x3F;
+const BUSY: u64 = 1 << 6;
+const MORE: u64 = 1 << 7;
+const KIND_SHIFT: u32 = 8;
+const POSITION_SHIFT: u32 = 16;
+/// Bytes in the first cell, behind the time, and in each further one.
+const FIRST_BYTES: usize = 48;
+const NEXT_BYTES: usize = 56;
+/// The most cells of a record.
+const MAX_CELLS: usize = 16;
+/// The most bytes of a record; what is longer is cut off.
+pub const MAX_RECORD_LEN: usize = FIRST_BYTES + (MAX_CELLS - 1) * NEXT_BYTES;
+/// The most cells of a ring.
+pub const MAX_RING_CELLS: u32 = 1 << 16;
+
+/// The format of the segment.
+pub const FORMAT: Format = Format {
+    magic: *b"MCRPC.TR",
+    major: 1,
+    minor: 0,
+    layout_hash: layout_hash(&[
+        header::LEN as u64,
+        RINGS as u64,
+        HEAD_LEN as u64,
+        DROPPED as u64,
+        LINE as u64,
+        BUSY,
+        MORE,
+        POSITION_SHIFT as u64,
+        FIRST_BYTES as u64,
+    ]),
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Geometry {
+    seats: u32,
+    cells: u32,
+}
+
+impl Geometry {
+    const fn is_valid(self) -> bool {
+        1 <= self.seats
+            && self.seats <= MAX_SEATS
+            && MAX_CELLS as u32 <= self.cells
+            && self.cells <= MAX_RING_CELLS
+            && self.cells.is_power_of_two()
+    }
+
+    const fn ring_len(self) -> usize {
+        HEAD_LEN + self.cells as usize * LINE
+    }
+
+    const fn segment_len(self) -> usize {
+        header::total_len(RINGS + (self.seats as usize + 1) * self.ring_len())
+    }
+}
+
+/// Bytes of the segment for this many processes, with so many cells each.
+pub const fn segment_len(seats: u32, cells: u32) -> usize {
+    Geometry { seats, cells }.segment_len()
+}
+
+/// Lays out a new segment in zeroed memory, ready.
+///
+/// # Errors
+///
+/// [`Status::INVALID_ARGUMENT`] unless `cells` is a power of two from 16 to [`MAX_RING_CELLS`] and there is a seat;
+/// [`Status::TOO_SMALL`].
+pub fn create(words: Shared<'_>, seats: u32, cells: u32, seed: u64, instance: u64) -> Result<(), Status> {
+    let geometry = Geometry { seats, cells };
+    if !geometry.is_valid() {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    if words.view().len() * 8 < geometry.segment_len() {
+        return Err(Status::TOO_SMALL);
+    }
+    let total_len = geometry.segment_len() as u64;
+    let geometry = u64::from(seats) << 32 | u64::from(cells);
+    header::write(words, &FORMAT, &Header { total_len, geometry, seed, instance });
+    header::set_state(words, State::Ready);
+    Ok(())
+}
+
+/// The rings, as the processes that write see them.
+#[derive(Clone, Copy)]
+pub struct Trace<'a> {
+    words: Shared<'a>,
+    geometry: Geometry,
+}
+
+impl<'a> Trace<'a> {
+    /// Attaches a segment of `len` bytes, in use.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not believed.
+    pub fn attach(words: Shared<'a>, len: u64) -> Result<Trace<'a>, Mismatch> {
+        let header = header::read_ready(words.view(), len, &FORMAT)?;
+        Ok(Trace { words, geometry: checked_geometry(words.view(), &header)? })
+    }
+
+    /// The ring of a seat; one that takes nothing if there is no such seat.
+    #[inline]
+    pub fn ring(&self, seat: u32) -> Ring<'a> {
+        Ring::over(self.words.part(RINGS + seat as usize * self.geometry.ring_len(), self.geometry.ring_len()))
+    }
+}
+
+/// The rings, as a tool sees them.
+#[derive(Clone, Copy)]
+pub struct Traces<'a> {
+    words: View<'a>,
+    geometry: Geometry,
+}
+
+impl<'a> Traces<'a> {
+    /// Attaches a segment of `len` bytes, in whatever state it is.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not believed.
+    pub fn attach(words: View<'a>, len: u64) -> Result<Traces<'a>, Mismatch> {
+        let header = header::read(words, len, &FORMAT)?;
+        Ok(Traces { words, geometry: checked_geometry(words, &header)? })
+    }
+
+    /// How many seats have a ring, besides the common one.
+    pub const fn seat_count(&self) -> u32 {
+        self.geometry.seats
+    }
+
+    /// The records of a seat's ring.
+    pub fn ring(&self, seat: u32) -> Records<'a> {
+        Records::over(self.words.part(RINGS + seat as usize * self.geometry.ring_len(), self.geometry.ring_len()))
+    }
+}
+
+fn checked_geometry(words: View<'_>, header: &Header) -> Result<Geometry, Mismatch> {
+    let geometry = Geometry { seats: (header.geometry >> 32) as u32, cells: header.geometry as u32 };
+    let wanted_len = if geometry.is_valid() { geometry.segment_len() as u64 } else { u64::MAX };
+    if header.total_len < wanted_len || (words.len() as u64) < wanted_len / 8 {
+        return Err(Mismatch { status: Status::SEGMENT_BAD_GEOMETRY, found: header.total_len, expected: wanted_len });
+    }
+    Ok(geometry)
+}
+
+/// A ring, to write.
+#[derive(Clone, Copy)]
+pub struct Ring<'a> {
+    words: Shared<'a>,
+    cells: u64,
+}
+
+impl<'a> Ring<'a> {
+    /// Over its words: the head, and a power of two of cells.
+    pub fn over(words: Shared<'a>) -> Ring<'a> {
+        Ring { words, cells: cell_count(words.view()) }
+    }
+
+    /// Appends a record of a `kind` from 1 on. Hot: any thread; O(cells), which is at most 16.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::INVALID_ARGUMENT`] for kind 0 or a ring without cells; [`Status::RECORD_DROPPED`] if another thread, a
+    /// whole lap behind, still writes where the record would stand.
+    #[inline]
+    pub fn write(&self, kind: u8, data: &[u8], now: Nanos) -> Result<(), Status> {
+        if kind == 0 || self.cells == 0 {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        let data = data.get(..MAX_RECORD_LEN).unwrap_or(data);
+        let (first, further) = data.split_at_checked(FIRST_BYTES).unwrap_or((data, &[]));
+        let count = 1 + further.len().div_ceil(NEXT_BYTES) as u64;
+        let position = self.words.add(HEAD, count);
+        let chunks = core::iter::once(first).chain(further.chunks(NEXT_BYTES));
+        for (index, bytes) in (0..count).zip(chunks) {
+            let more = if index + 1 < count { MORE } else { 0 };
+            let meta = more | if index == 0 { u64::from(kind) << KIND_SHIFT } else { 0 };
+            let time = if index == 0 { Some(now) } else { None };
+            if !self.write_cell(position.wrapping_add(index), meta, time, bytes) {
+                // Cells already written make no record without this one: readers see that it is missing.
+                self.words.add(DROPPED, 1);
+                return Err(Status::RECORD_DROPPED);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn write_cell(&self, position: u64, meta: u64, time: Option<Nanos>, bytes: &[u8]) -> bool {
+        let cell = cell_word(position, self.cells);
+        let old = self.words.load(cell);
+        let stamp = stamp(position);
+        let newer = old >> POSITION_SHIFT >= stamp >> POSITION_SHIFT;
+        if old & BUSY != 0 || newer || self.words.exchange(cell, old, stamp | BUSY).is_err() {
+            return false;
+        }
+        // Who sees one of the words below sees that the cell is being written.
+        self.words.release();
+        let mut word = cell + 1;
+        if let Some(time) = time {
+            self.words.set(word, time.0);
+            word += 1;
+        }
+        for chunk in bytes.chunks(8) {
+            let mut padded = [0; 8];
+            for (to, from) in padded.iter_mut().zip(chunk) {
+                *to = *from;
+            }
+            self.words.set(word, u64::from_le_bytes(padded));
+            word += 1;
+        }
+        self.words.publish(cell, stamp | meta | bytes.len() as u64 & LEN_MASK);
+        true
+    }
+
+    /// Frees the cells that a process left half-written when it died. Only while nobody writes: by the next owner of the
+    /// seat, before its first record.
+    pub fn recover(&self) {
+        for cell in 0..self.cells {
+            let word = cell_word(cell, self.cells);
+            if self.words.load(word) & BUSY != 0 {
+                self.words.publish(word, 0);
+            }
+        }
+    }
+}
+
+/// One record, copied out of its ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// When it was written, by the writer's clock.
+    pub time: Nanos,
+    /// What it is: the writer's choice, from 1 on.
+    pub kind: u8,
+    len: usize,
+    bytes: [u8; MAX_RECORD_LEN],
+}
+
+impl Record {
+    /// What was written.
+    pub fn data(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// What is at a position of the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// A record; the next one begins at `next`.
+    Record {
+        /// The record.
+        record: Record,
+        /// Where to go on.
+        next: u64,
+    },
+    /// It is being written. If it still is a second later, its process died or dropped it: go on at the next position.
+    Pending,
+    /// It was overwritten, dropped, or is the middle of a record: go on at `next`.
+    Lost {
+        /// Where to go on.
+        next: u64,
+    },
+    /// Nothing was written there yet.
+    End,
+}
+
+/// A ring, to read. Any number of readers; none disturbs the writers or the others.
+#[derive(Clone, Copy)]
+pub struct Records<'a> {
+    words: View<'a>,
+    cells: u64,
+}
+
+impl<'a> Records<'a> {
+    /// Over its words.
+    pub fn over(words: View<'a>) -> Records<'a> {
+        Records { words, cells: cell_count(words) }
+    }
+
+    /// The position behind the newest record.
+    pub fn head(&self) -> u64 {
+        self.words.load(HEAD)
+    }
+
+    /// The oldest position that may still be there.
+    pub fn oldest(&self) -> u64 {
+        self.head().saturating_sub(self.cells)
+    }
+
+    /// Records that were dropped because their place was still being written.
+    pub fn dropped(&self) -> u64 {
+        self.words.load(DROPPED)
+    }
+
+    /// What is at a position.
+    pub fn read(&self, position: u64) -> Read {
+        if position >= self.head() {
+            return Read::End;
+        }
+        if position < self.oldest() {
+            return Read::Lost { next: self.oldest() };
+        }
+        let mut record = Record { time: Nanos(0), kind: 0, len: 0, bytes: [0; MAX_RECORD_LEN] };
+        let mut at = position;
+        loop {
+            let (meta, line) = match self.read_cell(at) {
+                Cell::Whole { meta, line } => (meta, line),
+                Cell::Pending => return Read::Pending,
+                Cell::Gone => return Read::Lost { next: at + 1 },
+            };
+            let kind = (meta >> KIND_SHIFT) as u8;
+            // The middle of a record whose beginning is gone, or a beginning where the middle should be.
+            if (at == position) != (kind != 0) {
+                return Read::Lost { next: if at == position { at + 1 } else { at } };
+            }
+            let mut from = 1;
+            if at == position {
+                (record.kind, record.time) = (kind, Nanos(line[1]));
+                from = 2;
+            }
+            let len = (meta & LEN_MASK) as usize;
+            let bytes = line.iter().skip(from).flat_map(|word| word.to_le_bytes()).take(len);
+            for byte in bytes {
+                if let Some(place) = record.bytes.get_mut(record.len) {
+                    *place = byte;
+                    record.len += 1;
+                }
+            }
+            at += 1;
+            if meta & MORE == 0 || at - position >= MAX_CELLS as u64 {
+                return Read::Record { record, next: at };
+            }
+        }
+    }
+
+    fn read_cell(&self, position: u64) -> Cell {
+        let cell = cell_word(position, self.cells);
+        let before = self.words.load(cell);
+        let (found, wanted) = (before >> POSITION_SHIFT, stamp(position) >> POSITION_SHIFT);
+        if found > wanted {
+            return Cell::Gone;
+        }
+        if found < wanted || before & BUSY != 0 {
+            return Cell::Pending;
+        }
+        // Not older than the commit, and not newer: the word has not changed when all others are read.
+        self.words.acquire();
+        let line = self.words.load_line(cell);
+        self.words.acquire();
+        if self.words.load(cell) == before { Cell::Whole { meta: before, line } } else { Cell::Gone }
+    }
+}
+
+enum Cell {
+    Whole { meta: u64, line: [u64; LINE] },
+    Pending,
+    Gone,
+}
+
+/// The power of two of cells for which there is room.
+fn cell_count(words: View<'_>) -> u64 {
+    let room = words.len().saturating_sub(HEAD_LEN) / LINE;
+    if room == 0 { 0 } else { 1 << room.ilog2() }
+}
+
+#[inline]
+const fn cell_word(position: u64, cells: u64) -> usize {
+    HEAD_LEN + (position & cells.wrapping_sub(1)) as usize * LINE
+}
+
+#[inline]
+const fn stamp(position: u64) -> u64 {
+    (position + 1) << POSITION_SHIFT
+}
