@@ -262,6 +262,12 @@ pub struct Record {
     bytes: [u8; MAX_RECORD_LEN],
 }
 
+impl Default for Record {
+    fn default() -> Record {
+        Record { time: Nanos(0), kind: 0, len: 0, bytes: [0; MAX_RECORD_LEN] }
+    }
+}
+
 impl Record {
     /// What was written.
     pub fn data(&self) -> &[u8] {
@@ -270,13 +276,11 @@ impl Record {
 }
 
 /// What is at a position of the stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
-    /// A record; the next one begins at `next`.
+    /// A record, which was copied out.
     Record {
-        /// The record.
-        record: Record,
-        /// Where to go on.
+        /// Where the next one begins.
         next: u64,
     },
     /// It is being written. If it still is a second later, its process died or dropped it: go on at the next position.
@@ -318,15 +322,15 @@ impl<'a> Records<'a> {
         self.words.load(DROPPED)
     }
 
-    /// What is at a position.
-    pub fn read(&self, position: u64) -> Read {
+    /// What is at a position; a record is copied to `into`, which means nothing otherwise.
+    pub fn read(&self, position: u64, into: &mut Record) -> Read {
         if position >= self.head() {
             return Read::End;
         }
         if position < self.oldest() {
             return Read::Lost { next: self.oldest() };
         }
-        let mut record = Record { time: Nanos(0), kind: 0, len: 0, bytes: [0; MAX_RECORD_LEN] };
+        into.len = 0;
         let mut at = position;
         loop {
             let (meta, line) = match self.read_cell(at) {
@@ -341,20 +345,20 @@ impl<'a> Records<'a> {
             }
             let mut from = 1;
             if at == position {
-                (record.kind, record.time) = (kind, Nanos(line[1]));
+                (into.kind, into.time) = (kind, Nanos(line[1]));
                 from = 2;
             }
             let len = (meta & LEN_MASK) as usize;
             let bytes = line.iter().skip(from).flat_map(|word| word.to_le_bytes()).take(len);
             for byte in bytes {
-                if let Some(place) = record.bytes.get_mut(record.len) {
+                if let Some(place) = into.bytes.get_mut(into.len) {
                     *place = byte;
-                    record.len += 1;
+                    into.len += 1;
                 }
             }
             at += 1;
             if meta & MORE == 0 || at - position >= MAX_CELLS as u64 {
-                return Read::Record { record, next: at };
+                return Read::Record { next: at };
             }
         }
     }

@@ -106,7 +106,8 @@ impl<'a> Placement<'a> {
         };
         let in_first = self.buckets.word(first) <= slot && slot < self.buckets.word(first) + LINE;
         self.words.publish(slot, fingerprint.with(value.into()));
-        self.set_owner(slot, record + 1 | if in_first { IN_FIRST } else { 0 });
+        let mark = if in_first { IN_FIRST } else { 0 };
+        self.set_owner(slot, (record + 1) | mark);
         Ok(())
     }
 
@@ -147,7 +148,7 @@ impl<'a> Placement<'a> {
         };
         let free = self.owner(slot) == NOBODY;
         if free {
-            self.set_owner(slot, record + 1 | in_first);
+            self.set_owner(slot, (record + 1) | in_first);
         }
         free
     }
