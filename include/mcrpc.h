@@ -6,7 +6,8 @@
 //              cc program.c libmcrpc.a           static; no further library is needed
 // C++          #include <mcrpc.hpp> instead: the same with types and without casts, C++17, header only.
 // Memory       All of it is yours. The library allocates nothing, frees nothing, keeps no global state. A handle or a
-//              decoder is a plain struct: copy it, drop it; there is nothing to destroy.
+//              decoder is a plain struct: copy it, drop it; there is nothing to destroy. A host alone maps files: it
+//              stays where it is, and mcrpc_host_close() unmaps them.
 // Errors       0 is success, negative is failure; mcrpc_status_name() and mcrpc_status_text() say which and what to
 //              do. Outputs come last and are written only on success. NULL, misaligned and nonsense arguments
 //              give a status, never a fault.
@@ -27,6 +28,18 @@
 //     status = mcrpc_dequeued(&admission, queue, admitted, deadline, now);    // too late: answer with status
 //     ... your handler ...
 //     mcrpc_done(&admission, queue, started, now);
+//
+// One call to another machine, with what all processes of the host know:
+//
+//     mcrpc_host_open("/run/mcrpc", NULL, now, &host);                       // once; it need not exist
+//     mcrpc_bucket_open(&host, &endpoint, &bucket);                           // once per endpoint
+//     mcrpc_skip_check(&host, service, method, uin);                          // skipped: do without the answer
+//     mcrpc_shield_check(&host, &endpoint, now);                              // shielded: choose another machine
+//     mcrpc_bucket_check(&host, bucket, &leak, now);                          // full: choose another machine
+//     strategy = mcrpc_strategy(&host, &endpoint);                            // the share of calls it may be sent
+//     ... your call ...
+//     mcrpc_bucket_pour(&host, bucket, &leak, now);                           // it failed
+//     mcrpc_host_tick(&host, now);                                            // once a second
 
 
 #ifndef MCRPC_H
@@ -73,6 +86,13 @@
 
 // A request to start from: no deadline, the highest importance.
 #define MCRPC_REQUEST_INIT { MCRPC_NO_DEADLINE, 0, 0 }
+
+// The settings of a host to start from.
+#define MCRPC_HOST_CONFIG_INIT \
+    { sizeof(mcrpc_host_config_t), MCRPC_ANY_OWNER, 5000, 64, 512, 4096, 256, 0, { 0 } }
+
+// A leak to start from: ten failures at once fill the bucket, one per second leaks out, and it is empty after 30 s.
+#define MCRPC_LEAK_INIT { UINT64_C(1000000000), UINT64_C(9000000000), UINT64_C(30000000000) }
 
 // Every status: what happened, and what to do about it.
 enum {
@@ -128,6 +148,52 @@ enum {
     MCRPC_DEADLINE_IN_QUEUE = -221,
     // The request's deadline was past when it arrived: do not try again, and look at what it spent its time on before.
     MCRPC_EXPIRED_ON_ARRIVAL = -222,
+    // So many calls to the endpoint have failed lately that none is sent to it: choose another one.
+    MCRPC_BUCKET_FULL = -230,
+    // An operator has shielded the endpoint for the whole host: choose another one.
+    MCRPC_SHIELDED = -231,
+    // An operator has this share of the calls to the target left out: do without the answer.
+    MCRPC_SKIPPED = -232,
+    // The host has told nothing about this: let the call pass; if it should know, look at the segment's own status.
+    MCRPC_NO_POLICY = -300,
+    // There is no such file: start the agent, or correct the directory.
+    MCRPC_SEGMENT_MISSING = -301,
+    // The file may not be opened by this user: add the user to the group of the directory.
+    MCRPC_SEGMENT_DENIED = -302,
+    // The name is a symbolic link or no regular file: remove it, and find out who made it.
+    MCRPC_SEGMENT_NOT_A_FILE = -303,
+    // The file or directory does not belong to the user that may write it: remove it, and find out who made it.
+    MCRPC_SEGMENT_WRONG_OWNER = -304,
+    // Others than its owner may write the file or directory: take the right away from them.
+    MCRPC_SEGMENT_UNSAFE_MODE = -305,
+    // The file is shorter than a header: let its owner make it anew.
+    MCRPC_SEGMENT_TOO_SHORT = -306,
+    // The file is no segment of this kind: remove it.
+    MCRPC_SEGMENT_BAD_MAGIC = -307,
+    // Another major version made the segment: upgrade the older side.
+    MCRPC_SEGMENT_OTHER_MAJOR = -308,
+    // The fixed part of the header is damaged: let its owner make it anew.
+    MCRPC_SEGMENT_BAD_CHECKSUM = -309,
+    // The segment was laid out by a different build of the same version: let both sides use one build.
+    MCRPC_SEGMENT_OTHER_LAYOUT = -310,
+    // The file is not as long as its header says: let its owner make it anew.
+    MCRPC_SEGMENT_BAD_LENGTH = -311,
+    // The sizes in the header do not give the segment's length: let its owner make it anew.
+    MCRPC_SEGMENT_BAD_GEOMETRY = -312,
+    // The segment is being made, superseded or closed: attach again later.
+    MCRPC_SEGMENT_NOT_READY = -313,
+    // The writer has not refreshed the segment for too long, so its contents are not used: look after the agent.
+    MCRPC_SEGMENT_STALE = -314,
+    // The operating system refused to open, look at or map the file: the error number says why.
+    MCRPC_SEGMENT_IO = -315,
+    // There is no room for another entry: make a larger table.
+    MCRPC_TABLE_FULL = -320,
+    // Another key has the same fingerprint in the same place: make the table anew with another seed.
+    MCRPC_KEY_COLLISION = -321,
+    // The number belongs to a segment that has been replaced: ask for a new one.
+    MCRPC_STALE_ID = -322,
+    // The cell for the record is still being written by another thread, so this record was dropped: nothing to do.
+    MCRPC_RECORD_DROPPED = -323,
 };
 
 // Nothing yet: all bytes were used, feed more when they arrive.
@@ -162,6 +228,66 @@ enum {
 
 // The cursor that admits every key.
 #define MCRPC_CURSOR_OPEN 536870912
+
+// Any owner: root or this process's own user.
+#define MCRPC_ANY_OWNER UINT32_MAX
+
+// What the host learnt about endpoints; written by the agent.
+#define MCRPC_SEGMENT_STRATEGY 0
+
+// What the operator said; written by the mcrpc command or the agent.
+#define MCRPC_SEGMENT_CONTROL 1
+
+// Leaky buckets; written by all processes.
+#define MCRPC_SEGMENT_FAIL 2
+
+// Counters and seats; written by all processes.
+#define MCRPC_SEGMENT_STAT 3
+
+// Trace rings; written by all processes.
+#define MCRPC_SEGMENT_TRACE 4
+
+// Bytes of a process's name.
+#define MCRPC_NAME_LEN 32
+
+// The endpoint has no entry: all calls pass.
+#define MCRPC_STRATEGY_NONE 0
+
+// Its pass rate or reject level was computed from what the host's calls met.
+#define MCRPC_STRATEGY_NORMAL 1
+
+// It is shielded, and a few calls are let through to see whether it answers again.
+#define MCRPC_STRATEGY_PROBE 2
+
+// An operator has shielded it.
+#define MCRPC_STRATEGY_SHIELDED 3
+
+// Admission at the server.
+#define MCRPC_MECHANISM_ADMISSION 0
+
+// Shielding of endpoints by leaky buckets.
+#define MCRPC_MECHANISM_SHIELD 1
+
+// Pass rates from the strategy table.
+#define MCRPC_MECHANISM_PASS_RATE 2
+
+// Percentage skips.
+#define MCRPC_MECHANISM_SKIP 3
+
+// Withholding what a server's cursor would refuse.
+#define MCRPC_MECHANISM_FAST_REJECT 4
+
+// The budget of retries.
+#define MCRPC_MECHANISM_RETRY_BUDGET 5
+
+// A counter that is added to: its value is the sum over all processes.
+#define MCRPC_COUNTER_SUM 0
+
+// A counter of which the largest value within ten seconds is kept.
+#define MCRPC_COUNTER_MAX 1
+
+// The most bytes of a trace record; what is longer is cut off.
+#define MCRPC_TRACE_MAX_LEN 888
 
 // A frame header in the host's terms. Of method_id and status, and of budget_ms and cursor, each kind of frame
 // carries one; the other is 0.
@@ -311,6 +437,85 @@ typedef struct {
     uint64_t would_refuse[MCRPC_REFUSAL_COUNT];
 } mcrpc_queue_snapshot_t;
 
+// Settings of a host. Start from MCRPC_HOST_CONFIG_INIT.
+typedef struct {
+    // sizeof(mcrpc_host_config_t)
+    uint32_t struct_size;
+    // The user that the directory must belong to, or MCRPC_ANY_OWNER.
+    uint32_t owner_uid;
+    // Strategies are no longer believed when their writer has not refreshed them for so long, 1000 to 3600000.
+    uint32_t max_age_ms;
+    // mcrpc_host_create() only: processes that have counters of their own, 1 to 4096.
+    uint32_t seats;
+    // mcrpc_host_create() only: counters, 1 to 65536.
+    uint32_t counters;
+    // mcrpc_host_create() only: endpoints that have a leaky bucket, 1 to 1000000.
+    uint32_t buckets;
+    // mcrpc_host_create() only: cells of 64 bytes in the trace ring of a process, a power of two from 16 to 65536.
+    uint32_t trace_cells;
+    // 0.
+    uint32_t reserved;
+    // What the process is called in `mcrpc top`; ends at the first NUL, if there is one.
+    uint8_t name[MCRPC_NAME_LEN];
+} mcrpc_host_config_t;
+
+// The host as one process sees it. It must lie in memory that is private to the process (static, heap or stack, not
+// MAP_SHARED) and stay where it is; zeroed, it is closed. All threads may use it at once, and a child after fork().
+typedef struct {
+    // Private.
+    uint64_t opaque[512];
+} mcrpc_host_t;
+
+// What is known of a segment. Set struct_size before asking.
+typedef struct {
+    // sizeof(mcrpc_segment_status_t)
+    uint32_t struct_size;
+    // MCRPC_OK: it is in use. Otherwise why it is not.
+    int32_t status;
+    // The value found by the check that failed, or the system's error number.
+    uint64_t found;
+    // The value expected.
+    uint64_t expected;
+    // Strategies: the endpoints that do not pass all.
+    uint64_t entries;
+    // Questions of this process, to whatever segment, that were answered with *no policy*.
+    uint64_t unanswered;
+} mcrpc_segment_status_t;
+
+// One endpoint of one service.
+typedef struct {
+    // The IPv6 address in network order, or ten 0, two 255 and the IPv4 address.
+    uint8_t address[16];
+    // The service; 0 if the port says enough.
+    uint32_t service_id;
+    // The port, in the host's byte order.
+    uint16_t port;
+    // 0.
+    uint16_t reserved;
+} mcrpc_endpoint_t;
+
+// What to do with calls to an endpoint.
+typedef struct {
+    // MCRPC_OK: this is what the host knows. Anything else, mostly MCRPC_NO_POLICY: it knows nothing, and all pass.
+    int32_t status;
+    // The share of the calls that may be sent, 0 to 10000.
+    uint32_t pass_rate_per_10k;
+    // MCRPC_STRATEGY_...
+    uint32_t kind;
+    // Keys at or above it would be refused by the endpoint; 1 << 29 if none.
+    uint32_t reject_cursor;
+} mcrpc_strategy_t;
+
+// How a bucket leaks; the same for all who use it. 0 < drain <= limit <= capacity <= one day. Start from MCRPC_LEAK_INIT.
+typedef struct {
+    // How long one failure takes to leak out.
+    uint64_t drain_ns;
+    // The bucket is full when it needs longer than this to become empty.
+    uint64_t limit_ns;
+    // It never needs longer than this.
+    uint64_t capacity_ns;
+} mcrpc_leak_t;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -439,6 +644,129 @@ int32_t mcrpc_admission_queue_snapshot(const mcrpc_admission_t *admission, uint3
 // The status of a reason: index 0 to MCRPC_REFUSAL_COUNT - 1 of the tables in mcrpc_queue_snapshot_t.
 // MCRPC_INVALID_ARGUMENT for another index. Any thread; signal-safe. Since 0.1.
 int32_t mcrpc_refusal_status(uint32_t index);
+
+// Opens the host's shared segments in `directory` (usually "/run/mcrpc"), and takes a seat for this process.
+//
+// It succeeds also when there is no directory, no agent or nothing that can be believed: then every question is answered
+// with *no policy*, the call passes, and mcrpc_host_tick() goes on looking. NULL as directory: there never will be any.
+// mcrpc_host_segment_status() says what is in use and why not. `config` may be NULL.
+// Returns MCRPC_INVALID_ARGUMENT for a setting outside its range or a path of more than 255 bytes, _BAD_STRUCT_SIZE.
+// Once per process, before fork() or after; opens and maps files. Since 0.1.
+int32_t mcrpc_host_open(const char *directory, const mcrpc_host_config_t *config, uint64_t now_ns, mcrpc_host_t *out);
+
+// The bytes that mcrpc_host_create() needs with these settings. `config` may be NULL.
+// Returns MCRPC_INVALID_ARGUMENT or _BAD_STRUCT_SIZE. Any thread; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_host_memory_size(const mcrpc_host_config_t *config, size_t *out);
+
+// Makes a host in memory of the caller's, for the processes of one server and without any agent: leaky buckets, counters
+// and traces are shared by all that inherit the memory (mmap with MAP_SHARED | MAP_ANONYMOUS before fork). There are no
+// strategies and no control segment: those questions are answered with *no policy*.
+//
+// `memory` is aligned to 64 bytes, as long as mcrpc_host_memory_size() says, and stays mapped. It is overwritten.
+// Returns MCRPC_MISALIGNED, _TOO_SMALL, _INVALID_ARGUMENT or _BAD_STRUCT_SIZE. Once, before fork(). Since 0.1.
+int32_t mcrpc_host_create(void *memory, size_t len, const mcrpc_host_config_t *config, uint64_t now_ns, mcrpc_host_t *out);
+
+// The housekeeping, about once a second: attaches segments that have appeared or been replaced, stops believing
+// strategies whose writer is gone, takes a seat after fork(), and says that the process lives.
+//
+// Without it everything goes on with what was attached. Any thread, also several at once; in a child it must not be called
+// between fork() and exec(). It opens, maps and looks at files: not for a signal handler or a small stack (4 KiB are used).
+// Since 0.1.
+int32_t mcrpc_host_tick(const mcrpc_host_t *host, uint64_t now_ns);
+
+// Gives the seat back, unmaps the segments and closes the host. Nobody may use it during the call or afterwards; a child's
+// call does not touch its parent. A process that ends need not call it. Since 0.1.
+int32_t mcrpc_host_close(mcrpc_host_t *host);
+
+// Whether a segment (MCRPC_SEGMENT_...) is in use, and why not: e.g. "segment_other_major", found 2, expected 1.
+// Any thread; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_host_segment_status(const mcrpc_host_t *host, uint32_t segment, mcrpc_segment_status_t *out);
+
+// The endpoint at an IPv4 address (four bytes, network order).
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_endpoint_v4(const uint8_t *address, uint16_t port, uint32_t service_id, mcrpc_endpoint_t *out);
+
+// What the host learnt about an endpoint. It always answers: if nothing is known, that all calls pass.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+mcrpc_strategy_t mcrpc_strategy(const mcrpc_host_t *host, const mcrpc_endpoint_t *endpoint);
+
+// How a mechanism (MCRPC_MECHANISM_...) is to work for the calls of `uin`: what the operator said for the whole host,
+// else `own_mode`, the program's own setting. After `mcrpc kill on` it is MCRPC_MODE_OFF for all.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+uint32_t mcrpc_host_mode(const mcrpc_host_t *host, uint32_t mechanism, uint64_t uin, uint32_t own_mode);
+
+// 1 if the operator has turned every mechanism off (`mcrpc kill on`), else 0.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int mcrpc_host_killed(const mcrpc_host_t *host);
+
+// 1 if the call graph of `uin` is to be recorded (`mcrpc dye`), else 0.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int mcrpc_host_dyed(const mcrpc_host_t *host, uint64_t uin, uint64_t now_ns);
+
+// MCRPC_SHIELDED if an operator has shielded the endpoint for the whole host (`mcrpc shield`): choose another one, without
+// counting a retry. MCRPC_OK otherwise, also when nothing is known.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_shield_check(const mcrpc_host_t *host, const mcrpc_endpoint_t *endpoint, uint64_t now_ns);
+
+// MCRPC_SKIPPED if an operator has this share of the users' calls to a method left out (`mcrpc skip`): do without the
+// answer. The same users each time. MCRPC_OK otherwise, also when nothing is known. `method_id` is from mcrpc_method_id().
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_skip_check(const mcrpc_host_t *host, uint32_t service_id, uint32_t method_id, uint64_t uin);
+
+// Sets `out` to the number of the counter `id` (at most 2^31 - 1), `key`, `kind` (MCRPC_COUNTER_...), which is made if there
+// is none: for mcrpc_counter_add() and mcrpc_counter_max(). Good until the host's counters are replaced.
+// Returns MCRPC_NO_POLICY, _INVALID_ARGUMENT (also for id 0 with key 0) or _TABLE_FULL.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_counter_open(const mcrpc_host_t *host, uint32_t id, uint32_t key, uint32_t kind, uint64_t *out);
+
+// Adds `n` to a counter from mcrpc_counter_open(), for this process.
+// Returns MCRPC_STALE_ID when the counters were replaced (open it again), MCRPC_NO_POLICY when there are none.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_counter_add(const mcrpc_host_t *host, uint64_t counter, uint64_t n);
+
+// Raises a counter of kind MCRPC_COUNTER_MAX to at least `value`, of which 48 bits count.
+// Returns as mcrpc_counter_add().
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_counter_max(const mcrpc_host_t *host, uint64_t counter, uint64_t value, uint64_t now_ns);
+
+// Adds `n` to the counter `id`, `key`: mcrpc_counter_open() and mcrpc_counter_add() in one.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_count(const mcrpc_host_t *host, uint32_t id, uint32_t key, uint64_t n);
+
+// Raises the maximum `id`, `key` to at least `value`: mcrpc_counter_open() and mcrpc_counter_max() in one.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_set_max(const mcrpc_host_t *host, uint32_t id, uint32_t key, uint64_t value, uint64_t now_ns);
+
+// Sets `out` to the number of the leaky bucket of an endpoint, which all processes of the host share. Once per endpoint;
+// good until the host's buckets are replaced.
+// Returns MCRPC_NO_POLICY or _TABLE_FULL: then the endpoint has none, and is never shielded by it.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_bucket_open(const mcrpc_host_t *host, const mcrpc_endpoint_t *endpoint, uint64_t *out);
+
+// A call to the endpoint of `bucket` has failed: pours one failure in.
+// Returns MCRPC_STALE_ID when the buckets were replaced (open it again), MCRPC_NO_POLICY when there are none.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_bucket_pour(const mcrpc_host_t *host, uint64_t bucket, const mcrpc_leak_t *leak, uint64_t now_ns);
+
+// MCRPC_BUCKET_FULL if the endpoint of `bucket` has failed so often lately that it is to be passed over. MCRPC_OK otherwise,
+// also when nothing is known. MCRPC_STALE_ID when the buckets were replaced: let the call pass, and open the bucket again.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_bucket_check(const mcrpc_host_t *host, uint64_t bucket, const mcrpc_leak_t *leak, uint64_t now_ns);
+
+// Empties a bucket: its endpoint has proved that it works.
+// Returns as mcrpc_bucket_pour(). Any thread; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_bucket_empty(const mcrpc_host_t *host, uint64_t bucket);
+
+// Appends a record to this process's trace ring: a decision, a log line, a sampled call. `kind` is yours, from 1 on. It can
+// be read when the process hangs or is dead (`mcrpc inspect`). At most MCRPC_TRACE_MAX_LEN bytes are kept.
+// Returns MCRPC_NO_POLICY when there is no ring, MCRPC_RECORD_DROPPED when another thread still writes at that place.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_trace(const mcrpc_host_t *host, uint8_t kind, const uint8_t *data, size_t len, uint64_t now_ns);
+
+// Shows what the admission controller does with `queue`, this process's own, to `mcrpc top`: about once a second, with
+// mcrpc_host_tick(). Returns MCRPC_NO_POLICY when there are no counters or the process has no seat of its own.
+// Any thread; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_host_report_queue(const mcrpc_host_t *host, const mcrpc_admission_t *admission, uint32_t queue, uint64_t now_ns);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -4,6 +4,9 @@
 //! Zero is success, every failure is negative, and a number never changes its meaning. The codes from -201 to
 //! -217 are the ones that Svrkit's services already speak.
 
+use core::ffi::CStr;
+use core::ops::Deref;
+
 /// One outcome: a number on the wire and at the C boundary. Unknown numbers are legal; they come from newer peers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(transparent)]
@@ -24,6 +27,10 @@ pub enum Class {
     Overload,
     /// There is no time left: do not try again.
     Deadline,
+    /// The call was not sent because the machine is shielded: choose another one; that costs no retry.
+    Shielded,
+    /// The call was not sent on purpose: do not try another machine either.
+    Skipped,
     /// The shared state of the host cannot be used: go on without it, and tell the operator.
     Host,
     /// A service's own code, or one that this version does not know.
@@ -36,11 +43,32 @@ pub struct Description {
     /// The status itself.
     pub status: Status,
     /// Its name in snake case; in C it is upper case behind `MCRPC_`.
-    pub name: &'static core::ffi::CStr,
+    pub name: Text,
     /// What happened and what to do, in one sentence.
-    pub text: &'static core::ffi::CStr,
+    pub text: Text,
     /// What a caller may do.
     pub class: Class,
+}
+
+/// A text of the list, found by its place in one string: a table of pointers would have to be written anew by the dynamic
+/// linker whenever a program starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Text(u16);
+
+impl Text {
+    /// The text, with the NUL that C wants.
+    pub fn get(self) -> &'static CStr {
+        let rest = TEXTS.as_bytes().get(self.0 as usize..).unwrap_or_default();
+        CStr::from_bytes_until_nul(rest).unwrap_or_default()
+    }
+}
+
+impl Deref for Text {
+    type Target = CStr;
+
+    fn deref(&self) -> &CStr {
+        self.get()
+    }
 }
 
 macro_rules! statuses {
@@ -49,22 +77,40 @@ macro_rules! statuses {
             $(#[doc = $text] pub const $constant: Status = Status($number);)*
 
             /// The whole list, in the order of its numbers from zero down.
-            pub const ALL: &'static [Description] = &[$(Description {
-                status: Status::$constant,
-                // A literal with a NUL inside, or none at its end, does not compile.
-                name: c_str(concat!($name, "\0")),
-                text: c_str(concat!($text, "\0")),
-                class: Class::$class,
-            }),*];
+            pub const ALL: &[Description] = &LIST;
         }
+
+        const NUMBERS: &[(Status, Class)] = &[$((Status($number), Class::$class)),*];
+        const TEXTS: &str = concat!($($name, "\0", $text, "\0"),*);
     };
 }
 
-const fn c_str(with_nul: &'static str) -> &'static core::ffi::CStr {
-    match core::ffi::CStr::from_bytes_with_nul(with_nul.as_bytes()) {
-        Ok(text) => text,
-        Err(_) => panic!("a status name or text contains a NUL"),
+static LIST: [Description; NUMBERS.len()] = {
+    let (mut list, mut at) = ([Description::EMPTY; NUMBERS.len()], 0);
+    let mut n = 0;
+    while n < NUMBERS.len() {
+        let (status, class) = NUMBERS[n];
+        let text_at = after_nul(at);
+        list[n] = Description { status, name: Text(at), text: Text(text_at), class };
+        at = after_nul(text_at);
+        n += 1;
     }
+    // A name or text with a NUL inside would have shifted those behind it.
+    assert!(at as usize == TEXTS.len());
+    list
+};
+
+impl Description {
+    const EMPTY: Description = Description { status: Status::OK, name: Text(0), text: Text(0), class: Class::Other };
+}
+
+const fn after_nul(at: u16) -> u16 {
+    let mut at = at as usize;
+    while TEXTS.as_bytes()[at] != 0 {
+        at += 1;
+    }
+    assert!(at + 1 <= u16::MAX as usize);
+    at as u16 + 1
 }
 
 statuses! {
@@ -98,6 +144,10 @@ statuses! {
     DEADLINE_ON_ARRIVAL = -220, "deadline_on_arrival", Deadline, "The queue is so long that the request cannot be finished before its deadline: do not try again.";
     DEADLINE_IN_QUEUE = -221, "deadline_in_queue", Deadline, "The request's deadline came too near while it waited in the queue, so it was not run: do not try again.";
     EXPIRED_ON_ARRIVAL = -222, "expired_on_arrival", Deadline, "The request's deadline was past when it arrived: do not try again, and look at what it spent its time on before.";
+
+    BUCKET_FULL = -230, "bucket_full", Shielded, "So many calls to the endpoint have failed lately that none is sent to it: choose another one.";
+    SHIELDED = -231, "shielded", Shielded, "An operator has shielded the endpoint for the whole host: choose another one.";
+    SKIPPED = -232, "skipped", Skipped, "An operator has this share of the calls to the target left out: do without the answer.";
 
     NO_POLICY = -300, "no_policy", Host, "The host has told nothing about this: let the call pass; if it should know, look at the segment's own status.";
     SEGMENT_MISSING = -301, "segment_missing", Host, "There is no such file: start the agent, or correct the directory.";

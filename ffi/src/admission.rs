@@ -511,7 +511,7 @@ pub extern "C" fn mcrpc_refusal_status(index: u32) -> i32 {
 ///
 /// `admission` is null, or points to a readable handle; if that was ever set, its memory is still mapped.
 #[inline]
-unsafe fn handle<'a>(admission: *const mcrpc_admission_t) -> Result<&'a Admission<'static>, Status> {
+pub(crate) unsafe fn handle<'a>(admission: *const mcrpc_admission_t) -> Result<&'a Admission<'static>, Status> {
     pointer::check(admission)?;
     // SAFETY: checked for null and alignment; readable by the caller's promise, and any bytes are a valid u64.
     if unsafe { (&raw const (*admission.cast::<Tagged>()).tag).read() } != TAG {

@@ -9,8 +9,15 @@
 #![allow(non_camel_case_types)]
 
 pub mod admission;
+mod attachment;
+pub mod counters;
 pub mod frame;
 pub mod header;
+pub mod host;
+mod mapping;
 mod pointer;
+mod process;
 pub mod sized;
+mod state;
 pub mod status;
+pub mod strategy;

@@ -36,7 +36,7 @@ pub extern "C" fn mcrpc_version_string() -> *const c_char {
 /// does not know, never NULL. Any thread; signal-safe. Since 0.1.
 #[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
 pub extern "C" fn mcrpc_status_name(status: i32) -> *const c_char {
-    Status(status).description().map_or(c"unknown", |entry| entry.name).as_ptr()
+    Status(status).description().map_or(c"unknown", |entry| entry.name.get()).as_ptr()
 }
 
 /// What a status means and what to do about it, as one sentence for people. Static, never NULL. Any thread;
@@ -45,6 +45,6 @@ pub extern "C" fn mcrpc_status_name(status: i32) -> *const c_char {
 pub extern "C" fn mcrpc_status_text(status: i32) -> *const c_char {
     Status(status)
         .description()
-        .map_or(c"This version of the library does not know this status.", |entry| entry.text)
+        .map_or(c"This version of the library does not know this status.", |entry| entry.text.get())
         .as_ptr()
 }

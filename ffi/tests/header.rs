@@ -6,10 +6,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use mcrpc_core::admission::{ALIGN, Config};
+use mcrpc_core::host::fail::Leak;
 use mcrpc_core::status::Status;
 use mcrpc_core::wire::{Flags, HEADER_LEN, Kind};
+use mcrpc_ffi::host::mcrpc_host_config_t;
 
-const SOURCES: [&str; 4] = ["status", "header", "frame", "admission"];
+const SOURCES: [&str; 7] = ["status", "header", "frame", "admission", "host", "strategy", "counters"];
 
 #[test]
 fn the_committed_header_is_the_generated_one() {
@@ -85,7 +87,7 @@ fn without_safety_sections(source: &str) -> String {
 fn constants() -> String {
     let version: Vec<&str> = env!("CARGO_PKG_VERSION").split('.').collect();
     let [major, minor, patch] = version[..] else { panic!("a version has three parts") };
-    let defaults = Config::default();
+    let (defaults, host) = (Config::default(), mcrpc_host_config_t::default());
     let mut text = format!(
         "
 // The version of this header; mcrpc_version() is that of the library.
@@ -141,6 +143,13 @@ fn constants() -> String {
 // A request to start from: no deadline, the highest importance.
 #define MCRPC_REQUEST_INIT {{ MCRPC_NO_DEADLINE, 0, 0 }}
 
+// The settings of a host to start from.
+#define MCRPC_HOST_CONFIG_INIT \\
+    {{ sizeof(mcrpc_host_config_t), MCRPC_ANY_OWNER, {}, {}, {}, {}, {}, 0, {{ 0 }} }}
+
+// A leak to start from: ten failures at once fill the bucket, one per second leaks out, and it is empty after 30 s.
+#define MCRPC_LEAK_INIT {{ UINT64_C({}), UINT64_C({}), UINT64_C({}) }}
+
 // Every status: what happened, and what to do about it.
 enum {{
 ",
@@ -154,6 +163,14 @@ enum {{
         defaults.hard_wait_limit_ms,
         defaults.marginal_band_per_10k,
         defaults.headroom_per_10k,
+        host.max_age_ms,
+        host.seats,
+        host.counters,
+        host.buckets,
+        host.trace_cells,
+        Leak::DEFAULT.drain_ns,
+        Leak::DEFAULT.limit_ns,
+        Leak::DEFAULT.capacity_ns,
     )
     .unwrap();
     for entry in Status::ALL {

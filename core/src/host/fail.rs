@@ -117,6 +117,7 @@ impl BucketId {
 /// # Errors
 ///
 /// [`Status::INVALID_ARGUMENT`] for a capacity of 0 or one that needs more than [`MAX_LINES`], [`Status::TOO_SMALL`].
+#[cold]
 pub fn create(words: Shared<'_>, capacity: u32, seed: u64, instance: u64) -> Result<(), Status> {
     let lines = line_count(capacity);
     if capacity == 0 || lines > MAX_LINES {
@@ -146,6 +147,7 @@ impl<'a> FailBuckets<'a> {
     /// # Errors
     ///
     /// Why it is not believed.
+    #[cold]
     pub fn attach(words: Shared<'a>, len: u64) -> Result<FailBuckets<'a>, Mismatch> {
         let header = header::read_ready(words.view(), len, &FORMAT)?;
         let lines = checked_lines(words.view(), &header)?;
@@ -195,23 +197,28 @@ impl<'a> FailBuckets<'a> {
     #[inline]
     pub fn pour(&self, id: BucketId, leak: &Leak, now: Nanos) -> Result<(), Status> {
         let slot = self.slot(id)?;
-        let index = hash_word(slot) + 1;
-        let brim = now.plus(leak.capacity_ns).0;
-        for _ in 0..TRIES {
-            let old = self.words.load(index);
-            let start = if old > damage_limit(leak, now) { now.0 } else { old.max(now.0) };
-            let poured = start.saturating_add(leak.drain_ns).min(brim);
-            if poured <= old && start == old {
-                return Ok(());
-            }
-            if self.words.exchange(index, old, poured).is_ok() {
-                self.words.set(keys_at(self.lines) + slot * KEY_LEN + 3, leak.limit_ns);
-                return Ok(());
-            }
+        if !(0..TRIES).any(|_| self.try_pour(slot, leak, now)) {
+            // So many others pour at this very moment that the bucket is not empty: an addition is the whole pour.
+            self.words.add(hash_word(slot) + 1, leak.drain_ns);
         }
-        // So many others pour at this very moment that the bucket is not empty: an addition is the whole pour.
-        self.words.add(index, leak.drain_ns);
         Ok(())
+    }
+
+    /// `false` if somebody else poured at the same moment.
+    #[inline(never)]
+    fn try_pour(&self, slot: usize, leak: &Leak, now: Nanos) -> bool {
+        let index = hash_word(slot) + 1;
+        let old = self.words.load(index);
+        let start = if old > damage_limit(leak, now) { now.0 } else { old.max(now.0) };
+        let poured = start.saturating_add(leak.drain_ns).min(now.plus(leak.capacity_ns).0);
+        if poured <= old && start == old {
+            return true;
+        }
+        let done = self.words.exchange(index, old, poured).is_ok();
+        if done {
+            self.words.set(keys_at(self.lines) + slot * KEY_LEN + 3, leak.limit_ns);
+        }
+        done
     }
 
     /// Whether the bucket is full. Hot: one load, on a line that is only written when a call fails.

@@ -138,6 +138,7 @@ pub const fn total_len(words: usize) -> usize {
 }
 
 /// Writes everything but the state, which stays [`State::Init`] until [`set_state`].
+#[inline(never)]
 pub fn write(segment: Shared<'_>, format: &Format, header: &Header) {
     let words = fixed_words(format, header);
     for (index, word) in words.into_iter().enumerate() {
@@ -166,6 +167,7 @@ fn fixed_words(format: &Format, header: &Header) -> [u64; CRC] {
 ///
 /// The first check that fails, in the order in which a person would look for the cause: whether it is such a segment at
 /// all, of this major version, whole, undamaged.
+#[inline(never)]
 pub fn read(segment: View<'_>, len: u64, format: &Format) -> Result<Header, Mismatch> {
     if len < PAGE as u64 || segment.len() < LEN {
         return Err(Mismatch { status: Status::SEGMENT_TOO_SHORT, found: len, expected: PAGE as u64 });
@@ -187,10 +189,20 @@ pub fn read(segment: View<'_>, len: u64, format: &Format) -> Result<Header, Mism
 /// As for [`read`], and [`Status::SEGMENT_NOT_READY`] in any other state.
 pub fn read_ready(segment: View<'_>, len: u64, format: &Format) -> Result<Header, Mismatch> {
     let header = read(segment, len, format)?;
+    check_ready(segment)?;
+    Ok(header)
+}
+
+/// Fails unless the segment is in use.
+///
+/// # Errors
+///
+/// [`Status::SEGMENT_NOT_READY`] with the number of the state.
+pub fn check_ready(segment: View<'_>) -> Result<(), Mismatch> {
     Mismatch::check(Status::SEGMENT_NOT_READY, segment.load(STATE), State::Ready as u64)?;
     // What was written before the state was set is seen from here on.
     segment.acquire();
-    Ok(header)
+    Ok(())
 }
 
 /// The state; `None` for a number that this version does not know.
@@ -216,9 +228,9 @@ pub fn magic(segment: View<'_>) -> [u8; 8] {
 }
 
 fn crc(words: &[u64; CRC]) -> u32 {
-    let mut digest = CRC_32.digest();
-    for word in words {
-        digest.update(&word.to_le_bytes());
+    let mut bytes = [0; CRC * 8];
+    for (chunk, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+        *chunk = word.to_le_bytes();
     }
-    digest.finalize()
+    CRC_32.checksum(&bytes)
 }

@@ -109,7 +109,8 @@ impl<'a> Seats<'a> {
     /// its process dies). `None`: use [`COMMON`].
     ///
     /// Cold: `may_take` is called for each seat until one is free.
-    pub fn claim(&self, pid: u32, now: Nanos, mut may_take: impl FnMut(u32, u32) -> bool) -> Option<u32> {
+    #[inline(never)]
+    pub fn claim(&self, pid: u32, now: Nanos, may_take: &mut dyn FnMut(u32, u32) -> bool) -> Option<u32> {
         (1..=self.count).find(|&seat| {
             let owner = self.words.load(word(seat) + OWNER);
             if !may_take(seat, owner as u32) {
@@ -148,7 +149,7 @@ impl<'a> Seats<'a> {
 
     /// Says what the process's admission controller does.
     pub fn report(&self, seat: u32, report: &QueueReport) {
-        let base = word(seat);
+        let mut words = [0; WOULD_REFUSE + REASONS - REPORT];
         let gauges = [
             report.reported_ns,
             report.queued,
@@ -161,12 +162,16 @@ impl<'a> Seats<'a> {
             report.demand_mrps,
             report.capacity_mrps,
         ];
-        for (index, gauge) in gauges.into_iter().enumerate() {
-            self.words.set(base + REPORT + index, gauge);
+        let (head, reasons) = words.split_at_mut(REFUSED - REPORT);
+        let (refused, would_refuse) = reasons.split_at_mut(REASONS);
+        for (places, values) in [(head, &gauges[..]), (refused, &report.refused), (would_refuse, &report.would_refuse)]
+        {
+            for (place, &value) in places.iter_mut().zip(values) {
+                *place = value;
+            }
         }
-        for (index, (refused, would_refuse)) in report.refused.into_iter().zip(report.would_refuse).enumerate() {
-            self.words.set(base + REFUSED + index, refused);
-            self.words.set(base + WOULD_REFUSE + index, would_refuse);
+        for (index, value) in words.into_iter().enumerate() {
+            self.words.set(word(seat) + REPORT + index, value);
         }
     }
 }

@@ -159,6 +159,7 @@ pub const fn segment_len(seats: u32, columns: u32) -> usize {
 /// # Errors
 ///
 /// [`Status::INVALID_ARGUMENT`] for too few or too many seats or columns, [`Status::TOO_SMALL`].
+#[cold]
 pub fn create(words: Shared<'_>, seats: u32, columns: u32, seed: u64, instance: u64) -> Result<(), Status> {
     let geometry = Geometry { seats, columns };
     if !geometry.is_valid() {
@@ -178,6 +179,7 @@ pub fn create(words: Shared<'_>, seats: u32, columns: u32, seed: u64, instance: 
 pub struct Stat<'a> {
     words: Shared<'a>,
     geometry: Geometry,
+    instance: u64,
 }
 
 impl<'a> Stat<'a> {
@@ -186,9 +188,16 @@ impl<'a> Stat<'a> {
     /// # Errors
     ///
     /// Why it is not believed.
+    #[cold]
     pub fn attach(words: Shared<'a>, len: u64) -> Result<Stat<'a>, Mismatch> {
         let header = header::read_ready(words.view(), len, &FORMAT)?;
-        Ok(Stat { words, geometry: checked_geometry(words.view(), &header)? })
+        Ok(Stat { words, geometry: checked_geometry(words.view(), &header)?, instance: header.instance })
+    }
+
+    /// Which segment it is: a column of another one means nothing here.
+    #[inline]
+    pub const fn instance(&self) -> u64 {
+        self.instance
     }
 
     /// How many processes have room.

@@ -91,6 +91,7 @@ pub const fn segment_len(seats: u32, cells: u32) -> usize {
 ///
 /// [`Status::INVALID_ARGUMENT`] unless `cells` is a power of two from 16 to [`MAX_RING_CELLS`] and there is a seat;
 /// [`Status::TOO_SMALL`].
+#[cold]
 pub fn create(words: Shared<'_>, seats: u32, cells: u32, seed: u64, instance: u64) -> Result<(), Status> {
     let geometry = Geometry { seats, cells };
     if !geometry.is_valid() {
@@ -119,6 +120,7 @@ impl<'a> Trace<'a> {
     /// # Errors
     ///
     /// Why it is not believed.
+    #[cold]
     pub fn attach(words: Shared<'a>, len: u64) -> Result<Trace<'a>, Mismatch> {
         let header = header::read_ready(words.view(), len, &FORMAT)?;
         Ok(Trace { words, geometry: checked_geometry(words.view(), &header)? })

@@ -166,6 +166,15 @@ impl<'a> Table<'a> {
         header::state(self.words)
     }
 
+    /// Whether it is in use, and not superseded or closed.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::SEGMENT_NOT_READY`] with the number of the state.
+    pub fn check_ready(&self) -> Result<(), Mismatch> {
+        header::check_ready(self.words)
+    }
+
     /// How many buckets there are.
     pub fn bucket_count(&self) -> u64 {
         self.buckets.count
