@@ -109,7 +109,7 @@ const fn after_nul(at: u16) -> u16 {
     while TEXTS.as_bytes()[at] != 0 {
         at += 1;
     }
-    assert!(at + 1 <= u16::MAX as usize);
+    assert!(at < u16::MAX as usize);
     at as u16 + 1
 }
 

@@ -109,43 +109,62 @@ impl Buckets {
     /// The value of the key with this hash. Wait-free; at most two cache lines; only loads.
     ///
     /// The fence stands between the two buckets because a writer that makes room moves an entry to its second bucket and
-    /// then overwrites it in the first: who sees the second store must see the first.
+    /// then overwrites it in the first: who sees the second store must see the first. And it must see that the bucket was
+    /// full before, so the last slot is loaded once more behind the fence.
     #[inline]
     pub fn find(self, words: View<'_>, hash: u64) -> Option<u32> {
         let fingerprint = Fingerprint::of(hash);
         let first = self.first(hash);
-        let line = words.load_line(self.word(first));
-        if let Some(value) = match_in(&line, fingerprint) {
+        let word = self.word(first);
+        if let Some(value) = match_in(&words.load_line(word), fingerprint) {
             return Some(value);
         }
-        if line[LINE - 1] == 0 {
+        words.acquire();
+        if words.load(word + LINE - 1) == 0 {
             return None;
         }
-        words.acquire();
+        self.find_in_second(words, fingerprint, first)
+    }
+
+    /// Few keys are there, so it is kept out of the callers' code, which is short without it.
+    #[cold]
+    #[inline(never)]
+    fn find_in_second(self, words: View<'_>, fingerprint: Fingerprint, first: u64) -> Option<u32> {
         match_in(&words.load_line(self.word(self.second(fingerprint, first))), fingerprint)
     }
 
     /// The slot of this fingerprint in `bucket`.
     pub fn slot_of(self, words: View<'_>, bucket: u64, fingerprint: Fingerprint) -> Option<usize> {
         let word = self.word(bucket);
-        words.load_line(word).iter().position(|&entry| fingerprint.owns(entry)).map(|slot| word + slot)
+        first_slot(&words.load_line(word), |entry| fingerprint.owns(entry)).map(|slot| word + slot)
     }
 
     /// The first free slot of `bucket`: in order, so that the last slot is filled last.
     pub fn free_slot(self, words: View<'_>, bucket: u64) -> Option<usize> {
         let word = self.word(bucket);
-        words.load_line(word).iter().position(|&entry| entry <= TOMBSTONE).map(|slot| word + slot)
+        first_slot(&words.load_line(word), |entry| entry <= TOMBSTONE).map(|slot| word + slot)
     }
 }
 
-/// Looks at all eight without a branch: the line is there anyway, and which slot matches cannot be predicted.
+/// Looks at all eight without a branch: the line is there anyway, and which slot matches cannot be predicted. A word
+/// differs from the key's entry with value 0 by its value if it is the key's, and by more than any value if not; so the
+/// least difference tells. Two match while an entry that was removed comes back in another slot: then one of them is
+/// taken, never a mixture.
 #[inline]
 fn match_in(line: &[u64; LINE], fingerprint: Fingerprint) -> Option<u32> {
-    let mut found = 0;
-    for &word in line {
-        found |= if fingerprint.owns(word) { word } else { 0 };
+    let [a, b, c, d, e, f, g, h] = line.map(|word| word ^ fingerprint.0);
+    let least = a.min(b).min(c.min(d)).min(e.min(f).min(g.min(h)));
+    if least <= VALUE_MASK { Some(least as u32) } else { None }
+}
+
+/// The first slot whose entry is wanted, found without a branch on any of them, as in [`match_in`].
+#[inline]
+fn first_slot(line: &[u64; LINE], wanted: impl Fn(u64) -> bool) -> Option<usize> {
+    let mut slots = 0u32;
+    for (slot, &word) in line.iter().enumerate() {
+        slots |= u32::from(wanted(word)) << slot;
     }
-    if found == 0 { None } else { Some((found & VALUE_MASK) as u32) }
+    if slots == 0 { None } else { Some(slots.trailing_zeros() as usize) }
 }
 
 #[cfg(test)]

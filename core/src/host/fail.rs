@@ -11,7 +11,7 @@
 //! | lines | 64 bytes each: four times hash of the endpoint, TAT |
 //! | keys | 32 bytes per slot: the endpoint, and the capacity that the last pour gave; for tools |
 //!
-//! An endpoint's slot is the first free one of two lines, in a fixed order, and is never given back: two processes that
+//! An endpoint's slot is the first free one of a few lines, in a fixed order, and is never given back: two processes that
 //! look for one at the same time find the same.
 
 use super::bucket::scale;
@@ -26,6 +26,9 @@ const LINES: usize = header::PAGE / 8;
 /// Slots in a line.
 const SLOTS: usize = LINE / 2;
 const KEY_LEN: usize = 4;
+/// Lines in which an endpoint may be: its first, and further ones in turn from its second on. With so many none is refused
+/// before its segment holds as many as it was made for.
+const LINES_TRIED: usize = 16;
 /// How often a pour tries again while others pour into the same bucket.
 const TRIES: usize = 8;
 /// Beyond its capacity and this a bucket cannot be filled: clocks of two processors differ by less.
@@ -45,6 +48,7 @@ pub const FORMAT: Format = Format {
         LINES as u64,
         LINE as u64,
         KEY_LEN as u64,
+        LINES_TRIED as u64,
         SECOND_MULTIPLIER,
         1,
     ]),
@@ -317,10 +321,13 @@ fn checked_lines(words: View<'_>, header: &Header) -> Result<u32, Mismatch> {
 
 /// The slots in which an endpoint may be, in the order in which everybody looks.
 fn candidate_slots(hash: u64, lines: u32) -> impl Iterator<Item = usize> {
+    let count = lines as usize;
     let first = scale(hash, lines.into()) as usize;
     let distance = 1 + scale(hash.wrapping_mul(SECOND_MULTIPLIER), u64::from(lines) - 1) as usize;
-    let second = if first + distance >= lines as usize { first + distance - lines as usize } else { first + distance };
-    (0..SLOTS).map(move |slot| first * SLOTS + slot).chain((0..SLOTS).map(move |slot| second * SLOTS + slot))
+    let second = if first + distance >= count { first + distance - count } else { first + distance };
+    let next = move |&line: &usize| Some(if line + 1 < count { line + 1 } else { 0 });
+    let further = core::iter::successors(Some(second), next).take(LINES_TRIED - 1);
+    core::iter::once(first).chain(further).flat_map(|line| line * SLOTS..(line + 1) * SLOTS)
 }
 
 const fn hash_word(slot: usize) -> usize {

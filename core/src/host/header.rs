@@ -227,6 +227,44 @@ pub fn magic(segment: View<'_>) -> [u8; 8] {
     segment.load(MAGIC).to_le_bytes()
 }
 
+/// A header as it stands, right or wrong: for tools that show damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raw {
+    /// Which kind it claims to be.
+    pub magic: [u8; 8],
+    /// Major and minor version.
+    pub version: (u32, u32),
+    /// See [`Format::layout_hash`].
+    pub layout_hash: u64,
+    /// What it says of itself.
+    pub header: Header,
+    /// The checksum that it carries.
+    pub crc_found: u64,
+    /// The checksum that would be right.
+    pub crc_expected: u64,
+    /// The number of its [`State`].
+    pub state: u64,
+}
+
+/// Reads a header without judging it; what is behind the end is 0.
+pub fn raw(segment: View<'_>) -> Raw {
+    let words: [u64; CRC] = core::array::from_fn(|index| segment.load(index));
+    Raw {
+        magic: magic(segment),
+        version: version(segment),
+        layout_hash: words[LAYOUT_HASH],
+        header: Header {
+            total_len: words[TOTAL_LEN],
+            geometry: words[GEOMETRY],
+            seed: words[SEED],
+            instance: words[INSTANCE],
+        },
+        crc_found: segment.load(CRC),
+        crc_expected: crc(&words).into(),
+        state: segment.load(STATE),
+    }
+}
+
 fn crc(words: &[u64; CRC]) -> u32 {
     let mut bytes = [0; CRC * 8];
     for (chunk, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {

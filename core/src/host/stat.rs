@@ -246,11 +246,14 @@ impl<'a> Stat<'a> {
     pub fn set_max(&self, seat: u32, column: Column, value: u64, now: Nanos) {
         let index = self.geometry.word(seat, column);
         let value = if value > MAX_MASK { MAX_MASK } else { value };
-        let raised = u64::from(window(now)) << WINDOW_SHIFT | value;
+        let window = window(now);
+        let raised = u64::from(window) << WINDOW_SHIFT | value;
         for _ in 0..TRIES {
             let old = self.words.load(index);
-            let same_window = old >> WINDOW_SHIFT == raised >> WINDOW_SHIFT;
-            if same_window && old >= raised || self.words.exchange(index, old, raised).is_ok() {
+            let its_window = (old >> WINDOW_SHIFT) as u16;
+            // Another thread, which has read the clock later, was faster.
+            let is_past = old != 0 && its_window == window.wrapping_add(1);
+            if is_past || its_window == window && old >= raised || self.words.exchange(index, old, raised).is_ok() {
                 return;
             }
         }

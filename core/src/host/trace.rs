@@ -28,6 +28,8 @@ const BUSY: u64 = 1 << 6;
 const MORE: u64 = 1 << 7;
 const KIND_SHIFT: u32 = 8;
 const POSITION_SHIFT: u32 = 16;
+/// A ring ends there: a commit word has no more bits.
+const MAX_POSITION: u64 = (1 << (64 - POSITION_SHIFT)) - 1;
 /// Bytes in the first cell, behind the time, and in each further one.
 const FIRST_BYTES: usize = 48;
 const NEXT_BYTES: usize = 56;
@@ -73,6 +75,12 @@ impl Geometry {
 
     const fn ring_len(self) -> usize {
         HEAD_LEN + self.cells as usize * LINE
+    }
+
+    /// The first word of a seat's ring; behind the end of the segment if there is no such seat.
+    #[inline]
+    const fn ring_at(self, seat: u32) -> usize {
+        if seat <= self.seats { RINGS + seat as usize * self.ring_len() } else { usize::MAX }
     }
 
     const fn segment_len(self) -> usize {
@@ -129,7 +137,7 @@ impl<'a> Trace<'a> {
     /// The ring of a seat; one that takes nothing if there is no such seat.
     #[inline]
     pub fn ring(&self, seat: u32) -> Ring<'a> {
-        Ring::over(self.words.part(RINGS + seat as usize * self.geometry.ring_len(), self.geometry.ring_len()))
+        Ring::over(self.words.part(self.geometry.ring_at(seat), self.geometry.ring_len()))
     }
 }
 
@@ -158,7 +166,7 @@ impl<'a> Traces<'a> {
 
     /// The records of a seat's ring.
     pub fn ring(&self, seat: u32) -> Records<'a> {
-        Records::over(self.words.part(RINGS + seat as usize * self.geometry.ring_len(), self.geometry.ring_len()))
+        Records::over(self.words.part(self.geometry.ring_at(seat), self.geometry.ring_len()))
     }
 }
 
@@ -229,13 +237,17 @@ impl<'a> Ring<'a> {
             self.words.set(word, time.0);
             word += 1;
         }
-        for chunk in bytes.chunks(8) {
+        let (whole, rest) = bytes.as_chunks::<8>();
+        for chunk in whole {
+            self.words.set(word, u64::from_le_bytes(*chunk));
+            word += 1;
+        }
+        if !rest.is_empty() {
             let mut padded = [0; 8];
-            for (to, from) in padded.iter_mut().zip(chunk) {
+            for (to, from) in padded.iter_mut().zip(rest) {
                 *to = *from;
             }
             self.words.set(word, u64::from_le_bytes(padded));
-            word += 1;
         }
         self.words.publish(cell, stamp | meta | bytes.len() as u64 & LEN_MASK);
         true
@@ -326,7 +338,7 @@ impl<'a> Records<'a> {
 
     /// What is at a position; a record is copied to `into`, which means nothing otherwise.
     pub fn read(&self, position: u64, into: &mut Record) -> Read {
-        if position >= self.head() {
+        if position >= self.head().min(MAX_POSITION) {
             return Read::End;
         }
         if position < self.oldest() {
@@ -402,5 +414,5 @@ const fn cell_word(position: u64, cells: u64) -> usize {
 
 #[inline]
 const fn stamp(position: u64) -> u64 {
-    (position + 1) << POSITION_SHIFT
+    position.wrapping_add(1) << POSITION_SHIFT
 }

@@ -3,7 +3,8 @@
 //!
 //! Behind the header 64 bytes per record: address high, address low, service << 32 | port, hash, requests |
 //! failures << 32, refreshed (ms of `CLOCK_BOOTTIME`), two reserved. The hash is written last and cleared first, and it must
-//! be that of the key: so a record that was cut short, or read while it changed, shows it.
+//! be that of the key: so a record that was cut short shows it, and so does a key that was read while it changed. The counts
+//! that a tool reads beside it may be those of the record's next owner.
 
 use super::endpoint::{Endpoint, hash};
 use super::table::MAX_CAPACITY;
@@ -136,9 +137,9 @@ pub(super) fn touch(words: Shared<'_>, number: u32, counts: Counts, now_ms: u64)
     words.set(base + REFRESHED_MS, now_ms);
 }
 
-/// Whether a record is used, whole or not.
-pub(super) fn is_used(words: Shared<'_>, number: u32) -> bool {
-    words.load(RECORDS + number as usize * LINE + HASH) != 0
+/// The hash that a record says its key has: 0 if it is free.
+pub(super) fn stored_hash(words: Shared<'_>, number: u32) -> u64 {
+    words.load(RECORDS + number as usize * LINE + HASH)
 }
 
 /// Frees a record.

@@ -22,16 +22,8 @@ pub enum Kind {
     Shielded = 3,
 }
 
-impl Kind {
-    const fn from_number(number: u32) -> Option<Kind> {
-        Some(match number {
-            1 => Kind::Normal,
-            2 => Kind::Probe,
-            3 => Kind::Shielded,
-            _ => return None,
-        })
-    }
-}
+/// By number, from 1 on. A table, since the jump that the compiler makes of a `match` cannot be predicted.
+const KINDS: [Kind; 4] = [Kind::Normal, Kind::Normal, Kind::Probe, Kind::Shielded];
 
 /// The upper bits of a server's cursor, rounded up: calls above it would be refused there. 0: all pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,9 +83,11 @@ impl Entry {
     /// What a value says; `None`, which passes, for what no writer of this version writes.
     #[inline]
     pub const fn from_bits(bits: u32) -> Option<Entry> {
-        match (Per10k::new((bits & RATE_MASK) as u16), Kind::from_number(bits >> KIND_SHIFT & 3)) {
-            (Some(pass_rate), Some(kind)) => {
-                Some(Entry { pass_rate, kind, reject_level: RejectLevel((bits >> LEVEL_SHIFT & MAX_LEVEL) as u16) })
+        let kind = bits >> KIND_SHIFT & 3;
+        match Per10k::new((bits & RATE_MASK) as u16) {
+            Some(pass_rate) if kind != 0 => {
+                let reject_level = RejectLevel((bits >> LEVEL_SHIFT & MAX_LEVEL) as u16);
+                Some(Entry { pass_rate, kind: KINDS[kind as usize], reject_level })
             }
             _ => None,
         }

@@ -84,6 +84,16 @@ impl<'a> Placement<'a> {
         self.set_owner(place.slot, NOBODY);
     }
 
+    /// Whether readers could take the entry of a key that is not there yet for another one: the same fingerprint, in the
+    /// same buckets or in a pair that shares one with them.
+    pub fn collides(&self, hash: u64) -> bool {
+        let fingerprint = Fingerprint::of(hash);
+        let first = self.buckets.first(hash);
+        let second = self.buckets.second(fingerprint, first);
+        let shared = [first, second, self.buckets.before(fingerprint, first), self.buckets.second(fingerprint, second)];
+        shared.into_iter().any(|bucket| self.buckets.slot_of(self.words.view(), bucket, fingerprint).is_some())
+    }
+
     /// Puts in the entry of a key that is not there yet.
     ///
     /// # Errors
@@ -94,9 +104,7 @@ impl<'a> Placement<'a> {
         let fingerprint = Fingerprint::of(hash);
         let first = self.buckets.first(hash);
         let second = self.buckets.second(fingerprint, first);
-        // A key with the same fingerprint, in the same buckets or in a pair that shares one with them.
-        let shared = [first, second, self.buckets.before(fingerprint, first), self.buckets.second(fingerprint, second)];
-        if shared.into_iter().any(|bucket| self.buckets.slot_of(self.words.view(), bucket, fingerprint).is_some()) {
+        if self.collides(hash) {
             return Err(Status::KEY_COLLISION);
         }
         let free = [first, second].into_iter().find_map(|bucket| self.buckets.free_slot(self.words.view(), bucket));
@@ -131,6 +139,13 @@ impl<'a> Placement<'a> {
             }
         }
         None
+    }
+
+    /// Fetches what [`adopt`](Self::adopt) is about to look at. The result means nothing, but has to be used.
+    #[inline]
+    pub fn fetch(&self, hash: u64) -> u64 {
+        let slot = self.buckets.word(self.buckets.first(hash));
+        self.words.load(slot) ^ u64::from(self.owner(slot))
     }
 
     /// Gives an entry that was found in the buckets to its record again, after the writer was started anew. `false` if

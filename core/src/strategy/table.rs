@@ -10,7 +10,7 @@
 //! One writer, any number of readers, which never write. Each word is whole at any moment, so a reader may be stopped for
 //! any time at any instruction, and the writer killed at any: the answer is a value that the key has had.
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, mix};
 use super::entry::Entry;
 use crate::host::bucket::{Buckets, TOMBSTONE, scale};
 use crate::host::header::{self, Format, Header, Mismatch, layout_hash};
@@ -127,13 +127,14 @@ impl<'a> Table<'a> {
 
     /// What the host learnt about an endpoint; `None`: nothing, the call passes. Hot: wait-free, only loads, one line on
     /// a healthy host, two or three else.
-    #[inline]
+    // Always: as a call of its own, which the compiler would rather make it, a lookup takes 5 ns more of 33.
+    #[inline(always)]
     pub fn lookup(&self, endpoint: &Endpoint) -> Option<Entry> {
         let active = self.active();
-        if active == 0 { None } else { self.lookup_among(active, endpoint.hash(self.seed)) }
+        if active == 0 { None } else { self.lookup_among(active, mix(endpoint.to_words(), self.seed)) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup_among(&self, active: u64, hash: u64) -> Option<Entry> {
         if active < FILTER_USEFUL {
             let (word, bits) = filter_bits(hash);

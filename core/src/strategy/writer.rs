@@ -15,6 +15,9 @@ use crate::status::Status;
 /// Entries that are not refreshed for this long are taken out (SPEC B6).
 pub const EXPIRE_MS: u64 = 30_000;
 
+/// How many records are adopted together.
+const ADOPTED_TOGETHER: u32 = 64;
+
 /// The private memory of a writer. Its contents do not matter beforehand.
 pub struct Memory<'a> {
     /// [`slot_count`] words.
@@ -141,25 +144,41 @@ impl<'a> Writer<'a> {
         let mut writer = Writer::over(table, cold, memory)?;
         let mut adopted = Adopted::default();
         let capacity = writer.records.capacity();
-        // From the last to the first, so that the free records are used from the first on.
-        for number in (0..capacity).rev() {
-            match writer.records.get(number) {
-                Some(record) if writer.placement.adopt(record.hash, number) => adopted.entries += 1,
-                found => {
-                    if found.is_some() || cold::is_used(writer.cold, number) {
-                        cold::clear(writer.cold, number);
-                        adopted.records_dropped += 1;
-                    }
-                    writer.release(number);
-                }
+        writer.filter.fill(0);
+        // From the last to the first, so that the free records are used from the first on. Two passes over a few at a
+        // time: the processor waits for the lines of all of them at once.
+        let mut end = capacity;
+        while end > 0 {
+            let start = end.saturating_sub(ADOPTED_TOGETHER);
+            let fetch = |number| writer.placement.fetch(cold::stored_hash(writer.cold, number));
+            core::hint::black_box((start..end).fold(0, |all, number| all ^ fetch(number)));
+            for number in (start..end).rev() {
+                writer.adopt_record(number, &mut adopted);
             }
+            end = start;
         }
         adopted.words_dropped = writer.placement.drop_orphans();
         writer.count(5, adopted.words_dropped);
         writer.take_over(pid);
-        writer.rebuild_filter();
+        writer.publish_filter();
         writer.publish_active();
         Ok((writer, adopted))
+    }
+
+    fn adopt_record(&mut self, number: u32, adopted: &mut Adopted) {
+        match self.records.get(number) {
+            Some(record) if self.placement.adopt(record.hash, number) => {
+                adopted.entries += 1;
+                self.note_in_filter(record.hash);
+            }
+            found => {
+                if found.is_some() || cold::stored_hash(self.cold, number) != 0 {
+                    cold::clear(self.cold, number);
+                    adopted.records_dropped += 1;
+                }
+                self.release(number);
+            }
+        }
     }
 
     fn over(table: Shared<'a>, cold: Shared<'a>, memory: Memory<'a>) -> Result<Writer<'a>, Mismatch> {
@@ -210,8 +229,9 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     ///
-    /// [`Status::TABLE_FULL`], [`Status::KEY_COLLISION`]: the endpoint has no entry, so its calls pass. Both are counted, and
-    /// both are healed by a new table, larger or with another seed.
+    /// [`Status::TABLE_FULL`]: the endpoint has no entry, so its calls pass. [`Status::KEY_COLLISION`]: readers cannot tell
+    /// it from another one, and take that one's entry. Both are counted, and both are healed by a new table, larger or
+    /// with another seed.
     pub fn set(&mut self, endpoint: &Endpoint, entry: &Entry, counts: Counts, now_ms: u64) -> Result<Change, Status> {
         if entry.passes_all() {
             return Ok(if self.remove(endpoint) { Change::Removed } else { Change::Nothing });
@@ -241,6 +261,11 @@ impl<'a> Writer<'a> {
             self.count(3, 1);
             return Err(Status::TABLE_FULL);
         };
+        // Before there is a record: an adoption would give the other key's entry to it.
+        if self.placement.collides(hash) {
+            self.count(4, 1);
+            return Err(Status::KEY_COLLISION);
+        }
         // The record first: an entry without one would not survive an adoption.
         cold::write(self.cold, number, &Record { endpoint: *endpoint, hash, counts, refreshed_ms: now_ms });
         let (word, bits) = table::filter_bits(hash);
@@ -322,15 +347,25 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Computed apart and stored word by word: at any moment each word has the bits of all keys that are present.
     fn rebuild_filter(&mut self) {
         self.filter.fill(0);
         for record in self.records.iter() {
-            let (word, bits) = table::filter_bits(record.hash);
-            if let Some(place) = self.filter.get_mut(word - table::FILTER) {
-                *place |= bits;
-            }
+            self.note_in_filter(record.hash);
         }
+        self.publish_filter();
+    }
+
+    /// In the filter that is computed apart.
+    #[inline]
+    fn note_in_filter(&mut self, hash: u64) {
+        let (word, bits) = table::filter_bits(hash);
+        if let Some(place) = self.filter.get_mut(word - table::FILTER) {
+            *place |= bits;
+        }
+    }
+
+    /// Stored word by word: at any moment each word has the bits of all keys that are present.
+    fn publish_filter(&mut self) {
         for (index, &bits) in self.filter.iter().enumerate().take(FILTER_LEN) {
             self.table.set(table::FILTER + index, bits);
         }

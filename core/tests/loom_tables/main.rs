@@ -1,0 +1,65 @@
+//! The shared segments, compiled a second time over words that are watched.
+//!
+//! - `models`: every interleaving of their writers and readers, and every stale value that the memory model lets a
+//!   reader see, is explored by loom. Each proof also shows that it could fail: it is repeated with one ordering, fence
+//!   or compare-and-swap of the unchanged source weakened ([`sync::Mutant`]), and must not hold then.
+//! - `killed`: every prefix of a writer's stores is replayed, which is what a SIGKILL there leaves to readers and to
+//!   the next writer.
+
+mod killed;
+mod models;
+mod sync;
+
+// The sources name each other by `super`, so they stand side by side here.
+#[path = "../../src/host/bucket.rs"]
+#[allow(dead_code)]
+mod bucket;
+#[path = "../../src/strategy/cold.rs"]
+#[allow(dead_code)]
+mod cold;
+#[path = "../../src/strategy/endpoint.rs"]
+#[allow(dead_code, clippy::wrong_self_convention)]
+mod endpoint;
+#[path = "../../src/strategy/entry.rs"]
+#[allow(dead_code, clippy::wrong_self_convention)]
+mod entry;
+#[path = "../../src/host/fail.rs"]
+#[allow(dead_code)]
+mod fail;
+#[path = "../../src/host/header.rs"]
+#[allow(dead_code)]
+mod header;
+#[path = "../../src/id.rs"]
+#[allow(dead_code)]
+mod id;
+#[path = "../../src/strategy/placement.rs"]
+#[allow(dead_code)]
+mod placement;
+#[path = "../../src/host/region.rs"]
+#[allow(dead_code)]
+mod region;
+#[path = "../../src/host/seat.rs"]
+#[allow(dead_code)]
+mod seat;
+#[path = "../../src/host/stat.rs"]
+#[allow(dead_code)]
+mod stat;
+#[path = "../../src/strategy/table.rs"]
+#[allow(dead_code)]
+mod table;
+#[path = "../../src/host/trace.rs"]
+#[allow(dead_code)]
+mod trace;
+#[path = "../../src/strategy/writer.rs"]
+#[allow(dead_code)]
+mod writer;
+
+use mcrpc_core::{admission, status, time};
+
+mod host {
+    pub(crate) use crate::{bucket, header, region};
+}
+
+mod strategy {
+    pub(crate) use crate::endpoint;
+}

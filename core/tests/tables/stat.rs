@@ -1,0 +1,212 @@
+use std::sync::atomic::AtomicU64;
+
+use mcrpc_core::host::region::{Shared, View};
+use mcrpc_core::host::seat::{COMMON, MAX_SEATS, NAME_LEN, Occupant, QueueReport};
+use mcrpc_core::host::stat::{self, Column, CounterKey, Counters, Kind, MAX_COLUMNS, MAX_ID, Stat};
+use mcrpc_core::status::{Refusal, Status};
+
+use super::{at, len_of, memory};
+
+fn segment(seats: u32, columns: u32) -> Vec<AtomicU64> {
+    let words = memory(stat::segment_len(seats, columns));
+    stat::create(Shared::new(&words), seats, columns, 1, 2).unwrap();
+    words
+}
+
+fn attach(words: &[AtomicU64]) -> Stat<'_> {
+    Stat::attach(Shared::new(words), len_of(words)).unwrap()
+}
+
+fn counters(words: &[AtomicU64]) -> Counters<'_> {
+    Counters::attach(View::new(words), len_of(words)).unwrap()
+}
+
+fn sum(id: u32, key: u32) -> CounterKey {
+    CounterKey { id, key, kind: Kind::Sum }
+}
+
+/// Given processes that count and die, whose seats others take over, then the sum has every count.
+#[test]
+fn a_sum_is_over_the_living_and_the_dead() {
+    let words = segment(3, 16);
+    let stat = attach(&words);
+    let column = stat.column(sum(7, 1)).unwrap();
+    let mut total = 0;
+    for generation in 1..=10u32 {
+        for pid in 1..=3 {
+            // Everybody before is dead.
+            let is_dead = |_: u32, owner: u32| owner == 0 || owner / 10 < generation;
+            let seat = stat.seats().claim(generation * 10 + pid, at(1.0), &mut { is_dead }).unwrap();
+            assert_eq!(seat, pid);
+            assert_eq!(counters(&words).occupant(seat).unwrap().incarnation, generation);
+            stat.add(seat, column, u64::from(generation * pid));
+            total += u64::from(generation * pid);
+        }
+        assert_eq!(stat.seats().claim(99, at(1.0), &mut |_, owner| owner / 10 < generation), None, "all live");
+        stat.add(COMMON, column, 5);
+        total += 5;
+        assert_eq!(counters(&words).sum(column), total);
+    }
+}
+
+/// Counters wrap: whoever reads them takes differences.
+#[test]
+fn a_sum_wraps() {
+    let words = segment(1, 1);
+    let stat = attach(&words);
+    let column = stat.column(sum(1, 1)).unwrap();
+    stat.add(0, column, u64::MAX);
+    stat.add(1, column, 3);
+    assert_eq!(counters(&words).sum(column), 2);
+}
+
+#[test]
+fn a_maximum_is_that_of_its_window_or_of_the_one_before() {
+    // Seats, values and times in seconds; windows are ten seconds long. Then when it is read, and what.
+    type Set = (u32, u64, f64);
+    let limit = (1 << 48) - 1;
+    let cases: &[(&str, &[Set], f64, Option<u64>)] = &[
+        ("nothing", &[], 5.0, None),
+        ("one", &[(1, 7, 11.0)], 12.0, Some(7)),
+        ("the largest of a seat", &[(1, 7, 11.0), (1, 9, 12.0), (1, 8, 13.0)], 14.0, Some(9)),
+        ("the largest of all seats", &[(1, 7, 11.0), (2, 9, 12.0), (0, 8, 13.0)], 14.0, Some(9)),
+        ("the window before", &[(1, 7, 19.0)], 29.0, Some(7)),
+        ("not the window before, if there is a newer value", &[(1, 7, 19.0), (2, 3, 21.0)], 22.0, Some(3)),
+        ("a new window replaces the old one", &[(1, 7, 19.0), (1, 3, 21.0)], 22.0, Some(3)),
+        ("nothing that is older", &[(1, 7, 9.0)], 29.0, None),
+        ("what does not fit is cut off", &[(1, u64::MAX, 11.0)], 12.0, Some(limit)),
+        ("nothing is raised by 0", &[(1, 7, 11.0), (1, 0, 12.0)], 12.0, Some(7)),
+        ("windows are counted in 16 bits", &[(1, 7, 655_359.0)], 655_361.0, Some(7)),
+        ("a thread that comes late takes nothing away", &[(1, 7, 20.1), (1, 3, 19.9)], 21.0, Some(7)),
+        ("nor at the end of the count", &[(1, 7, 655_360.1), (1, 3, 655_359.9)], 655_361.0, Some(7)),
+    ];
+    for &(name, sets, read_at, expected) in cases {
+        let words = segment(2, 4);
+        let stat = attach(&words);
+        let column = stat.column(CounterKey { id: 1, key: 1, kind: Kind::Max }).unwrap();
+        for &(seat, value, time) in sets {
+            stat.set_max(seat, column, value, at(time));
+        }
+        assert_eq!(counters(&words).max(column, at(read_at)), expected, "{name}");
+    }
+}
+
+/// A counter is its two numbers and its kind.
+#[test]
+fn counters_have_columns_of_their_own_and_keep_them() {
+    let words = segment(1, 64);
+    let (one, other) = (attach(&words), attach(&words));
+    let keys = [
+        sum(1, 1),
+        sum(1, 2),
+        sum(2, 1),
+        CounterKey { kind: Kind::Max, ..sum(1, 1) },
+        sum(MAX_ID, u32::MAX),
+        sum(0, 1),
+    ];
+    let columns: Vec<Column> = keys.iter().map(|&key| one.column(key).unwrap()).collect();
+    let mut distinct: Vec<u32> = columns.iter().map(|column| column.number()).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), keys.len());
+    for (&key, &column) in keys.iter().zip(&columns) {
+        assert_eq!(other.column(key), Ok(column));
+        assert!(counters(&words).counters().any(|found| found == (key, column)));
+    }
+    assert_eq!(counters(&words).counters().count(), keys.len());
+}
+
+#[test]
+fn numbers_outside_their_range_are_refused() {
+    let words = segment(1, 4);
+    let stat = attach(&words);
+    for key in [sum(0, 0), sum(MAX_ID + 1, 1), sum(u32::MAX, 1)] {
+        assert_eq!(stat.column(key), Err(Status::INVALID_ARGUMENT), "{key:?}");
+    }
+    for (seats, columns) in [(0, 1), (1, 0), (MAX_SEATS + 1, 1), (1, MAX_COLUMNS + 1)] {
+        assert_eq!(stat::create(Shared::new(&words), seats, columns, 1, 2), Err(Status::INVALID_ARGUMENT));
+    }
+    assert_eq!(stat::create(Shared::new(&words), 100, 100, 1, 2), Err(Status::TOO_SMALL));
+    // There is no such seat, or no such column: it counts nowhere.
+    let before = counters(&words).sum(Column::from_number(0));
+    stat.add(2, Column::from_number(0), 1);
+    stat.add(0, Column::from_number(4), 1);
+    stat.set_max(u32::MAX, Column::from_number(u32::MAX), 1, at(1.0));
+    assert_eq!(counters(&words).sum(Column::from_number(0)), before);
+    assert_eq!(counters(&words).sum(Column::from_number(4)), 0);
+    assert_eq!(counters(&words).occupant(2), None);
+}
+
+#[test]
+fn a_full_table_refuses_new_counters_only() {
+    let words = segment(1, 8);
+    let stat = attach(&words);
+    let columns: Vec<Column> = (1..=8).map(|key| stat.column(sum(1, key)).unwrap()).collect();
+    assert_eq!(stat.column(sum(1, 9)), Err(Status::TABLE_FULL));
+    for (key, column) in (1..=8).zip(columns) {
+        assert_eq!(stat.column(sum(1, key)), Ok(column));
+    }
+}
+
+/// Given many counters in a table twice as large, then all have a column.
+#[test]
+fn a_table_half_full_refuses_nothing() {
+    let words = segment(1, 4_096);
+    let stat = attach(&words);
+    let refused = (0..2_048).filter(|&n| stat.column(sum(100 + n / 8, n % 8)).is_err()).count();
+    assert_eq!(refused, 0);
+}
+
+/// Given a process that says what it is and does, then a tool sees just that; and nothing of it in the next one.
+#[test]
+fn a_seat_shows_its_owner() {
+    let words = segment(2, 1);
+    let seats = attach(&words).seats();
+    let occupant = |seat| counters(&words).occupant(seat);
+    assert_eq!((occupant(COMMON), occupant(1)), (None, None));
+    let seat = seats.claim(1234, at(1.0), &mut |_, owner| owner == 0).unwrap();
+    let mut name = [0; NAME_LEN];
+    name[..6].copy_from_slice(b"server");
+    let report = QueueReport {
+        reported_ns: 1,
+        queued: 2,
+        running: 3,
+        admitted: 4,
+        completed: 5,
+        mode: 2,
+        shedding: 1,
+        cursor: 8,
+        demand_mrps: 9,
+        capacity_mrps: 10,
+        refused: std::array::from_fn(|reason| 100 + reason as u64),
+        would_refuse: std::array::from_fn(|reason| 200 + reason as u64),
+    };
+    seats.set_name(seat, &name);
+    seats.beat(seat, 17, at(3.0));
+    seats.report(seat, &report);
+    let expected = Occupant {
+        pid: 1234,
+        incarnation: 1,
+        claimed_ns: at(1.0).0,
+        beat_ns: at(3.0).0,
+        name,
+        unanswered: 17,
+        queue: report,
+    };
+    assert_eq!(occupant(seat), Some(expected));
+    assert_eq!(report.refused.len(), Refusal::COUNT);
+    seats.release(seat);
+    assert_eq!(occupant(seat), None);
+    assert_eq!(seats.claim(1235, at(4.0), &mut |_, owner| owner == 0), Some(seat));
+    let next = occupant(seat).unwrap();
+    let blank = Occupant {
+        pid: 1235,
+        incarnation: 2,
+        claimed_ns: at(4.0).0,
+        beat_ns: 0,
+        name: [0; NAME_LEN],
+        unanswered: 0,
+        queue: QueueReport::default(),
+    };
+    assert_eq!(next, blank);
+}
