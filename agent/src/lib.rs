@@ -2,10 +2,20 @@
 //!
 //! | module | |
 //! |---|---|
+//! | [`publisher`] | the one process of a host that publishes strategies |
+//! | [`started`] | what it found when it started, and what it did about it |
+//! | [`strategies`] | the table and its cold segment: adopt, make, replace |
+//! | [`segments`] | the segments that all processes write: keep or make |
 //! | [`directory`] | open or make the directory; make, attach and replace its files |
 //! | [`mapping`] | a file in memory |
+//! | [`mod@file`] | strategies that a person has written into a file |
 //! | [`clock`] | the clocks that the segments are stamped with |
 
 pub mod clock;
 pub mod directory;
+pub mod file;
 pub mod mapping;
+pub mod publisher;
+pub mod segments;
+pub mod started;
+pub mod strategies;
