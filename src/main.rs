@@ -1,12 +1,19 @@
-//! The `mcrpc` command: libmcrpc shown and measured.
+//! The `mcrpc` command: libmcrpc shown and measured, and the operator's view of a host.
 //!
 //! This file reads the command line and hands over to one module per subcommand.
 
+mod agent;
 mod demo;
+mod host;
+mod inspect;
+mod operator;
+mod top;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use operator::{dye, kill, mode, shield, skip};
 
 #[derive(Parser)]
 #[command(name = "mcrpc", version, about)]
@@ -19,11 +26,35 @@ struct Arguments {
 enum Command {
     /// Overload a C++ server with and without admission control, and show the difference
     Demo(demo::Options),
+    /// Own the host's directory of shared segments, and publish strategies
+    Agent(agent::Options),
+    /// Show live what the programs of this host do: queues, refusals, strategies, counters, records
+    Top(top::Options),
+    /// Show what is in a shared segment, and whether it is to be believed
+    Inspect(inspect::Options),
+    /// Turn every mechanism on this host off, and back to what it was
+    Kill(kill::Options),
+    /// Turn one mechanism off, let it observe or enforce, for all users or a share of them; or list the modes
+    Mode(mode::Options),
+    /// Keep all programs of this host from calling an endpoint; or list the shields
+    Shield(shield::Options),
+    /// Let a share of the users go without a service or method; or list the skips
+    Skip(skip::Options),
+    /// Record the call graph of one user; or list the users
+    Dye(dye::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options),
+        Command::Agent(options) => agent::run(&options),
+        Command::Top(options) => top::run(&options),
+        Command::Inspect(options) => inspect::run(&options),
+        Command::Kill(options) => kill::run(&options),
+        Command::Mode(options) => mode::run(&options),
+        Command::Shield(options) => shield::run(&options),
+        Command::Skip(options) => skip::run(&options),
+        Command::Dye(options) => dye::run(&options),
     };
     result.unwrap_or_else(|error| {
         eprintln!("mcrpc: {error:#}");
