@@ -31,6 +31,7 @@ fn main() {
     println!("cargo:rustc-env=MCRPC_LIBRARY_DIR={}", library_dir.display());
     for (name, source, language) in [
         ("admit", "c-examples/admit.c", Language::C),
+        ("host", "c-examples/host.c", Language::C),
         ("overload_server", "cpp-examples/overload_server.cpp", Language::Cpp),
     ] {
         for linkage in [Linkage::Static, Linkage::Shared] {

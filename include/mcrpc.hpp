@@ -4,8 +4,8 @@
 //                 C namesake and converts to it.
 // Errors          No exceptions, no RTTI. A Status is returned and must be looked at; outputs come last and are written
 //                 only on success.
-// Ownership       AdmissionMemory owns its memory, Running ends one request. Everything else is a plain value: copy it,
-//                 drop it. A handle refers to the memory it was made from, which has to outlive it.
+// Ownership       AdmissionMemory owns its memory, Running ends one request, Host owns its mappings. Everything else is a
+//                 plain value: copy it, drop it. A handle refers to the memory it was made from, which has to outlive it.
 // Threads         Admission may be used by any number of threads and processes at once, a FrameDecoder by one thread at
 //                 a time, like any other value.
 
@@ -231,6 +231,9 @@ public:
         return Status(mcrpc_admission_queue_snapshot(&handle_, queue, &out));
     }
 
+    // For the functions of mcrpc.h.
+    const mcrpc_admission_t *handle() const noexcept { return &handle_; }
+
 private:
     mcrpc_admission_t handle_{};
 };
@@ -257,11 +260,148 @@ private:
     std::uint64_t started_ns_;
 };
 
+// One endpoint of one service.
+struct Endpoint : mcrpc_endpoint_t {
+    constexpr Endpoint() noexcept : mcrpc_endpoint_t{} {}
+
+    // At an IPv4 address: four bytes, network order.
+    static Endpoint v4(const std::uint8_t (&address)[4], std::uint16_t port, std::uint32_t service_id = 0) noexcept {
+        Endpoint endpoint;
+        mcrpc_endpoint_v4(address, port, service_id, &endpoint);
+        return endpoint;
+    }
+};
+
+// How a leaky bucket leaks. A new one: ten failures at once fill it, one per second leaks out.
+struct Leak : mcrpc_leak_t {
+    constexpr Leak() noexcept : mcrpc_leak_t MCRPC_LEAK_INIT {}
+};
+
+// Settings of a host, at their defaults to begin with.
+struct HostConfig : mcrpc_host_config_t {
+    constexpr HostConfig() noexcept : mcrpc_host_config_t MCRPC_HOST_CONFIG_INIT {}
+
+    // What the process is called in `mcrpc top`; what is longer than MCRPC_NAME_LEN is cut off.
+    void set_name(std::string_view text) noexcept {
+        for (std::size_t n = 0; n < MCRPC_NAME_LEN; n++) {
+            name[n] = n < text.size() ? static_cast<std::uint8_t>(text[n]) : 0;
+        }
+    }
+};
+
+// Why a segment is in use or not.
+struct SegmentStatus : mcrpc_segment_status_t {
+    constexpr SegmentStatus() noexcept : mcrpc_segment_status_t{} { struct_size = sizeof(SegmentStatus); }
+};
+
+// The number of a leaky bucket or of a counter. A new one belongs to nothing, and is answered with MCRPC_STALE_ID.
+struct BucketId {
+    std::uint64_t number = 0;
+};
+struct CounterId {
+    std::uint64_t number = 0;
+};
+
+// The host's shared segments as this process sees them. It stays where it is: neither copied nor moved. Any number of
+// threads may use it at once, and a child after fork(). Closed when it is destroyed, when nobody may use it any more.
+class Host {
+public:
+    Host() noexcept = default;
+    Host(const Host &) = delete;
+    Host &operator=(const Host &) = delete;
+    ~Host() { static_cast<void>(mcrpc_host_close(&host_)); }
+
+    // Opens the segments in a directory, which need not exist: then all calls pass, and tick() goes on looking. Once.
+    Status open(const char *directory, const HostConfig &config, std::uint64_t now_ns) noexcept {
+        return Status(mcrpc_host_open(directory, &config, now_ns, &host_));
+    }
+    // Lays buckets, counters and traces out in memory of the caller's, for the processes it forks. Once.
+    Status create(void *memory, std::size_t len, const HostConfig &config, std::uint64_t now_ns) noexcept {
+        return Status(mcrpc_host_create(memory, len, &config, now_ns, &host_));
+    }
+    // The bytes that create() needs.
+    static Status memory_size(const HostConfig &config, std::size_t &out) noexcept {
+        return Status(mcrpc_host_memory_size(&config, &out));
+    }
+
+    // The housekeeping, about once a second. Opens and maps files: on an ordinary thread's stack.
+    Status tick(std::uint64_t now_ns) const noexcept { return Status(mcrpc_host_tick(&host_, now_ns)); }
+    // `segment` is MCRPC_SEGMENT_...
+    Status segment_status(std::uint32_t segment, SegmentStatus &out) const noexcept {
+        return Status(mcrpc_host_segment_status(&host_, segment, &out));
+    }
+    // Shows the process's own admission queue to `mcrpc top`, with each tick().
+    Status report_queue(const Admission &admission, std::uint32_t queue, std::uint64_t now_ns) const noexcept {
+        return Status(mcrpc_host_report_queue(&host_, admission.handle(), queue, now_ns));
+    }
+
+    // What the host learnt about an endpoint; always an answer.
+    mcrpc_strategy_t strategy(const Endpoint &endpoint) const noexcept { return mcrpc_strategy(&host_, &endpoint); }
+    // MCRPC_MODE_... in force for a mechanism (MCRPC_MECHANISM_...) and a user.
+    std::uint32_t mode(std::uint32_t mechanism, std::uint64_t uin, std::uint32_t own_mode) const noexcept {
+        return mcrpc_host_mode(&host_, mechanism, uin, own_mode);
+    }
+    bool killed() const noexcept { return mcrpc_host_killed(&host_) != 0; }
+    bool dyed(std::uint64_t uin, std::uint64_t now_ns) const noexcept {
+        return mcrpc_host_dyed(&host_, uin, now_ns) != 0;
+    }
+    // OK, or MCRPC_SHIELDED: choose another endpoint.
+    Status check_shield(const Endpoint &endpoint, std::uint64_t now_ns) const noexcept {
+        return Status(mcrpc_shield_check(&host_, &endpoint, now_ns));
+    }
+    // OK, or MCRPC_SKIPPED: do without the answer.
+    Status check_skip(std::uint32_t service_id, std::uint32_t method_id, std::uint64_t uin) const noexcept {
+        return Status(mcrpc_skip_check(&host_, service_id, method_id, uin));
+    }
+
+    Status bucket(const Endpoint &endpoint, BucketId &out) const noexcept {
+        return Status(mcrpc_bucket_open(&host_, &endpoint, &out.number));
+    }
+    // A call to the bucket's endpoint has failed.
+    Status pour(BucketId bucket, const Leak &leak, std::uint64_t now_ns) const noexcept {
+        return Status(mcrpc_bucket_pour(&host_, bucket.number, &leak, now_ns));
+    }
+    // OK, or MCRPC_BUCKET_FULL: choose another endpoint.
+    Status check_bucket(BucketId bucket, const Leak &leak, std::uint64_t now_ns) const noexcept {
+        return Status(mcrpc_bucket_check(&host_, bucket.number, &leak, now_ns));
+    }
+    // The bucket's endpoint has proved that it works.
+    Status empty(BucketId bucket) const noexcept { return Status(mcrpc_bucket_empty(&host_, bucket.number)); }
+
+    // `kind` is MCRPC_COUNTER_...
+    Status counter(std::uint32_t id, std::uint32_t key, std::uint32_t kind, CounterId &out) const noexcept {
+        return Status(mcrpc_counter_open(&host_, id, key, kind, &out.number));
+    }
+    Status add(CounterId counter, std::uint64_t n) const noexcept {
+        return Status(mcrpc_counter_add(&host_, counter.number, n));
+    }
+    Status raise(CounterId counter, std::uint64_t value, std::uint64_t now_ns) const noexcept {
+        return Status(mcrpc_counter_max(&host_, counter.number, value, now_ns));
+    }
+    Status count(std::uint32_t id, std::uint32_t key, std::uint64_t n) const noexcept {
+        return Status(mcrpc_count(&host_, id, key, n));
+    }
+    Status set_max(std::uint32_t id, std::uint32_t key, std::uint64_t value, std::uint64_t now_ns) const noexcept {
+        return Status(mcrpc_set_max(&host_, id, key, value, now_ns));
+    }
+    // Appends to this process's trace ring. `kind` is yours, from 1 on.
+    Status trace(std::uint8_t kind, std::string_view text, std::uint64_t now_ns) const noexcept {
+        return Status(
+            mcrpc_trace(&host_, kind, reinterpret_cast<const std::uint8_t *>(text.data()), text.size(), now_ns));
+    }
+
+private:
+    mcrpc_host_t host_{};
+};
+
 // A struct that grew would no longer be what its struct_size, or an array of its C namesake, says.
 static_assert(sizeof(Header) == sizeof(mcrpc_header_t) && sizeof(Request) == sizeof(mcrpc_request_t));
 static_assert(sizeof(AdmissionConfig) == sizeof(mcrpc_admission_config_t));
 static_assert(sizeof(AdmissionSnapshot) == sizeof(mcrpc_admission_snapshot_t));
 static_assert(sizeof(QueueSnapshot) == sizeof(mcrpc_queue_snapshot_t));
+static_assert(sizeof(Endpoint) == sizeof(mcrpc_endpoint_t) && sizeof(Leak) == sizeof(mcrpc_leak_t));
+static_assert(sizeof(HostConfig) == sizeof(mcrpc_host_config_t));
+static_assert(sizeof(SegmentStatus) == sizeof(mcrpc_segment_status_t));
 
 }  // namespace mcrpc
 

@@ -4,6 +4,11 @@ mod support;
 
 use std::process::Command;
 
+use mcrpc_agent::publisher::{Publisher, Settings};
+use mcrpc_core::id::Per10k;
+use mcrpc_core::strategy::cold::Counts;
+use mcrpc_core::strategy::endpoint::Endpoint;
+use mcrpc_core::strategy::entry::{Entry, Kind, RejectLevel};
 use support::{BOTH, compile, run};
 
 #[test]
@@ -13,6 +18,27 @@ fn the_hot_path_rules_hold_in_a_c_program() {
         let program = compile(directory.path(), &["tests/c/hot_path.c"], &["-std=c11"], linkage);
         for rule in ["alloc", "seccomp", "stack", "signal", "fork"] {
             run(Command::new(&program).arg(rule));
+        }
+    }
+}
+
+/// The same, over segments that a publisher has made.
+#[test]
+fn the_hot_path_rules_hold_for_a_host() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("mcrpc");
+    let settings = Settings { capacity: 1_000, seats: 8, counters: 64, ..Settings::default() };
+    let (mut publisher, _) = Publisher::open(&path, settings).unwrap();
+    let entry = Entry { pass_rate: Per10k::NONE, kind: Kind::Normal, reject_level: RejectLevel::OPEN };
+    for last in 1..=50 {
+        let endpoint = Endpoint::new(format!("10.0.0.{last}:1").parse().unwrap(), 7);
+        publisher.set(&endpoint, &entry, Counts::default()).unwrap();
+    }
+    for linkage in BOTH {
+        let directory = tempfile::tempdir().unwrap();
+        let program = compile(directory.path(), &["tests/c/host_hot_path.c"], &["-std=c11"], linkage);
+        for rule in ["alloc", "seccomp", "stack", "signal", "fork"] {
+            run(Command::new(&program).arg(rule).arg(&path));
         }
     }
 }
@@ -36,6 +62,15 @@ fn the_cpp_layer_needs_neither_exceptions_nor_rtti_and_works_in_two_units() {
             let sources = ["tests/cpp/wrapper.cpp", "tests/cpp/second_unit.cpp"];
             run(&mut Command::new(compile(directory.path(), &sources, &flags, linkage)));
         }
+    }
+}
+
+#[test]
+fn the_host_example_learns_from_another_process() {
+    for program in [env!("MCRPC_HOST_STATIC"), env!("MCRPC_HOST_SHARED")] {
+        let output = run(&mut Command::new(program));
+        assert!(output.contains("child, call 10: ok\nchild, call 11: bucket_full"), "{output}");
+        assert!(output.contains("parent, its first call: bucket_full"), "{output}");
     }
 }
 

@@ -234,6 +234,138 @@ static void snapshots_respect_their_size(void) {
     }
 }
 
+static _Alignas(64) unsigned char host_memory[4 << 20];
+static mcrpc_host_t host;
+
+static void hosts(void) {
+    mcrpc_host_config_t config = MCRPC_HOST_CONFIG_INIT;
+    char path[300];
+    memset(path, 'x', sizeof path);
+    path[sizeof path - 1] = 0;
+    EXPECT(mcrpc_host_tick(&host, 1), MCRPC_NOT_INITIALISED);
+    EXPECT(mcrpc_host_open(NULL, NULL, 1, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_host_open(NULL, NULL, 1, odd(&host)), MCRPC_MISALIGNED);
+    EXPECT(mcrpc_host_open(path, NULL, 1, &host), MCRPC_INVALID_ARGUMENT);
+    config.max_age_ms = 999;
+    EXPECT(mcrpc_host_open(NULL, &config, 1, &host), MCRPC_INVALID_ARGUMENT);
+    config.max_age_ms = 5000;
+    config.reserved = 1;
+    EXPECT(mcrpc_host_open(NULL, &config, 1, &host), MCRPC_INVALID_ARGUMENT);
+    config.reserved = 0;
+    config.struct_size = 8;
+    EXPECT(mcrpc_host_open(NULL, &config, 1, &host), MCRPC_BAD_STRUCT_SIZE);
+    EXPECT(mcrpc_host_tick(&host, 1), MCRPC_NOT_INITIALISED);
+
+    size_t len;
+    config.struct_size = sizeof config;
+    EXPECT(mcrpc_host_memory_size(&config, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_host_memory_size(&config, &len), MCRPC_OK);
+    EXPECT(len <= sizeof host_memory, 1);
+    const struct {
+        uint32_t seats, counters, buckets, cells;
+    } wrong[] = {{0, 1, 1, 16},    {4097, 1, 1, 16}, {1, 0, 1, 16},       {1, 65537, 1, 16},
+                 {1, 1, 0, 16},    {1, 1, UINT32_MAX, 16}, {1, 1, 1, 8},   {1, 1, 1, 17},
+                 {1, 1, 1, 131072}};
+    for (size_t n = 0; n < sizeof wrong / sizeof *wrong; n++) {
+        mcrpc_host_config_t bad = config;
+        bad.seats = wrong[n].seats;
+        bad.counters = wrong[n].counters;
+        bad.buckets = wrong[n].buckets;
+        bad.trace_cells = wrong[n].cells;
+        EXPECT(mcrpc_host_memory_size(&bad, &len), MCRPC_INVALID_ARGUMENT);
+    }
+    EXPECT(mcrpc_host_create(NULL, len, &config, 1, &host), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_host_create(host_memory + 8, len, &config, 1, &host), MCRPC_MISALIGNED);
+    EXPECT(mcrpc_host_create(host_memory, len - 1, &config, 1, &host), MCRPC_TOO_SMALL);
+    EXPECT(mcrpc_host_create(host_memory, SIZE_MAX, &config, 1, &host), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_host_create(host_memory, len, &config, 1, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_host_create(host_memory, len, &config, 1, &host), MCRPC_OK);
+
+    mcrpc_segment_status_t status = {0};
+    EXPECT(mcrpc_host_segment_status(&host, MCRPC_SEGMENT_STAT, &status), MCRPC_BAD_STRUCT_SIZE);
+    status.struct_size = sizeof status;
+    EXPECT(mcrpc_host_segment_status(&host, 5, &status), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_host_segment_status(&host, MCRPC_SEGMENT_STAT, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_host_segment_status(&host, MCRPC_SEGMENT_STAT, &status), MCRPC_OK);
+    EXPECT(status.status, MCRPC_OK);
+    EXPECT(mcrpc_host_segment_status(&host, MCRPC_SEGMENT_STRATEGY, &status), MCRPC_OK);
+    EXPECT(status.status, MCRPC_NO_POLICY);
+}
+
+static void questions_to_a_host(void) {
+    mcrpc_endpoint_t endpoint;
+    const uint8_t address[4] = {10, 0, 0, 1};
+    EXPECT(mcrpc_endpoint_v4(NULL, 1, 0, &endpoint), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_endpoint_v4(address, 1, 0, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_endpoint_v4(address, 1, 0, &endpoint), MCRPC_OK);
+    EXPECT(mcrpc_strategy(NULL, &endpoint).status, MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_strategy(NULL, &endpoint).pass_rate_per_10k, 10000);
+    EXPECT(mcrpc_strategy(&host, NULL).status, MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_strategy(&host, odd(&endpoint)).status, MCRPC_MISALIGNED);
+    EXPECT(mcrpc_host_mode(NULL, MCRPC_MECHANISM_SKIP, 1, MCRPC_MODE_OBSERVE), MCRPC_MODE_OBSERVE);
+    EXPECT(mcrpc_host_mode(&host, 99, 1, MCRPC_MODE_ENFORCE), MCRPC_MODE_ENFORCE);
+    EXPECT(mcrpc_host_mode(&host, MCRPC_MECHANISM_SKIP, 1, 99), MCRPC_MODE_OFF);
+    EXPECT(mcrpc_host_killed(NULL), 0);
+    EXPECT(mcrpc_host_dyed(NULL, 1, 1), 0);
+    EXPECT(mcrpc_shield_check(NULL, &endpoint, 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_shield_check(&host, NULL, 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_skip_check(NULL, 1, 1, 1), MCRPC_NULL_ARGUMENT);
+
+    uint64_t number = CANARY;
+    EXPECT(mcrpc_counter_open(NULL, 1, 1, MCRPC_COUNTER_SUM, &number), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_counter_open(&host, 1, 1, MCRPC_COUNTER_SUM, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_counter_open(&host, 1, 1, 2, &number), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_counter_open(&host, 0, 0, MCRPC_COUNTER_SUM, &number), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_counter_open(&host, UINT32_MAX, 0, MCRPC_COUNTER_SUM, &number), MCRPC_INVALID_ARGUMENT);
+    EXPECT(number, CANARY);
+    EXPECT(mcrpc_counter_open(&host, 1, 1, MCRPC_COUNTER_SUM, &number), MCRPC_OK);
+    EXPECT(mcrpc_counter_add(&host, number, 1), MCRPC_OK);
+    EXPECT(mcrpc_counter_add(&host, ~number, 1), MCRPC_STALE_ID);
+    EXPECT(mcrpc_counter_add(&host, number | UINT32_MAX, 1), MCRPC_OK);
+    EXPECT(mcrpc_counter_max(&host, ~number, 1, 1), MCRPC_STALE_ID);
+    EXPECT(mcrpc_count(NULL, 1, 1, 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_count(&host, UINT32_MAX, 1, 1), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_set_max(NULL, 1, 1, 1, 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_set_max(&host, 1, 1, UINT64_MAX, UINT64_MAX), MCRPC_OK);
+
+    mcrpc_leak_t leak = MCRPC_LEAK_INIT;
+    EXPECT(mcrpc_bucket_open(NULL, &endpoint, &number), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_bucket_open(&host, NULL, &number), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_bucket_open(&host, &endpoint, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_bucket_open(&host, &endpoint, &number), MCRPC_OK);
+    EXPECT(mcrpc_bucket_pour(&host, number, NULL, 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_bucket_pour(&host, number, odd(&leak), 1), MCRPC_MISALIGNED);
+    EXPECT(mcrpc_bucket_pour(&host, ~number, &leak, 1), MCRPC_STALE_ID);
+    EXPECT(mcrpc_bucket_pour(&host, number | UINT32_MAX, &leak, 1), MCRPC_STALE_ID);
+    EXPECT(mcrpc_bucket_check(&host, ~number, &leak, 1), MCRPC_STALE_ID);
+    EXPECT(mcrpc_bucket_check(&host, number, NULL, 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_bucket_empty(&host, ~number), MCRPC_STALE_ID);
+    memset(&leak, 0xFF, sizeof leak);
+    for (int n = 0; n < 3; n++) {
+        EXPECT(mcrpc_bucket_pour(&host, number, &leak, UINT64_MAX), MCRPC_OK);
+        EXPECT(mcrpc_bucket_check(&host, number, &leak, UINT64_MAX), MCRPC_OK);
+    }
+    EXPECT(mcrpc_bucket_empty(&host, number), MCRPC_OK);
+
+    EXPECT(mcrpc_trace(&host, 0, address, 4, 1), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_trace(&host, 1, NULL, 4, 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_trace(&host, 1, NULL, 0, 1), MCRPC_OK);
+    EXPECT(mcrpc_trace(&host, 1, address, SIZE_MAX, 1), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_trace(&host, 1, host_memory, 100000, 1), MCRPC_OK);
+
+    mcrpc_admission_t admission = {0};
+    EXPECT(mcrpc_host_report_queue(&host, NULL, 0, 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_host_report_queue(&host, &admission, 0, 1), MCRPC_NOT_INITIALISED);
+    mcrpc_admission_config_t config = MCRPC_ADMISSION_CONFIG_INIT;
+    EXPECT(mcrpc_admission_init(memory, sizeof memory, &config, 1, &admission), MCRPC_OK);
+    EXPECT(mcrpc_host_report_queue(&host, &admission, 1, 1), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_host_report_queue(&host, &admission, 0, 1), MCRPC_OK);
+    EXPECT(mcrpc_host_close(NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_host_close(&host), MCRPC_OK);
+    EXPECT(mcrpc_host_close(&host), MCRPC_NOT_INITIALISED);
+    EXPECT(mcrpc_count(&host, 1, 1, 1), MCRPC_NOT_INITIALISED);
+}
+
 int main(void) {
     versions_and_statuses();
     headers();
@@ -241,5 +373,7 @@ int main(void) {
     settings();
     calls();
     snapshots_respect_their_size();
+    hosts();
+    questions_to_a_host();
     return 0;
 }

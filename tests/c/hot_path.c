@@ -1,61 +1,12 @@
-/* The rules of the per-request functions, checked on the library as it is linked into a C program.
+/* The functions of admission and of the wire, under the rules of the per-request functions: see rules.h; and
  *
- *   hot_path alloc     no allocation: malloc and its relatives are replaced and counted
- *   hot_path seccomp   no system call: the kernel kills the process at the first one but read, write and exit
- *   hot_path stack     at most 512 bytes of stack, on a painted coroutine stack of 128 KiB
  *   hot_path signal    usable from a signal handler that interrupts the same calls
  *   hot_path fork      usable in the child of a process with threads, on shared memory
  */
-#define _GNU_SOURCE
-#include <mcrpc.h>
-
-#include <linux/seccomp.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <sys/wait.h>
-#include <ucontext.h>
-#include <unistd.h>
-
-#define MS UINT64_C(1000000)
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            exit(1); \
-        } \
-    } while (0)
+#include "rules.h"
 
 static _Alignas(MCRPC_ADMISSION_ALIGN) unsigned char static_memory[1 << 20];
 static mcrpc_admission_t admission;
-static volatile unsigned long allocations;
-
-extern void *__libc_malloc(size_t);
-extern void *__libc_calloc(size_t, size_t);
-extern void *__libc_realloc(void *, size_t);
-extern void __libc_free(void *);
-
-void *malloc(size_t size) {
-    allocations++;
-    return __libc_malloc(size);
-}
-void *calloc(size_t count, size_t size) {
-    allocations++;
-    return __libc_calloc(count, size);
-}
-void *realloc(void *old, size_t size) {
-    allocations++;
-    return __libc_realloc(old, size);
-}
-void free(void *memory) {
-    __libc_free(memory);
-}
 
 /* The functions of one request, replaceable so that the stack of the caller itself can be measured. */
 struct calls {
@@ -94,7 +45,8 @@ static uint64_t refused;
 
 /* Every function of the hot path, over `windows` windows of overload on all priorities: the cursor moves, every kind of
  * refusal happens, windows are closed. The clock is stepped. */
-static uint64_t exercise(const struct calls *calls, uint32_t queue, uint64_t now, int windows) {
+static uint64_t exercise(const void *table, uint32_t queue, uint64_t now, int windows) {
+    const struct calls *calls = table;
     mcrpc_frame_decoder_t decoder;
     calls->frame_init(64, &decoder);
     calls->method_id((const uint8_t *)"pkg.Service.Method", 18);
@@ -140,30 +92,6 @@ static uint64_t exercise(const struct calls *calls, uint32_t queue, uint64_t now
     return now;
 }
 
-static void no_allocation(void) {
-    unsigned long before = allocations;
-    void *volatile probe = malloc(1);
-    CHECK(allocations == before + 1);
-    free(probe);
-    exercise(&real, 0, MS, 200);
-    CHECK(allocations == before + 1);
-    CHECK(refused > 1000);
-}
-
-static void no_system_call(void) {
-    static const char ok[] = "no system call\n", failed[] = "nothing was refused\n";
-    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0);
-    exercise(&real, 0, MS, 200);
-    int good = refused > 1000;
-    ssize_t written = good ? write(1, ok, sizeof ok - 1) : write(1, failed, sizeof failed - 1);
-    syscall(SYS_exit, good && written > 0 ? 0 : 1);
-}
-
-enum { STACK_LEN = 128 << 10, PAINT = 0xA5 };
-static _Alignas(64) unsigned char stack[STACK_LEN];
-static ucontext_t caller, coroutine;
-static const struct calls *coroutine_calls;
-
 static int32_t nothing_admit(const mcrpc_admission_t *a, uint32_t q, const mcrpc_request_t *r, uint64_t n) {
     return a == NULL || r == NULL || q + n == 0;
 }
@@ -208,35 +136,7 @@ static const struct calls nothing = {nothing_admit,       nothing_dequeued, noth
                                      nothing_emit,        nothing_next,     nothing_frame_init, nothing_method_id,
                                      nothing_status,      nothing_status};
 
-static void run_coroutine(void) {
-    exercise(coroutine_calls, 0, MS, 50);
-}
-
-/* Bytes of the coroutine's stack that a run with these functions writes to. */
-static size_t stack_used(const struct calls *calls) {
-    memset(stack, PAINT, STACK_LEN);
-    coroutine_calls = calls;
-    CHECK(getcontext(&coroutine) == 0);
-    coroutine.uc_stack.ss_sp = stack;
-    coroutine.uc_stack.ss_size = STACK_LEN;
-    coroutine.uc_link = &caller;
-    makecontext(&coroutine, run_coroutine, 0);
-    CHECK(swapcontext(&caller, &coroutine) == 0);
-    size_t untouched = 0;
-    while (stack[untouched] == PAINT) {
-        untouched++;
-    }
-    return STACK_LEN - untouched;
-}
-
-static void little_stack(void) {
-    /* The first calls into a shared library also run the dynamic linker: they do not count. */
-    stack_used(&real);
-    size_t own = stack_used(&nothing), with_library = stack_used(&real);
-    CHECK(refused > 1000);
-    printf("the library used %zu bytes of stack\n", with_library - own);
-    CHECK(with_library - own <= 512);
-}
+static const struct subject subject = {exercise, &real, &nothing, &refused, 1000};
 
 static volatile int signals;
 
@@ -246,7 +146,8 @@ static void on_signal(int number) {
     exercise(&real, 1, 900000 * MS, 1);
 }
 
-static void in_a_signal_handler(void) {
+static void in_a_signal_handler(const struct subject *unused) {
+    (void)unused;
     signal(SIGALRM, on_signal);
     struct itimerval timer = {{0, 500}, {0, 500}};
     CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
@@ -273,7 +174,8 @@ static void *busy_thread(void *argument) {
     return argument;
 }
 
-static void in_a_forked_child(void) {
+static void in_a_forked_child(const struct subject *unused) {
+    (void)unused;
     size_t len = 1 << 20;
     void *shared = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(shared != MAP_FAILED);
@@ -301,7 +203,7 @@ static void in_a_forked_child(void) {
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
-        void (*run)(void);
+        void (*run)(const struct subject *);
     } tests[] = {{"alloc", no_allocation},
                  {"seccomp", no_system_call},
                  {"stack", little_stack},
@@ -310,7 +212,7 @@ int main(int argc, char **argv) {
     set_up(static_memory, sizeof static_memory);
     for (size_t n = 0; n < sizeof tests / sizeof *tests; n++) {
         if (argc == 2 && strcmp(argv[1], tests[n].name) == 0) {
-            tests[n].run();
+            tests[n].run(&subject);
             return 0;
         }
     }

@@ -104,10 +104,55 @@ static void a_child_shares_the_controller() {
     CHECK(admission.queue_lost(0).ok() && queue_of(admission).queued == 0);
 }
 
+static_assert(!std::is_copy_constructible_v<mcrpc::Host> && !std::is_move_constructible_v<mcrpc::Host>);
+
+static void a_host_in_memory_of_its_own() {
+    mcrpc::HostConfig config;
+    config.seats = 2;
+    config.set_name("wrapper");
+    std::size_t size = 0;
+    CHECK(mcrpc::Host::memory_size(config, size).ok());
+    auto memory = mcrpc::AdmissionMemory::shared(size);
+    mcrpc::Host host;
+    CHECK(host.tick(1).code() == MCRPC_NOT_INITIALISED);
+    CHECK(host.create(memory.data(), memory.size(), config, 1).ok() && host.tick(2).ok());
+
+    const std::uint8_t address[4] = {10, 0, 0, 1};
+    const auto endpoint = mcrpc::Endpoint::v4(address, 80, 7);
+    mcrpc::BucketId bucket;
+    mcrpc::Leak leak;
+    CHECK(host.check_bucket(bucket, leak, 1).code() == MCRPC_STALE_ID);
+    CHECK(host.bucket(endpoint, bucket).ok());
+    for (int failure = 0; failure < 10; failure++) {
+        CHECK(host.check_bucket(bucket, leak, 1).ok() && host.pour(bucket, leak, 1).ok());
+    }
+    CHECK(host.check_bucket(bucket, leak, 1).code() == MCRPC_BUCKET_FULL);
+    CHECK(host.empty(bucket).ok() && host.check_bucket(bucket, leak, 1).ok());
+
+    mcrpc::CounterId sum, max;
+    CHECK(host.counter(1, 1, MCRPC_COUNTER_SUM, sum).ok() && host.add(sum, 2).ok() && host.count(1, 1, 3).ok());
+    CHECK(host.counter(1, 1, MCRPC_COUNTER_MAX, max).ok() && host.raise(max, 9, 1).ok());
+    CHECK(host.set_max(1, 1, 9, 1).ok() && host.trace(1, "text", 1).ok());
+
+    // Nobody else speaks here: no strategies, no operator.
+    mcrpc::SegmentStatus status;
+    CHECK(host.segment_status(MCRPC_SEGMENT_STRATEGY, status).ok() && status.status == MCRPC_NO_POLICY);
+    CHECK(host.strategy(endpoint).status == MCRPC_NO_POLICY && host.strategy(endpoint).pass_rate_per_10k == 10000);
+    CHECK(host.check_shield(endpoint, 1).ok() && host.check_skip(7, 0, 1).ok());
+    CHECK(!host.killed() && !host.dyed(1, 1));
+    CHECK(host.mode(MCRPC_MECHANISM_SKIP, 1, MCRPC_MODE_ENFORCE) == MCRPC_MODE_ENFORCE);
+    CHECK(host.report_queue(mcrpc::Admission(), 0, 1).code() == MCRPC_NOT_INITIALISED);
+
+    mcrpc::Host nowhere;
+    CHECK(nowhere.open("/nonexistent", config, 1).ok());
+    CHECK(nowhere.segment_status(MCRPC_SEGMENT_FAIL, status).ok() && status.status == MCRPC_SEGMENT_MISSING);
+}
+
 int main() {
     CHECK(mcrpc::Status(MCRPC_BELOW_CURSOR).name() == "below_cursor");
     CHECK(mcrpc::Status(-9999).name() == "unknown");
     a_request_from_bytes_to_done();
     a_moved_guard_ends_its_request_once();
     a_child_shares_the_controller();
+    a_host_in_memory_of_its_own();
 }
