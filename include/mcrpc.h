@@ -669,9 +669,9 @@ int32_t mcrpc_host_create(void *memory, size_t len, const mcrpc_host_config_t *c
 // The housekeeping, about once a second: attaches segments that have appeared or been replaced, stops believing
 // strategies whose writer is gone, takes a seat after fork(), and says that the process lives.
 //
-// Without it everything goes on with what was attached. Any thread, also several at once; in a child it must not be called
-// between fork() and exec(). It opens, maps and looks at files: not for a signal handler or a small stack (4 KiB are used).
-// Since 0.1.
+// Without it what was attached is believed for ever, and a forked child counts in the common seat. Any thread that is not
+// cancelled, also several at once. It opens, maps and looks at files: not for a signal handler or a small stack (4 KiB
+// are used). Since 0.1.
 int32_t mcrpc_host_tick(const mcrpc_host_t *host, uint64_t now_ns);
 
 // Gives the seat back, unmaps the segments and closes the host. Nobody may use it during the call or afterwards; a child's
@@ -698,6 +698,10 @@ uint32_t mcrpc_host_mode(const mcrpc_host_t *host, uint32_t mechanism, uint64_t 
 // 1 if the operator has turned every mechanism off (`mcrpc kill on`), else 0.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int mcrpc_host_killed(const mcrpc_host_t *host);
+
+// The key of the hashes over users for this host, for mcrpc_key(): what the operator set, else `own_salt`.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+uint64_t mcrpc_host_salt(const mcrpc_host_t *host, uint64_t own_salt);
 
 // 1 if the call graph of `uin` is to be recorded (`mcrpc dye`), else 0.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.

@@ -341,6 +341,8 @@ public:
     std::uint32_t mode(std::uint32_t mechanism, std::uint64_t uin, std::uint32_t own_mode) const noexcept {
         return mcrpc_host_mode(&host_, mechanism, uin, own_mode);
     }
+    // The key of the hashes over users: the operator's, else the program's own.
+    std::uint64_t salt(std::uint64_t own_salt) const noexcept { return mcrpc_host_salt(&host_, own_salt); }
     bool killed() const noexcept { return mcrpc_host_killed(&host_) != 0; }
     bool dyed(std::uint64_t uin, std::uint64_t now_ns) const noexcept {
         return mcrpc_host_dyed(&host_, uin, now_ns) != 0;

@@ -21,7 +21,7 @@ use mcrpc_core::host::header::State;
 use mcrpc_core::host::region::View;
 use mcrpc_core::host::stat::{CounterKey, Counters, Kind as CounterKind};
 use mcrpc_core::host::trace::{Read, Record, Traces};
-use mcrpc_core::id::{Per10k, Uin};
+use mcrpc_core::id::{Per10k, Salt, Uin};
 use mcrpc_core::strategy::cold::Counts;
 use mcrpc_core::strategy::endpoint::Endpoint;
 use mcrpc_core::strategy::entry::{Entry, Kind, RejectLevel};
@@ -311,6 +311,11 @@ fn what_an_operator_says_is_seen_with_the_next_call() {
     host.operate(|operator| operator.set_killed(true));
     assert!((0..100).all(|uin| process.ask(&format!("skip 7 3 {uin}")) == "ok"));
     process.expect(&format!("shield 9 {}", now.0), "ok");
+
+    host.operate(|operator| operator.set_salt(Salt(77)));
+    process.expect("salt 5", "77");
+    host.operate(|operator| operator.set_salt(Salt(0)));
+    process.expect("salt 5", "5");
 
     host.operate(|operator| operator.dye(Uin(42), None, now, AUTHOR)).unwrap();
     process.expect("dyed 42 1", "1");

@@ -235,9 +235,9 @@ pub unsafe extern "C" fn mcrpc_host_create(
 /// The housekeeping, about once a second: attaches segments that have appeared or been replaced, stops believing
 /// strategies whose writer is gone, takes a seat after fork(), and says that the process lives.
 ///
-/// Without it everything goes on with what was attached. Any thread, also several at once; in a child it must not be called
-/// between fork() and exec(). It opens, maps and looks at files: not for a signal handler or a small stack (4 KiB are used).
-/// Since 0.1.
+/// Without it what was attached is believed for ever, and a forked child counts in the common seat. Any thread that is not
+/// cancelled, also several at once. It opens, maps and looks at files: not for a signal handler or a small stack (4 KiB
+/// are used). Since 0.1.
 ///
 /// # Safety
 ///

@@ -167,6 +167,19 @@ pub unsafe extern "C" fn mcrpc_host_killed(host: *const mcrpc_host_t) -> c_int {
     control.is_some_and(|control| control.is_killed()).into()
 }
 
+/// The key of the hashes over users for this host, for mcrpc_key(): what the operator set, else `own_salt`.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+///
+/// # Safety
+///
+/// As for mcrpc_host_mode().
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_host_salt(host: *const mcrpc_host_t, own_salt: u64) -> u64 {
+    // SAFETY: the caller's promise.
+    let control = unsafe { host::get(host) }.ok().and_then(|host| host.control.get());
+    control.map(|control| control.salt().0).filter(|&salt| salt != 0).unwrap_or(own_salt)
+}
+
 /// 1 if the call graph of `uin` is to be recorded (`mcrpc dye`), else 0.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///

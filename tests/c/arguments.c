@@ -306,6 +306,8 @@ static void questions_to_a_host(void) {
     EXPECT(mcrpc_host_mode(&host, 99, 1, MCRPC_MODE_ENFORCE), MCRPC_MODE_ENFORCE);
     EXPECT(mcrpc_host_mode(&host, MCRPC_MECHANISM_SKIP, 1, 99), MCRPC_MODE_OFF);
     EXPECT(mcrpc_host_killed(NULL), 0);
+    EXPECT(mcrpc_host_salt(NULL, 9), 9);
+    EXPECT(mcrpc_host_salt(&host, 9), 9);
     EXPECT(mcrpc_host_dyed(NULL, 1, 1), 0);
     EXPECT(mcrpc_shield_check(NULL, &endpoint, 1), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_shield_check(&host, NULL, 1), MCRPC_NULL_ARGUMENT);

@@ -54,6 +54,8 @@ static void answer(const char *line) {
                status.expected, status.unanswered);
     } else if (strcmp(word, "mode") == 0) {
         printf("%" PRIu32 " %d\n", mcrpc_host_mode(&host, (uint32_t)a, b, (uint32_t)c), mcrpc_host_killed(&host));
+    } else if (strcmp(word, "salt") == 0) {
+        printf("%" PRIu64 "\n", mcrpc_host_salt(&host, a));
     } else if (strcmp(word, "dyed") == 0) {
         printf("%d\n", mcrpc_host_dyed(&host, a, b));
     } else if (strcmp(word, "shield") == 0) {
