@@ -13,6 +13,9 @@
 // thread and queue. They share one controller in memory that the master mapped before it forked: what one of
 // them sees, all know. The master replaces a worker that dies, and tells the controller so with queue_lost().
 //
+// With --host it joins the host's shared segments: `mcrpc top` shows its queues, `mcrpc mode` and `mcrpc kill` switch its
+// admission while it runs.
+//
 // Build it, with LIB the directory of the library (and libmcrpc.so.0 in it, for the second line):
 //
 // g++ -std=c++17 -pthread -Iinclude cpp-examples/overload_server.cpp $LIB/libmcrpc.a -o server
@@ -58,6 +61,7 @@ constexpr uint32_t kMaxBodyLen = 16u << 20;
 constexpr size_t kReadLen = 64u << 10;
 constexpr size_t kMaxUnsentLen = 1u << 20;
 constexpr int kEventsPerTurn = 256;
+constexpr int kHousekeepingMs = 1000;
 constexpr std::string_view kModeNames[] = {"off", "observe", "enforce"};  // by MCRPC_MODE_
 
 struct Options {
@@ -69,6 +73,7 @@ struct Options {
     size_t queue_len = 1000;
     uint32_t mode = MCRPC_MODE_ENFORCE;
     bool die_with_parent = false;
+    const char *host = nullptr;  // directory of the host's shared segments
 };
 
 // Ends the program if a system call failed.
@@ -147,8 +152,9 @@ struct Job {
 
 class Server {
 public:
-    Server(const Options &options, const mcrpc::Admission &admission, uint32_t queue, int listener)
-        : options_(options), admission_(admission), queue_(queue), listener_(listener) {}
+    Server(const Options &options, const mcrpc::Admission &admission, const mcrpc::Host &host, uint32_t queue,
+           int listener)
+        : options_(options), admission_(admission), host_(host), queue_(queue), listener_(listener) {}
 
     // Serves until a signal says stop. The thread that calls it is the IO thread. It closes no descriptors at
     // the end, because the process ends as well.
@@ -161,7 +167,7 @@ public:
         for (uint32_t i = 0; i < options_.threads; ++i) workers.emplace_back([this] { work(); });
         epoll_event events[kEventsPerTurn];
         while (!closed_) {
-            const int count = epoll_wait(epoll_, events, kEventsPerTurn, -1);
+            const int count = epoll_wait(epoll_, events, kEventsPerTurn, options_.host ? kHousekeepingMs : -1);
             must(count < 0 && errno == EINTR ? 0 : count, "epoll_wait");
             for (int i = 0; i < count; ++i) {
                 switch (events[i].data.u64) {
@@ -175,6 +181,7 @@ public:
                 }
             }
             flush();
+            if (options_.host) keep_house(mcrpc::now_ns());
         }
         for (std::thread &worker : workers) worker.join();
     }
@@ -188,6 +195,17 @@ private:
         event.events = events;
         event.data.u64 = id;
         must(epoll_ctl(epoll_, operation, fd, &event), "epoll_ctl");
+    }
+
+    // Once a second: what the host's operator wants, and what this process has done. A host that is not there says
+    // nothing and takes nothing, so the answers need no look.
+    void keep_house(uint64_t now_ns) {
+        if (now_ns - kept_house_ns_ < kHousekeepingMs * 1'000'000ull) return;
+        kept_house_ns_ = now_ns;
+        static_cast<void>(host_.tick(now_ns));
+        const uint32_t mode = host_.mode(MCRPC_MECHANISM_ADMISSION, 0, options_.mode);
+        must(admission_.set_mode(mode), "set_mode");
+        static_cast<void>(host_.report_queue(admission_, queue_, now_ns));
     }
 
     // Ends when there are no more, or no descriptors for them.
@@ -355,6 +373,7 @@ private:
 
     const Options &options_;
     const mcrpc::Admission admission_;
+    const mcrpc::Host &host_;
     const uint32_t queue_;
 
     // Of the IO thread alone.
@@ -365,6 +384,7 @@ private:
         options_.processes > 0 ? signal_set({SIGTERM}) : signal_set({SIGTERM, SIGINT, SIGUSR1});
     const int signals_ = must(signalfd(-1, &signal_set_, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd");
     uint64_t next_connection_ = kFirstConnection;
+    uint64_t kept_house_ns_ = 0;
     std::unordered_map<uint64_t, Connection> connections_;
     std::unordered_set<Connection *> touched_;  // by this turn
 
@@ -399,7 +419,7 @@ int listen_on(uint16_t &port, bool share_port) {
 
 // What the master does. It has one thread and serves nothing, so it can fork at any time. It keeps the
 // sockets of its workers: connections that arrive for a dead one wait for the next.
-void serve_with_processes(const Options &options, const mcrpc::Admission &admission) {
+void serve_with_processes(const Options &options, const mcrpc::Admission &admission, const mcrpc::Host &host) {
     uint16_t port = options.port;
     std::vector<int> listeners;
     std::vector<pid_t> workers(options.processes);
@@ -408,7 +428,7 @@ void serve_with_processes(const Options &options, const mcrpc::Admission &admiss
         if (workers[queue] == 0) {
             // If the master died between fork() and prctl() nobody reports it, but there is another parent.
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            if (getppid() == master) Server(options, admission, queue, listeners[queue]).run();
+            if (getppid() == master) Server(options, admission, host, queue, listeners[queue]).run();
             _exit(0);
         }
         std::printf("worker %u pid %d\n", queue, workers[queue]);
@@ -452,6 +472,7 @@ constexpr const char *kUsage = R"(usage: overload_server [--threads N | --proces
   --spin-ms F        CPU time that a request then burns (0 to 10000; default 0)
   --queue N          places in each input queue (1 to 10000; default 1000)
   --admission MODE   off, observe or enforce (default enforce)
+  --host DIR         join the shared segments of the host, usually in /run/mcrpc
   --die-with-parent  stop when the parent of this process ends
 
 SIGTERM and SIGINT stop it, SIGUSR1 prints what the controller knows.
@@ -462,7 +483,8 @@ constexpr option kFlags[] = {
     {"port", required_argument, nullptr, 'p'},       {"service-ms", required_argument, nullptr, 'w'},
     {"spin-ms", required_argument, nullptr, 's'},    {"queue", required_argument, nullptr, 'q'},
     {"admission", required_argument, nullptr, 'a'},  {"die-with-parent", no_argument, nullptr, 'd'},
-    {"help", no_argument, nullptr, 'h'},             {nullptr, 0, nullptr, 0}};
+    {"host", required_argument, nullptr, 'o'},       {"help", no_argument, nullptr, 'h'},
+    {nullptr, 0, nullptr, 0}};
 
 [[noreturn]] void reject(const std::string &complaint) {
     std::fprintf(stderr, "overload_server: %s; see --help\n", complaint.c_str());
@@ -499,6 +521,7 @@ Options parse_options(int argc, char **argv) {
             if (options.mode <= MCRPC_MODE_ENFORCE) break;
             reject("--admission needs off, observe or enforce, not \"" + std::string(optarg) + "\"");
         case 'd': options.die_with_parent = true; break;
+        case 'o': options.host = optarg; break;
         case 'h': std::fputs(kUsage, stdout); std::exit(0);
         default: std::exit(2);  // getopt_long() has said why
         }
@@ -540,11 +563,16 @@ int main(int argc, char **argv) {
     mcrpc::Admission admission;
     must(mcrpc::Admission::init(memory, config, mcrpc::now_ns(), admission), "init");
 
+    mcrpc::Host host;
+    mcrpc::HostConfig host_config;
+    host_config.set_name("overload_server");
+    must(host.open(options.host, host_config, mcrpc::now_ns()), "host");
+
     if (options.processes > 0) {
-        serve_with_processes(options, admission);
+        serve_with_processes(options, admission, host);
     } else {
         uint16_t port = options.port;
-        Server server(options, admission, 0, listen_on(port, false));
+        Server server(options, admission, host, 0, listen_on(port, false));
         std::printf("listening 127.0.0.1:%u\n", port);
         server.run();
     }
