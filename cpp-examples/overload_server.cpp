@@ -440,8 +440,10 @@ void serve_with_processes(const Options &options, const mcrpc::Admission &admiss
     std::printf("listening 127.0.0.1:%u\n", port);
 
     const sigset_t signals = signal_set({SIGTERM, SIGINT, SIGUSR1, SIGCHLD});
+    const timespec second = {kHousekeepingMs / 1000, 0};
     for (int signal = 0; signal != SIGTERM && signal != SIGINT;) {
-        signal = sigwaitinfo(&signals, nullptr);
+        signal = sigtimedwait(&signals, nullptr, &second);
+        static_cast<void>(host.tick(mcrpc::now_ns()));
         if (signal == SIGUSR1) print_report(options, admission);
         if (signal != SIGCHLD) continue;
         int status = 0;
