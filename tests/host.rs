@@ -289,11 +289,11 @@ fn what_an_operator_says_is_seen_with_the_next_call() {
     let host = Host::new();
     let mut process = host.process();
     process.expect("mode 0 1 2", "2 0");
-    host.operate(|operator| operator.set_killed(true));
+    host.operate(|operator| operator.set_killed(true, AUTHOR));
     process.expect("mode 0 1 2", "0 1");
-    host.operate(|operator| operator.set_killed(false));
+    host.operate(|operator| operator.set_killed(false, AUTHOR));
     let observe = Setting { mode: Mode::Observe, share: Per10k::ALL };
-    host.operate(|operator| operator.set_mechanism(Mechanism::Admission, Some(observe)));
+    host.operate(|operator| operator.set_mechanism(Mechanism::Admission, Some(observe), AUTHOR));
     process.expect("mode 0 1 2", "1 0");
     process.expect("mode 3 1 2", "2 0");
 
@@ -308,7 +308,7 @@ fn what_an_operator_says_is_seen_with_the_next_call() {
     let skipped = (0..1_000).filter(|uin| process.ask(&format!("skip 7 3 {uin}")) == "skipped").count();
     assert!((400..600).contains(&skipped), "{skipped} of 1000");
     process.expect("skip 8 3 1", "ok");
-    host.operate(|operator| operator.set_killed(true));
+    host.operate(|operator| operator.set_killed(true, AUTHOR));
     assert!((0..100).all(|uin| process.ask(&format!("skip 7 3 {uin}")) == "ok"));
     process.expect(&format!("shield 9 {}", now.0), "ok");
 

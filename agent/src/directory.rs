@@ -18,7 +18,7 @@ use mcrpc_core::host::files::Segment;
 use mcrpc_core::host::header::{self, Mismatch};
 use mcrpc_core::host::trust::{self, Facts};
 use mcrpc_core::status::Status;
-use rustix::fs::{FileType, Gid, Mode, OFlags, Stat};
+use rustix::fs::{FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -128,7 +128,7 @@ impl Directory {
     pub(crate) fn share(&self, segment: Segment, shared_mode: SharedMode) -> Result<(), Error> {
         let file = self.open_checked(segment, segment.file_name(), OFlags::RDWR)?;
         let path = self.path_of(segment.file_name());
-        self.give_to_group(&file).map_err(io_error(&path, "giving it to the directory's group"))?;
+        self.give_to_directorys_owner(&file).map_err(io_error(&path, "giving it to the directory's owner"))?;
         let mode = Mode::from_raw_mode(replacement::mode_of(segment, shared_mode));
         rustix::fs::fchmod(&file, mode).map_err(io_error(&path, "setting its mode"))
     }
@@ -151,13 +151,16 @@ impl Directory {
         Ok(File::from(fd))
     }
 
-    /// The directory's group is the one that shares its files: a new file has the maker's group otherwise. It keeps
-    /// that one if the maker may not give it away.
-    fn give_to_group(&self, file: impl AsFd) -> Result<(), Errno> {
-        if rustix::fs::fstat(&file)?.st_gid == self.group_gid {
+    /// A file belongs to the user and the group of its directory, whoever makes it: root's `mcrpc kill` must not lock the
+    /// agent out, and the group is the one that shares the files. The maker keeps what it may not give away.
+    fn give_to_directorys_owner(&self, file: impl AsFd) -> Result<(), Errno> {
+        let stat = rustix::fs::fstat(&file)?;
+        let owner = (stat.st_uid != self.owner_uid).then(|| Uid::from_raw(self.owner_uid));
+        let group = (stat.st_gid != self.group_gid).then(|| Gid::from_raw(self.group_gid));
+        if owner.is_none() && group.is_none() {
             return Ok(());
         }
-        match rustix::fs::fchown(&file, None, Some(Gid::from_raw(self.group_gid))) {
+        match rustix::fs::fchown(&file, owner, group) {
             Err(Errno::PERM) => Ok(()),
             result => result,
         }

@@ -2,7 +2,7 @@
 
 use mcrpc_core::host::control::{self, Control};
 use mcrpc_core::host::fail::{self, FailBuckets};
-use mcrpc_core::host::files::Segment;
+use mcrpc_core::host::files::{CONTROL_LOCK, Segment};
 use mcrpc_core::host::header::Mismatch;
 use mcrpc_core::host::region::Shared;
 use mcrpc_core::host::stat::{self, Stat};
@@ -44,12 +44,14 @@ pub enum Done {
 pub(crate) fn keep_or_make(directory: &Directory, settings: &Settings) -> Result<Vec<Outcome>, Error> {
     let Settings { mut seats, counters, trace_cells, fail_capacity, shared_mode, .. } = *settings;
     let kept = Keeper { directory, settings };
+    let control_lock = directory.lock(CONTROL_LOCK, "changes the control segment", true)?;
     let control = kept.keep_or_make(
         Segment::Control,
         control::SEGMENT_LEN,
         |words, len| Control::attach(words.view(), len).map(|_| ()),
         |words| control::create(words, rand::random(), rand::random(), Salt(rand::random())),
     )?;
+    drop(control_lock);
     let fail = kept.keep_or_make(
         Segment::Fail,
         fail::segment_len(fail_capacity),

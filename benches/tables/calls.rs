@@ -90,7 +90,7 @@ impl Files {
         let (now, author) = (Nanos(0), Author { uid: 0, at_s: 0 });
         let share = Per10k::new(5_000).unwrap();
         let setting = Setting { mode: mcrpc_core::admission::Mode::Enforce, share };
-        operator.set_mechanism(Mechanism::PassRate, Some(setting));
+        operator.set_mechanism(Mechanism::PassRate, Some(setting), author);
         for (endpoint, service_id) in Keys::first(BUCKETS).absent().all().zip(0..10) {
             operator.shield(&endpoint, None, now, author).unwrap();
             operator.skip(Target { service_id, method_id: 1 }, share, now, author).unwrap();

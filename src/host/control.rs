@@ -1,7 +1,7 @@
 //! What the operator has said, as the control segment holds it: kill switch, modes, shields, skips, dyes.
 
 use mcrpc_core::admission::Mode;
-use mcrpc_core::host::control::{Control, Mechanism, Note, Setting};
+use mcrpc_core::host::control::{Author, Control, Mechanism, Note, Setting};
 use mcrpc_core::host::header::Mismatch;
 use mcrpc_core::host::region::View;
 use mcrpc_core::time::NANOS_PER_SECOND;
@@ -15,6 +15,8 @@ use super::text::{date, percent, span_ms};
 pub(crate) struct Orders {
     /// Whether every mechanism is off.
     pub killed: bool,
+    /// Who turned the kill switch last.
+    pub kill_author: Option<AuthorOf>,
     /// How often something was changed.
     pub changes: u64,
     /// Which users are hit by shares and skips.
@@ -28,9 +30,9 @@ pub(crate) struct Orders {
 impl Orders {
     /// Where there is no segment.
     pub(crate) fn nothing() -> Orders {
-        let modes = Mechanism::ALL.into_iter().map(|mechanism| mode_order(mechanism, None)).collect();
+        let modes = Mechanism::ALL.into_iter().map(|mechanism| mode_order(mechanism, None, None)).collect();
         let (shields, skips, dyes) = (Vec::new(), Vec::new(), Vec::new());
-        Orders { killed: false, changes: 0, rotation: 0, modes, shields, skips, dyes }
+        Orders { killed: false, kill_author: None, changes: 0, rotation: 0, modes, shields, skips, dyes }
     }
 }
 
@@ -42,6 +44,8 @@ pub(crate) struct ModeOrder {
     pub mode: Option<&'static str>,
     /// The share of the users for whom it holds.
     pub share: Option<String>,
+    /// Who set it last.
+    pub author: Option<AuthorOf>,
 }
 
 /// One shield.
@@ -110,8 +114,8 @@ impl std::fmt::Display for Term {
 }
 
 impl AuthorOf {
-    fn of(note: &Note) -> AuthorOf {
-        AuthorOf { by_uid: note.by_uid, set_at: date(note.set_at_s) }
+    fn of(author: Author) -> AuthorOf {
+        AuthorOf { by_uid: author.uid, set_at: date(author.at_s) }
     }
 }
 
@@ -126,35 +130,40 @@ pub(crate) fn orders(control: &Control<'_>, now: &Moment) -> Orders {
         endpoint: endpoint.socket().to_string(),
         service_id: endpoint.service_id,
         term: Term::of(&note, now),
-        author: AuthorOf::of(&note),
+        author: AuthorOf::of(note.author),
     });
     let skips = control.skips().map(|(target, ratio, note)| SkipOrder {
         service_id: target.service_id,
         method_id: target.method_id,
         ratio: percent(ratio),
-        author: AuthorOf::of(&note),
+        author: AuthorOf::of(note.author),
     });
     let dyes = control.dyes().map(|(uin, note)| DyeOrder {
         uin: uin.0,
         term: Term::of(&note, now),
-        author: AuthorOf::of(&note),
+        author: AuthorOf::of(note.author),
     });
     Orders {
         killed: control.is_killed(),
+        kill_author: control.kill_author().map(AuthorOf::of),
         changes: control.changes(),
         rotation: control.rotation(),
-        modes: Mechanism::ALL.into_iter().map(|mechanism| mode_order(mechanism, control.setting(mechanism))).collect(),
+        modes: Mechanism::ALL
+            .into_iter()
+            .map(|mechanism| mode_order(mechanism, control.setting(mechanism), control.setting_author(mechanism)))
+            .collect(),
         shields: shields.collect(),
         skips: skips.collect(),
         dyes: dyes.collect(),
     }
 }
 
-fn mode_order(mechanism: Mechanism, setting: Option<Setting>) -> ModeOrder {
+fn mode_order(mechanism: Mechanism, setting: Option<Setting>, author: Option<Author>) -> ModeOrder {
     ModeOrder {
         mechanism: mechanism.name(),
         mode: setting.map(|setting| mode_name(setting.mode)),
         share: setting.map(|setting| percent(setting.share)),
+        author: author.map(AuthorOf::of),
     }
 }
 

@@ -224,11 +224,13 @@ pub(crate) fn modes(orders: &Orders) -> Listing {
             order.mechanism.to_owned(),
             if orders.killed { "off (kill switch)" } else { order.mode.unwrap_or("default") }.to_owned(),
             order.share.clone().unwrap_or_default(),
+            order.author.as_ref().map_or(String::new(), |author| author.by_uid.to_string()),
+            order.author.as_ref().map_or(String::new(), |author| author.set_at.clone()),
         ]
     };
     Listing {
         title: "Mechanisms",
-        columns: vec![text("mechanism"), text("mode"), number("share of users")],
+        columns: vec![text("mechanism"), text("mode"), number("share of users"), number("by user"), text("since")],
         rows: orders.modes.iter().map(row).collect(),
         empty: String::new(),
         notes: vec!["default: each program's own setting stands.".to_owned()],

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::session::{Session, look};
 use super::{print_nothing_said, refuse_json};
+use crate::host::control::AuthorOf;
 use crate::host::output::{print, print_json};
 use crate::host::place::Place;
 
@@ -33,6 +34,8 @@ enum Action {
 #[derive(Serialize)]
 struct Status {
     killed: bool,
+    /// Who turned it last.
+    author: Option<AuthorOf>,
     /// Whether there is a control segment at all.
     segment: bool,
     changes: u64,
@@ -51,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         false => Session::open_existing(&options.place)?,
     };
     let Some(session) = session else { return Ok(ExitCode::SUCCESS) };
-    let changed = session.operator().set_killed(on);
+    let changed = session.operator().set_killed(on, session.author());
     session.say(match (on, changed) {
         (true, true) => "Kill switch: off -> ON. Every mechanism is off, whatever else was said.",
         (true, false) => "Kill switch: it was ON already. Every mechanism is off.",
@@ -65,12 +68,16 @@ fn status(options: &Options) -> Result<()> {
     let said = look(&options.place)?;
     let status = Status {
         killed: said.as_ref().is_some_and(|orders| orders.killed),
+        author: said.as_ref().and_then(|orders| orders.kill_author.clone()),
         segment: said.is_some(),
         changes: said.as_ref().map_or(0, |orders| orders.changes),
     };
     if options.json {
         return print_json(&status);
     }
-    print(if status.killed { "Kill switch: ON. Every mechanism is off." } else { "Kill switch: off" })?;
+    let state = if status.killed { "ON. Every mechanism is off" } else { "off" };
+    let since =
+        status.author.map_or(String::new(), |AuthorOf { by_uid, set_at }| format!(", since {set_at} by user {by_uid}"));
+    print(format_args!("Kill switch: {state}{since}."))?;
     if status.segment { Ok(()) } else { print_nothing_said(&options.place) }
 }

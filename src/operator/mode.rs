@@ -74,7 +74,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let Some(session) = session else { return Ok(ExitCode::SUCCESS) };
     let operator = session.operator();
     let before = operator.control().setting(mechanism);
-    operator.set_mechanism(mechanism, setting);
+    operator.set_mechanism(mechanism, setting, session.author());
     let change = format!("Mode of {}: {} -> {}.", mechanism.name(), in_words(before), in_words(setting));
     session.say_unless_killed(&change)?;
     Ok(ExitCode::SUCCESS)

@@ -68,7 +68,8 @@ fn the_kill_switch_reaches_who_is_attached_and_says_what_it_changed() {
     assert_says(&said(&host.path, &["top", "--once", "--interval", "100ms"]), &["KILL SWITCH IS ON"]);
     assert_says(&said(&host.path, &["kill", "off"]), &["ON -> off"]);
     assert!(!attached.is_killed());
-    assert_says(&said(&host.path, &["kill", "status"]), &["Kill switch: off"]);
+    let status = said(&host.path, &["kill", "status"]);
+    assert_says(&status, &["Kill switch: off, since 20", " by user "]);
 }
 
 #[test]

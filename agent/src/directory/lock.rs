@@ -40,6 +40,7 @@ impl Directory {
             Errno::LOOP => refused(&path, super::error::not_a_file()),
             error => io_error(&path, "opening the lock")(error),
         })?;
+        self.give_to_directorys_owner(&fd).map_err(io_error(&path, "giving it to the directory's owner"))?;
         let operation = if wait { FlockOperation::LockExclusive } else { FlockOperation::NonBlockingLockExclusive };
         match rustix::io::retry_on_intr(|| rustix::fs::flock(&fd, operation)) {
             Ok(()) => {
@@ -67,7 +68,7 @@ impl Directory {
             Errno::LOOP | Errno::ISDIR => refused(&path, super::error::not_a_file()),
             error => io_error(&path, "making the file")(error),
         })?;
-        self.give_to_group(&fd).map_err(io_error(&path, "giving it to the directory's group"))?;
+        self.give_to_directorys_owner(&fd).map_err(io_error(&path, "giving it to the directory's owner"))?;
         rustix::fs::fchmod(&fd, mode).map_err(io_error(&path, "setting its mode"))
     }
 }

@@ -64,7 +64,7 @@ impl Directory {
         let file = File::from(made.map_err(io_error(&path, "making the file"))?);
         let pending = Pending { directory: self, segment, is_published: false };
         allocate(&file, len as u64).map_err(|source| io_error_std(&path, "allocating its blocks", source))?;
-        self.give_to_group(&file).map_err(io_error(&path, "giving it to the directory's group"))?;
+        self.give_to_directorys_owner(&file).map_err(io_error(&path, "giving it to the directory's owner"))?;
         let mode = Mode::from_raw_mode(mode_of(segment, shared_mode));
         rustix::fs::fchmod(&file, mode).map_err(io_error(&path, "setting its mode"))?;
         let mapping = WritableMapping::new(&file).map_err(|source| io_error_std(&path, "mapping", source))?;

@@ -78,5 +78,14 @@ fn names(path: &Path) -> Vec<String> {
     names
 }
 
-const ALL_NAMES: [&str; 8] =
-    ["control.v1", "fail.v1", "seats.lock", "stat.v1", "strategy.cold.v1", "strategy.v1", "trace.v1", "writer.lock"];
+const ALL_NAMES: [&str; 9] = [
+    "control.lock",
+    "control.v1",
+    "fail.v1",
+    "seats.lock",
+    "stat.v1",
+    "strategy.cold.v1",
+    "strategy.v1",
+    "trace.v1",
+    "writer.lock",
+];

@@ -25,7 +25,7 @@ fn the_first_one_makes_everything_and_says_so() {
     let mode = |name: &str| fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(""), 0o755);
     let modes = ALL_NAMES.map(|name| (name, mode(name)));
-    let expected = [0o644, 0o660, 0o660, 0o660, 0o640, 0o644, 0o660, 0o600];
+    let expected = [0o600, 0o644, 0o660, 0o660, 0o660, 0o640, 0o644, 0o660, 0o600];
     assert_eq!(modes.map(|(_, mode)| mode), expected, "{modes:?}");
     assert!(publisher.is_empty());
     assert_eq!(read(&path, 10), Some(vec![]));

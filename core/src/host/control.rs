@@ -4,6 +4,7 @@
 //! |---|---|
 //! | words 9 to 15 | kill switch, changes so far, salt, rotation, and how many shields, skips and dyes there are |
 //! | words 16 to 31 | a word per mechanism: 0 = the program's own setting stands, else mode + 1 and share << 8 |
+//! | words 32 to 63 | two words each for the kill switch and the mechanisms: when it was last set, and by whom |
 //! | three lists | 64 buckets each ([`super::bucket`]): shields, skips, dyes |
 //! | three times 512 notes | 64 bytes for each slot of a list: key, when, by whom; for tools |
 //!
@@ -25,6 +26,7 @@ const SALT: usize = 11;
 const ROTATION: usize = 12;
 const COUNTS: usize = 13;
 const MECHANISMS: usize = 16;
+const AUTHORS: usize = 32;
 const LISTS: usize = header::PAGE / 8;
 const BUCKETS: u64 = 64;
 /// Entries of a list.
@@ -50,6 +52,7 @@ pub const FORMAT: Format = Format {
         KILL as u64,
         COUNTS as u64,
         MECHANISMS as u64,
+        AUTHORS as u64,
         LISTS as u64,
         BUCKETS,
         NOTES as u64,
@@ -220,6 +223,21 @@ impl<'a> Control<'a> {
         Some(Setting { mode, share: Per10k::new((word >> SHARE_SHIFT) as u16)? })
     }
 
+    /// Who last turned the kill switch; `None` if nobody has.
+    pub fn kill_author(&self) -> Option<Author> {
+        self.author_at(AUTHORS)
+    }
+
+    /// Who last set a mechanism; `None` if nobody has.
+    pub fn setting_author(&self, mechanism: Mechanism) -> Option<Author> {
+        self.author_at(author_word(mechanism))
+    }
+
+    fn author_at(&self, word: usize) -> Option<Author> {
+        let at_s = self.words.load(word);
+        (at_s != 0).then(|| Author { at_s, uid: self.words.load(word + 1) as u32 })
+    }
+
     /// Whether an operator has shielded the endpoint.
     #[inline]
     pub fn is_shielded(&self, endpoint: &Endpoint, now: Nanos) -> bool {
@@ -302,7 +320,7 @@ impl<'a> Control<'a> {
             let key = [note[0], note[1], note[2]];
             let fits = entry > TOMBSTONE && Fingerprint::of(hash(key, control.seed)).owns(entry);
             let value = (entry & VALUE_MASK) as u32;
-            fits.then_some((key, Note { value, set_at_s: note[3], by_uid: note[4] as u32 }))
+            fits.then_some((key, Note { value, author: Author { at_s: note[3], uid: note[4] as u32 } }))
         })
     }
 }
@@ -312,10 +330,8 @@ impl<'a> Control<'a> {
 pub struct Note {
     /// Until when, in seconds of `CLOCK_MONOTONIC` (0: without end), or the ratio of a skip.
     pub value: u32,
-    /// When it was set, in seconds since 1970.
-    pub set_at_s: u64,
-    /// By which user.
-    pub by_uid: u32,
+    /// Who set it, and when.
+    pub author: Author,
 }
 
 impl Note {
@@ -357,15 +373,17 @@ impl<'a> Operator<'a> {
     }
 
     /// Turns every mechanism off, or back to what it was. Whether that was a change.
-    pub fn set_killed(&self, killed: bool) -> bool {
+    pub fn set_killed(&self, killed: bool, author: Author) -> bool {
         let changes = self.control.is_killed() != killed;
+        self.note(AUTHORS, author);
         self.words.publish(KILL, killed.into());
         self.changed();
         changes
     }
 
     /// Sets a mechanism for the whole host; `None` lets the programs' own settings stand.
-    pub fn set_mechanism(&self, mechanism: Mechanism, setting: Option<Setting>) {
+    pub fn set_mechanism(&self, mechanism: Mechanism, setting: Option<Setting>, author: Author) {
+        self.note(author_word(mechanism), author);
         let word = setting
             .map_or(0, |setting| u64::from(setting.share.get()) << SHARE_SHIFT | u64::from(setting.mode as u32 + 1));
         self.words.publish(MECHANISMS + mechanism as usize, word);
@@ -483,9 +501,18 @@ impl<'a> Operator<'a> {
         self.changed();
     }
 
+    fn note(&self, word: usize, author: Author) {
+        self.words.set(word, author.at_s);
+        self.words.set(word + 1, author.uid.into());
+    }
+
     fn changed(&self) {
         self.words.add(CHANGES, 1);
     }
+}
+
+const fn author_word(mechanism: Mechanism) -> usize {
+    AUTHORS + 2 * (1 + mechanism as usize)
 }
 
 #[inline]

@@ -59,14 +59,17 @@ fn the_kill_switch_overrides_everything() {
     let words = segment();
     let (operator, control) = (operator(&words), control(&words));
     let enforce = Setting { mode: Mode::Enforce, share: Per10k::ALL };
-    operator.set_mechanism(Mechanism::Skip, Some(enforce));
-    assert!(operator.set_killed(true));
-    assert!(!operator.set_killed(true), "it was on");
+    operator.set_mechanism(Mechanism::Skip, Some(enforce), AUTHOR);
+    assert!(operator.set_killed(true, AUTHOR));
+    assert!(!operator.set_killed(true, AUTHOR), "it was on");
+    assert_eq!(operator.control().kill_author(), Some(AUTHOR));
+    assert_eq!(operator.control().setting_author(Mechanism::Skip), Some(AUTHOR));
+    assert_eq!(operator.control().setting_author(Mechanism::Shield), None);
     for mechanism in Mechanism::ALL {
         assert_eq!(control.mode_for(mechanism, Uin(1)), Some(Mode::Off));
     }
     assert_eq!(control.setting(Mechanism::Skip), Some(enforce), "it is kept");
-    assert!(operator.set_killed(false));
+    assert!(operator.set_killed(false, AUTHOR));
     assert_eq!(control.mode_for(Mechanism::Skip, Uin(1)), Some(Mode::Enforce));
     assert_eq!(control.mode_for(Mechanism::Shield, Uin(1)), None);
     assert_eq!(control.changes(), 4);
@@ -82,7 +85,7 @@ fn a_mechanism_works_for_a_share_of_the_users() {
         for share in [0, 1, 1_000, 5_000, 9_999, 10_000] {
             for mode in [Mode::Off, Mode::Observe, Mode::Enforce] {
                 let setting = Setting { mode, share: ratio(share) };
-                operator.set_mechanism(mechanism, Some(setting));
+                operator.set_mechanism(mechanism, Some(setting), AUTHOR);
                 assert_eq!(control.setting(mechanism), Some(setting));
                 let hit = users(|uin| control.mode_for(mechanism, uin) == Some(mode));
                 if mode != Mode::Enforce {
@@ -96,7 +99,7 @@ fn a_mechanism_works_for_a_share_of_the_users() {
                 before = hit;
             }
         }
-        operator.set_mechanism(mechanism, None);
+        operator.set_mechanism(mechanism, None, AUTHOR);
         assert_eq!((control.setting(mechanism), control.mode_for(mechanism, Uin(1))), (None, None));
     }
 }
@@ -123,7 +126,7 @@ fn a_shield_or_a_dye_is_in_force_until_its_end() {
         assert_eq!(control.is_shielded(&endpoint(1), asked_at), in_force, "until {until:?}, at {asked_at:?}");
         assert_eq!(control.is_dyed(Uin(5), asked_at), in_force);
         assert!(!control.is_shielded(&endpoint(2), asked_at) && !control.is_dyed(Uin(6), asked_at));
-        let note = Note { value, set_at_s: AUTHOR.at_s, by_uid: AUTHOR.uid };
+        let note = Note { value, author: AUTHOR };
         assert_eq!(note.is_in_force(asked_at), in_force);
         assert_eq!(control.shields().collect::<Vec<_>>(), [(endpoint(1), note)]);
         assert_eq!(control.dyes().collect::<Vec<_>>(), [(Uin(5), note)]);
