@@ -691,7 +691,8 @@ int32_t mcrpc_endpoint_v4(const uint8_t *address, uint16_t port, uint32_t servic
 mcrpc_strategy_t mcrpc_strategy(const mcrpc_host_t *host, const mcrpc_endpoint_t *endpoint);
 
 // How a mechanism (MCRPC_MECHANISM_...) is to work for the calls of `uin`: what the operator said for the whole host,
-// else `own_mode`, the program's own setting. After `mcrpc kill on` it is MCRPC_MODE_OFF for all.
+// else `own_mode`, the program's own setting. After `mcrpc kill on` it is MCRPC_MODE_OFF for all. A server gives the
+// answer for MCRPC_MECHANISM_ADMISSION (uin 0) to mcrpc_admission_set_mode(), once a second.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 uint32_t mcrpc_host_mode(const mcrpc_host_t *host, uint32_t mechanism, uint64_t uin, uint32_t own_mode);
 

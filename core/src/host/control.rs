@@ -255,6 +255,9 @@ impl<'a> Control<'a> {
     /// The share of the users whose calls to the target are not made.
     #[inline]
     pub fn skip_ratio(&self, target: Target) -> Per10k {
+        if self.words.load(List::Skips.count_word()) == 0 {
+            return Per10k::NONE;
+        }
         let ratio = |target: Target| Per10k::new(self.find(List::Skips, || target.to_words())? as u16);
         ratio(target).or_else(|| ratio(Target { method_id: 0, ..target })).unwrap_or(Per10k::NONE)
     }
