@@ -17,7 +17,7 @@ use mcrpc_core::admission::{Cursor, Mode};
 use mcrpc_core::host::control::{Author, Mechanism, Operator, Setting, Target};
 use mcrpc_core::host::fail;
 use mcrpc_core::host::files::Segment;
-use mcrpc_core::host::header::State;
+use mcrpc_core::host::header::{self, Format, State};
 use mcrpc_core::host::region::View;
 use mcrpc_core::host::stat::{CounterKey, Counters, Kind as CounterKind};
 use mcrpc_core::host::trace::{Read, Record, Traces};
@@ -462,6 +462,28 @@ fn what_cannot_be_trusted_is_refused_by_name_and_everything_passes() {
         process.expect("strategy 1 7", &format!("no_policy {PASS}"));
         assert_eq!(process.status(STRATEGY), reason);
         process.expect("count 1 1 1", "ok");
+    }
+}
+
+#[test]
+fn a_later_minor_version_is_read_and_another_major_one_is_refused_by_name() {
+    for (major, minor, answer) in [(1, 1, "ok 0 1 536870912".to_owned()), (2, 0, format!("no_policy {PASS}"))] {
+        let mut host = Host::new();
+        host.set(1, 0);
+        for segment in [Segment::Strategy, Segment::Fail] {
+            let mapping = host.publisher.directory().map_writable(segment).unwrap();
+            let format = segment.format();
+            let written = header::read(mapping.shared().view(), mapping.len(), &format).unwrap();
+            header::write(mapping.shared(), &Format { major, minor, ..format }, &written);
+        }
+        let mut process = host.process();
+        process.expect("strategy 1 7", &answer);
+        let bucket = process.ask("bucket 1");
+        assert_eq!(bucket.starts_with("ok "), major == 1, "{bucket}");
+        if major == 2 {
+            process.expect("segment 0", "segment_other_major 2 1 1");
+            process.expect("segment 2", "segment_other_major 2 1 1");
+        }
     }
 }
 
