@@ -1,7 +1,6 @@
-/* The functions over the host's shared segments, under the rules of the per-request functions: see rules.h; and
+/* The functions over the host's shared segments, under the rules of the per-request functions (rules.h):
  *
- *   host_hot_path signal DIRECTORY    usable from a signal handler that interrupts the same calls
- *   host_hot_path fork DIRECTORY      usable in a child at once, also while other threads of its parent use them
+ *   host_hot_path RULE DIRECTORY
  *
  * The strategies of the directory say something about 10.0.0.1:1 of service 7.
  */
@@ -121,74 +120,12 @@ static uint64_t exercise(const void *table, uint32_t key, uint64_t now, int roun
     return now;
 }
 
-static const struct subject subject = {exercise, &real, &nothing, &evidence, 10};
-
-static volatile int signals;
-
-static void on_signal(int number) {
-    (void)number;
-    signals++;
-    exercise(&real, 1, 900000 * MS, 1);
-}
-
-static void in_a_signal_handler(const struct subject *unused) {
-    (void)unused;
-    signal(SIGALRM, on_signal);
-    struct itimerval timer = {{0, 500}, {0, 500}};
-    CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
-    while (signals < 200) {
-        exercise(&real, 0, MS, 20);
-    }
-    signal(SIGALRM, SIG_IGN);
-    CHECK(is_done(&subject));
-}
-
-static volatile int stop;
-
-static void *busy_thread(void *argument) {
-    while (!stop) {
-        exercise(&real, 0, MS, 1);
-        mcrpc_host_tick(&host, MS);
-    }
-    return argument;
-}
-
-static void in_a_forked_child(const struct subject *unused) {
-    (void)unused;
-    pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, busy_thread, NULL) == 0);
-    for (int child = 0; child < 50; child++) {
-        pid_t pid = fork();
-        CHECK(pid >= 0);
-        if (pid == 0) {
-            exercise(&real, 1, MS, 5);
-            CHECK(mcrpc_host_tick(&host, MS) == MCRPC_OK);
-            exercise(&real, 1, MS, 5);
-            _exit(0);
-        }
-        int status;
-        CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    }
-    stop = 1;
-    pthread_join(thread, NULL);
+static void keep_house(void) {
+    CHECK(mcrpc_host_tick(&host, MS) == MCRPC_OK);
 }
 
 int main(int argc, char **argv) {
-    static const struct {
-        const char *name;
-        void (*run)(const struct subject *);
-    } tests[] = {{"alloc", no_allocation},
-                 {"seccomp", no_system_call},
-                 {"stack", little_stack},
-                 {"signal", in_a_signal_handler},
-                 {"fork", in_a_forked_child}};
+    static const struct subject subject = {exercise, &real, &nothing, &evidence, 10, NULL, keep_house};
     CHECK(argc == 3 && mcrpc_host_open(argv[2], NULL, MS, &host) == MCRPC_OK);
-    for (size_t n = 0; n < sizeof tests / sizeof *tests; n++) {
-        if (strcmp(argv[1], tests[n].name) == 0) {
-            tests[n].run(&subject);
-            return 0;
-        }
-    }
-    fprintf(stderr, "usage: host_hot_path alloc|seccomp|stack|signal|fork DIRECTORY\n");
-    return 2;
+    return check_rule(argv[1], &subject);
 }

@@ -1,11 +1,6 @@
-/* The functions of admission and of the wire, under the rules of the per-request functions: see rules.h; and
- *
- *   hot_path signal    usable from a signal handler that interrupts the same calls
- *   hot_path fork      usable in the child of a process with threads, on shared memory
- */
+/* The functions of admission and of the wire, under the rules of the per-request functions (rules.h): hot_path RULE */
 #include "rules.h"
 
-static _Alignas(MCRPC_ADMISSION_ALIGN) unsigned char static_memory[1 << 20];
 static mcrpc_admission_t admission;
 
 /* The functions of one request, replaceable so that the stack of the caller itself can be measured. */
@@ -136,86 +131,22 @@ static const struct calls nothing = {nothing_admit,       nothing_dequeued, noth
                                      nothing_emit,        nothing_next,     nothing_frame_init, nothing_method_id,
                                      nothing_status,      nothing_status};
 
-static const struct subject subject = {exercise, &real, &nothing, &refused, 1000};
-
-static volatile int signals;
-
-static void on_signal(int number) {
-    (void)number;
-    signals++;
-    exercise(&real, 1, 900000 * MS, 1);
-}
-
-static void in_a_signal_handler(const struct subject *unused) {
-    (void)unused;
-    signal(SIGALRM, on_signal);
-    struct itimerval timer = {{0, 500}, {0, 500}};
-    CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
-    uint64_t now = 900000 * MS;
-    while (signals < 200) {
-        now = exercise(&real, 0, now, 20);
-    }
-    signal(SIGALRM, SIG_IGN);
+/* Every request has left its queue again, wherever it was interrupted. */
+static void nothing_is_left(void) {
     for (uint32_t queue = 0; queue < 2; queue++) {
         mcrpc_queue_snapshot_t snapshot = {0};
         snapshot.struct_size = sizeof snapshot;
         CHECK(mcrpc_admission_queue_snapshot(&admission, queue, &snapshot) == MCRPC_OK);
-        CHECK(snapshot.queued == 0 && snapshot.running == 0);
+        CHECK(snapshot.queued == 0 && snapshot.running == 0 && snapshot.completed > 0);
     }
-}
-
-static volatile int stop;
-
-static void *busy_thread(void *argument) {
-    uint64_t now = MS;
-    while (!stop) {
-        now = exercise(&real, 0, now, 1);
-    }
-    return argument;
-}
-
-static void in_a_forked_child(const struct subject *unused) {
-    (void)unused;
-    size_t len = 1 << 20;
-    void *shared = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    CHECK(shared != MAP_FAILED);
-    set_up(shared, len);
-    pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, busy_thread, NULL) == 0);
-    for (int child = 0; child < 50; child++) {
-        pid_t pid = fork();
-        CHECK(pid >= 0);
-        if (pid == 0) {
-            exercise(&real, 1, MS, 5);
-            _exit(0);
-        }
-        int status;
-        CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    }
-    stop = 1;
-    pthread_join(thread, NULL);
-    mcrpc_queue_snapshot_t snapshot = {0};
-    snapshot.struct_size = sizeof snapshot;
-    CHECK(mcrpc_admission_queue_snapshot(&admission, 1, &snapshot) == MCRPC_OK);
-    CHECK(snapshot.queued == 0 && snapshot.running == 0 && snapshot.completed > 0);
 }
 
 int main(int argc, char **argv) {
-    static const struct {
-        const char *name;
-        void (*run)(const struct subject *);
-    } tests[] = {{"alloc", no_allocation},
-                 {"seccomp", no_system_call},
-                 {"stack", little_stack},
-                 {"signal", in_a_signal_handler},
-                 {"fork", in_a_forked_child}};
-    set_up(static_memory, sizeof static_memory);
-    for (size_t n = 0; n < sizeof tests / sizeof *tests; n++) {
-        if (argc == 2 && strcmp(argv[1], tests[n].name) == 0) {
-            tests[n].run(&subject);
-            return 0;
-        }
-    }
-    fprintf(stderr, "usage: hot_path alloc|seccomp|stack|signal|fork\n");
-    return 2;
+    static const struct subject subject = {exercise, &real, &nothing, &refused, 1000, nothing_is_left, NULL};
+    CHECK(argc == 2);
+    size_t len = 1 << 20;
+    void *memory = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(memory != MAP_FAILED);
+    set_up(memory, len);
+    return check_rule(argv[1], &subject);
 }

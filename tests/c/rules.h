@@ -3,6 +3,8 @@
  *   alloc     no allocation: malloc and its relatives are replaced and counted
  *   seccomp   no system call: the kernel kills the process at the first one but read, write and exit
  *   stack     at most 512 bytes of stack, on a painted coroutine stack of 128 KiB
+ *   signal    usable from a signal handler that interrupts the same calls
+ *   fork      usable in the child of a process whose other threads use them
  */
 #ifndef RULES_H
 #define RULES_H
@@ -42,6 +44,9 @@ struct subject {
     /* Grows when the calls do what they are there for. */
     const uint64_t *evidence;
     uint64_t evidence_wanted;
+    /* May be NULL: what must hold after signals and forks; what a process does once a second. */
+    void (*afterwards)(void);
+    void (*keep_house)(void);
 };
 
 static volatile unsigned long allocations;
@@ -125,6 +130,89 @@ static void little_stack(const struct subject *subject) {
     CHECK(is_done(subject));
     printf("the library used %zu bytes of stack\n", with_library - own);
     CHECK(with_library - own <= 512);
+}
+
+
+enum { SIGNALS = 200, CHILDREN = 50 };
+static const struct subject *signal_subject;
+static volatile int signals, stop;
+
+static void on_signal(int number) {
+    (void)number;
+    signals++;
+    signal_subject->exercise(signal_subject->real, 1, 900000 * MS, 1);
+}
+
+static void check_afterwards(const struct subject *subject) {
+    if (subject->afterwards != NULL) {
+        subject->afterwards();
+    }
+}
+
+static void in_a_signal_handler(const struct subject *subject) {
+    signal_subject = subject;
+    signal(SIGALRM, on_signal);
+    struct itimerval timer = {{0, 500}, {0, 500}};
+    CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
+    uint64_t now = 900000 * MS;
+    while (signals < SIGNALS) {
+        now = subject->exercise(subject->real, 0, now, 20);
+    }
+    signal(SIGALRM, SIG_IGN);
+    CHECK(is_done(subject));
+    check_afterwards(subject);
+}
+
+static void *busy_thread(void *argument) {
+    const struct subject *subject = argument;
+    for (uint64_t now = MS; !stop;) {
+        now = subject->exercise(subject->real, 0, now, 1);
+        if (subject->keep_house != NULL) {
+            subject->keep_house();
+        }
+    }
+    return NULL;
+}
+
+static void in_a_forked_child(const struct subject *subject) {
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, busy_thread, (void *)subject) == 0);
+    for (int child = 0; child < CHILDREN; child++) {
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+            subject->exercise(subject->real, 1, MS, 5);
+            if (subject->keep_house != NULL) {
+                subject->keep_house();
+                subject->exercise(subject->real, 1, MS, 5);
+            }
+            _exit(0);
+        }
+        int status;
+        CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    stop = 1;
+    pthread_join(thread, NULL);
+    check_afterwards(subject);
+}
+
+static int check_rule(const char *name, const struct subject *subject) {
+    static const struct {
+        const char *name;
+        void (*run)(const struct subject *);
+    } rules[] = {{"alloc", no_allocation},
+                 {"seccomp", no_system_call},
+                 {"stack", little_stack},
+                 {"signal", in_a_signal_handler},
+                 {"fork", in_a_forked_child}};
+    for (size_t n = 0; n < sizeof rules / sizeof *rules; n++) {
+        if (strcmp(name, rules[n].name) == 0) {
+            rules[n].run(subject);
+            return 0;
+        }
+    }
+    fprintf(stderr, "the rules are alloc, seccomp, stack, signal and fork\n");
+    return 2;
 }
 
 #endif

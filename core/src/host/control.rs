@@ -189,12 +189,7 @@ impl<'a> Control<'a> {
     /// Why it is not believed.
     pub fn attach(words: View<'a>, len: u64) -> Result<Control<'a>, Mismatch> {
         let header = header::read_ready(words, len, &FORMAT)?;
-        Mismatch::check(Status::SEGMENT_BAD_GEOMETRY, header.geometry, BUCKETS)?;
-        let wanted_len = SEGMENT_LEN as u64;
-        if header.total_len < wanted_len || (words.len() as u64) < wanted_len / 8 {
-            let found = header.total_len;
-            return Err(Mismatch { status: Status::SEGMENT_BAD_GEOMETRY, found, expected: wanted_len });
-        }
+        header.check_room(words, (header.geometry == BUCKETS).then_some(SEGMENT_LEN))?;
         Ok(Control { words, seed: header.seed })
     }
 

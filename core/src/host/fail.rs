@@ -310,12 +310,9 @@ impl<'a> Levels<'a> {
 }
 
 fn checked_lines(words: View<'_>, header: &Header) -> Result<u32, Mismatch> {
-    let valid = (2..=u64::from(MAX_LINES)).contains(&header.geometry);
-    let lines = if valid { header.geometry as u32 } else { 0 };
-    let wanted_len = len_for(lines) as u64;
-    if !valid || header.total_len < wanted_len || (words.len() as u64) < wanted_len / 8 {
-        return Err(Mismatch { status: Status::SEGMENT_BAD_GEOMETRY, found: header.total_len, expected: wanted_len });
-    }
+    let lines = header.geometry as u32;
+    let is_valid = (2..=u64::from(MAX_LINES)).contains(&header.geometry);
+    header.check_room(words, is_valid.then(|| len_for(lines)))?;
     Ok(lines)
 }
 

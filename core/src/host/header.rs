@@ -64,6 +64,25 @@ pub struct Header {
     pub instance: u64,
 }
 
+impl Header {
+    /// Checks that there is room for what the geometry says, which needs `needed_len` bytes; `None` for a geometry that
+    /// no writer chooses. A segment may be longer: a later minor version may have put something behind.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::SEGMENT_BAD_GEOMETRY`] with both lengths, or with the geometry.
+    pub fn check_room(&self, words: View<'_>, needed_len: Option<usize>) -> Result<(), Mismatch> {
+        let (found, expected) = match needed_len {
+            None => (self.geometry, 0),
+            Some(needed) if self.total_len < needed as u64 || words.len() < needed / 8 => {
+                (self.total_len, needed as u64)
+            }
+            Some(_) => return Ok(()),
+        };
+        Err(Mismatch { status: Status::SEGMENT_BAD_GEOMETRY, found, expected })
+    }
+}
+
 /// The life of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]

@@ -172,10 +172,7 @@ impl<'a> Traces<'a> {
 
 fn checked_geometry(words: View<'_>, header: &Header) -> Result<Geometry, Mismatch> {
     let geometry = Geometry { seats: (header.geometry >> 32) as u32, cells: header.geometry as u32 };
-    let wanted_len = if geometry.is_valid() { geometry.segment_len() as u64 } else { u64::MAX };
-    if header.total_len < wanted_len || (words.len() as u64) < wanted_len / 8 {
-        return Err(Mismatch { status: Status::SEGMENT_BAD_GEOMETRY, found: header.total_len, expected: wanted_len });
-    }
+    header.check_room(words, geometry.is_valid().then(|| geometry.segment_len()))?;
     Ok(geometry)
 }
 

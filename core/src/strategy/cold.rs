@@ -10,7 +10,6 @@ use super::endpoint::{Endpoint, hash};
 use super::table::MAX_CAPACITY;
 use crate::host::header::{self, Format, Header, Mismatch, layout_hash};
 use crate::host::region::{LINE, Shared, View};
-use crate::status::Status;
 
 const RECORDS: usize = header::PAGE / 8;
 const HASH: usize = 3;
@@ -76,16 +75,9 @@ impl<'a> Records<'a> {
     /// Why it is not believed.
     pub fn attach(words: View<'a>, len: u64) -> Result<Records<'a>, Mismatch> {
         let header = header::read(words, len, &FORMAT)?;
-        let valid = (1..=u64::from(MAX_CAPACITY)).contains(&header.geometry);
-        let capacity = if valid { header.geometry as u32 } else { 0 };
-        let wanted_len = segment_len(capacity) as u64;
-        if !valid || header.total_len < wanted_len || (words.len() as u64) < wanted_len / 8 {
-            return Err(Mismatch {
-                status: Status::SEGMENT_BAD_GEOMETRY,
-                found: header.total_len,
-                expected: wanted_len,
-            });
-        }
+        let capacity = header.geometry as u32;
+        let is_valid = (1..=u64::from(MAX_CAPACITY)).contains(&header.geometry);
+        header.check_room(words, is_valid.then(|| segment_len(capacity)))?;
         Ok(Records { words, capacity, header })
     }
 

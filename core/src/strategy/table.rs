@@ -15,7 +15,6 @@ use super::entry::Entry;
 use crate::host::bucket::{Buckets, TOMBSTONE, scale};
 use crate::host::header::{self, Format, Header, Mismatch, layout_hash};
 use crate::host::region::{LINE, View};
-use crate::status::Status;
 
 /// Entries that differ from *pass all*; 0: no other word needs to be read.
 pub(super) const ACTIVE: usize = 9;
@@ -112,16 +111,8 @@ impl<'a> Table<'a> {
 
     fn from_header(words: View<'a>, header: Header) -> Result<Table<'a>, Mismatch> {
         let count = header.geometry;
-        let valid = (2..=bucket_count(MAX_CAPACITY)).contains(&count);
-        let wanted_len = if valid { len_for(count) as u64 } else { 0 };
-        // A later minor version may have put something behind the buckets.
-        if !valid || header.total_len < wanted_len || (words.len() as u64) < wanted_len / 8 {
-            return Err(Mismatch {
-                status: Status::SEGMENT_BAD_GEOMETRY,
-                found: header.total_len,
-                expected: wanted_len,
-            });
-        }
+        let is_valid = (2..=bucket_count(MAX_CAPACITY)).contains(&count);
+        header.check_room(words, is_valid.then(|| len_for(count)))?;
         Ok(Table { words, buckets: buckets(count), seed: header.seed })
     }
 
@@ -171,7 +162,7 @@ impl<'a> Table<'a> {
     ///
     /// # Errors
     ///
-    /// [`Status::SEGMENT_NOT_READY`] with the number of the state.
+    /// [`crate::status::Status::SEGMENT_NOT_READY`] with the number of the state.
     pub fn check_ready(&self) -> Result<(), Mismatch> {
         header::check_ready(self.words)
     }
