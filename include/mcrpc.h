@@ -6,12 +6,13 @@
 //              cc program.c libmcrpc.a           static; no further library is needed
 // C++          #include <mcrpc.hpp> instead: the same with types and without casts, C++17, header only.
 // Memory       All of it is yours. The library allocates nothing, frees nothing, keeps no global state. A handle or a
-//              decoder is a plain struct: copy it, drop it; there is nothing to destroy. A host alone maps files: it
-//              stays where it is, and mcrpc_host_close() unmaps them.
+//              decoder is a plain struct: copy it, drop it; there is nothing to destroy. A host alone maps files
+//              and keeps one open: it stays where it is, and mcrpc_host_close() gives both back.
 // Errors       0 is success, negative is failure; mcrpc_status_name() and mcrpc_status_text() say which and what to
 //              do. Outputs come last and are written only on success. NULL, misaligned and nonsense arguments
 //              give a status, never a fault.
-// Time         Nanoseconds of CLOCK_MONOTONIC, passed in by you. The library reads no clock.
+// Time         Nanoseconds of CLOCK_MONOTONIC, passed in by you. The library reads no clock, except that a host's
+//              housekeeping looks how old strategies are that it finds.
 // Threads      Admission handles may be used by any number of threads and processes at once; a frame decoder by
 //              one thread at a time.
 // fork         No threads, no locks, no handlers: handles made before a fork are good in parent and child.
@@ -651,7 +652,8 @@ int32_t mcrpc_refusal_status(uint32_t index);
 // with *no policy*, the call passes, and mcrpc_host_tick() goes on looking. NULL as directory: there never will be any.
 // mcrpc_host_segment_status() says what is in use and why not. `config` may be NULL.
 // Returns MCRPC_INVALID_ARGUMENT for a setting outside its range or a path of more than 255 bytes, _BAD_STRUCT_SIZE.
-// Once per process, before fork() or after; opens and maps files. Since 0.1.
+// Once per process, before fork() or after. It maps files and keeps one open, whose lock is the process's seat: a program
+// that closes all its descriptors gets another seat with its next housekeeping. Since 0.1.
 int32_t mcrpc_host_open(const char *directory, const mcrpc_host_config_t *config, uint64_t now_ns, mcrpc_host_t *out);
 
 // The bytes that mcrpc_host_create() needs with these settings. `config` may be NULL.
@@ -686,7 +688,8 @@ int32_t mcrpc_host_segment_status(const mcrpc_host_t *host, uint32_t segment, mc
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_endpoint_v4(const uint8_t *address, uint16_t port, uint32_t service_id, mcrpc_endpoint_t *out);
 
-// What the host learnt about an endpoint. It always answers: if nothing is known, that all calls pass.
+// What the host learnt about an endpoint. It always answers: if nothing is known, or the operator has turned pass rates
+// off, that all calls pass.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 mcrpc_strategy_t mcrpc_strategy(const mcrpc_host_t *host, const mcrpc_endpoint_t *endpoint);
 
@@ -749,12 +752,13 @@ int32_t mcrpc_set_max(const mcrpc_host_t *host, uint32_t id, uint32_t key, uint6
 int32_t mcrpc_bucket_open(const mcrpc_host_t *host, const mcrpc_endpoint_t *endpoint, uint64_t *out);
 
 // A call to the endpoint of `bucket` has failed: pours one failure in.
-// Returns MCRPC_STALE_ID when the buckets were replaced (open it again), MCRPC_NO_POLICY when there are none.
+// Returns MCRPC_STALE_ID when the buckets were replaced (open it again), MCRPC_NO_POLICY when there are none,
+// MCRPC_INVALID_ARGUMENT for a leak outside its range.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_bucket_pour(const mcrpc_host_t *host, uint64_t bucket, const mcrpc_leak_t *leak, uint64_t now_ns);
 
 // MCRPC_BUCKET_FULL if the endpoint of `bucket` has failed so often lately that it is to be passed over. MCRPC_OK otherwise,
-// also when nothing is known. MCRPC_STALE_ID when the buckets were replaced: let the call pass, and open the bucket again.
+// also when nothing is known or the operator has turned shields off. MCRPC_STALE_ID when the buckets were replaced: let the call pass, and open the bucket again.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_bucket_check(const mcrpc_host_t *host, uint64_t bucket, const mcrpc_leak_t *leak, uint64_t now_ns);
 

@@ -14,7 +14,7 @@ use mcrpc_agent::file::StrategiesFile;
 use mcrpc_agent::publisher::{Publisher, Settings};
 use mcrpc_core::host::files::DEFAULT_DIRECTORY;
 use mcrpc_core::host::seat::MAX_SEATS;
-use mcrpc_core::host::stat::MAX_COLUMNS;
+use mcrpc_core::host::stat::MAX_COUNTERS;
 use mcrpc_core::strategy::cold::Counts;
 use mcrpc_core::strategy::endpoint::Endpoint;
 use mcrpc_core::strategy::table::MAX_CAPACITY;
@@ -42,7 +42,7 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT.seats, value_parser = up_to(MAX_SEATS))]
     seats: u32,
     /// Counters
-    #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT.counters, value_parser = up_to(MAX_COLUMNS))]
+    #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT.counters, value_parser = up_to(MAX_COUNTERS))]
     counters: u32,
     /// Who may write the segments that all processes write: the directory's group, or everybody on the host
     #[arg(long, value_enum, default_value_t = SharedWith::Group)]

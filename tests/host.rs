@@ -33,6 +33,11 @@ const SECOND: u64 = 1_000_000_000;
 const STRATEGY: u32 = Segment::Strategy as u32;
 const AUTHOR: Author = Author { uid: 0, at_s: 1 };
 
+const SETTINGS: Settings =
+    Settings { capacity: 1_000, seats: 4, counters: 64, trace_cells: 64, fail_capacity: 100, ..Settings::DEFAULT };
+/// The word of the strategies that says when they were refreshed.
+const REFRESHED_MS: usize = 11;
+
 /// A directory, its publisher, and the program that opens it.
 struct Host {
     _root: TempDir,
@@ -45,15 +50,7 @@ impl Host {
     fn new() -> Host {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("mcrpc");
-        let settings = Settings {
-            capacity: 1_000,
-            seats: 4,
-            counters: 64,
-            trace_cells: 64,
-            fail_capacity: 100,
-            ..Settings::default()
-        };
-        let (publisher, _) = Publisher::open(&path, settings).unwrap();
+        let (publisher, _) = Publisher::open(&path, SETTINGS).unwrap();
         let program = compile(root.path(), &["tests/c/host.c"], &["-std=c11"], Linkage::Static);
         Host { path, program, publisher, _root: root }
     }
@@ -248,11 +245,16 @@ fn a_replaced_segment_is_attached_and_numbers_of_the_old_one_are_refused() {
     process.expect("strategy 1 7", "ok 100 1 536870912");
     let bucket = process.ask("bucket 1").replace("ok ", "");
     process.expect(&format!("pour {bucket} 1"), "ok");
+    let mut second = 1;
     for turn in 1..=6 {
         // Each attaches a larger table. The old ones stay mapped until a minute has passed: after that they make room.
         host.publisher.resize(1_000 + 100 * turn).unwrap();
         host.set(1, 100 + turn as u16);
-        process.expect(&format!("tick {}", u64::from(turn) * 61 * SECOND), "ok");
+        for _ in 0..61 {
+            host.publisher.refresh().unwrap();
+            process.expect(&format!("tick {}", second * SECOND), "ok");
+            second += 1;
+        }
         process.expect("strategy 1 7", &format!("ok {} 1 536870912", 100 + turn));
     }
     let directory = host.publisher.directory();
@@ -260,7 +262,7 @@ fn a_replaced_segment_is_attached_and_numbers_of_the_old_one_are_refused() {
         .replace(Segment::Fail, fail::segment_len(50), SharedMode::GROUP, |words| fail::create(words, 50, 1, 77))
         .unwrap();
     process.expect(&format!("pour {bucket} 1"), "ok");
-    process.expect(&format!("tick {}", 400 * SECOND), "ok");
+    process.expect(&format!("tick {}", second * SECOND), "ok");
     process.expect(&format!("pour {bucket} 1"), "stale_id");
     process.expect(&format!("full {bucket} 1"), "stale_id");
     let renewed = process.ask("bucket 1").replace("ok ", "");
@@ -280,8 +282,68 @@ fn many_replacements_within_a_minute_keep_the_mapping_that_is_used() {
         let answer = process.ask("strategy 1 7");
         assert!(["ok 200 1 536870912", &format!("no_policy {PASS}")].contains(&answer.as_str()), "{answer}");
     }
-    process.expect(&format!("tick {}", 100 * SECOND), "ok");
+    // A leap of the clock frees nothing: the process may have been stopped all that time, in the midst of a question.
+    host.publisher.refresh().unwrap();
+    process.expect(&format!("tick {}", 1_000 * SECOND), "ok");
+    process.expect("strategy 1 7", &format!("no_policy {PASS}"));
+    for second in 1_001..1_062 {
+        host.publisher.refresh().unwrap();
+        process.expect(&format!("tick {}", second * SECOND), "ok");
+    }
     process.expect("strategy 1 7", "ok 200 1 536870912");
+}
+
+#[test]
+fn what_a_dead_agent_left_is_believed_only_when_somebody_refreshes_it() {
+    let mut host = Host::new();
+    host.set(1, 0);
+    let mapping = host.publisher.directory().map_writable(Segment::Strategy).unwrap();
+    for stamp in [0, u64::MAX] {
+        mapping.shared().set(REFRESHED_MS, stamp);
+        let mut process = host.process();
+        process.expect("strategy 1 7", &format!("no_policy {PASS}"));
+        assert_eq!(process.status(STRATEGY), "segment_stale");
+        process.expect(&format!("tick {SECOND}"), "ok");
+        process.expect("strategy 1 7", &format!("no_policy {PASS}"));
+        host.publisher.refresh().unwrap();
+        process.expect(&format!("tick {}", 2 * SECOND), "ok");
+        process.expect("strategy 1 7", "ok 0 1 536870912");
+    }
+}
+
+#[test]
+fn a_mechanism_that_is_off_takes_no_effect_whatever_else_was_said() {
+    let mut host = Host::new();
+    host.set(1, 0);
+    let now = Nanos(SECOND);
+    let target = Target { service_id: 7, method_id: 0 };
+    host.operate(|operator| operator.shield(&endpoint(9, 0), None, now, AUTHOR)).unwrap();
+    host.operate(|operator| operator.skip(target, Per10k::ALL, now, AUTHOR)).unwrap();
+    let mut process = host.process();
+    let bucket = process.ask("bucket 1").replace("ok ", "");
+    for _ in 0..10 {
+        process.expect(&format!("pour {bucket} {SECOND}"), "ok");
+    }
+    let questions = ["strategy 1 7", "shield 9 1", &format!("full {bucket} {SECOND}"), "skip 7 1 1"];
+    let in_force = ["ok 0 1 536870912", "shielded", "bucket_full", "skipped"];
+    let passing = [&format!("ok {PASS}"), "ok", "ok", "ok"];
+    let mut expect = |answers: [&str; 4]| {
+        for (question, answer) in questions.into_iter().zip(answers) {
+            process.expect(question, answer);
+        }
+    };
+    expect(in_force);
+    host.operate(|operator| operator.set_killed(true, AUTHOR));
+    expect(passing);
+    host.operate(|operator| operator.set_killed(false, AUTHOR));
+    expect(in_force);
+    for mode in [Mode::Off, Mode::Observe] {
+        for mechanism in [Mechanism::PassRate, Mechanism::Shield, Mechanism::Skip] {
+            let setting = Setting { mode, share: Per10k::ALL };
+            host.operate(|operator| operator.set_mechanism(mechanism, Some(setting), AUTHOR));
+        }
+        expect(passing);
+    }
 }
 
 #[test]
@@ -367,6 +429,30 @@ fn more_processes_than_seats_share_the_common_one() {
     processes[0].kill();
     processes[5].expect(&format!("tick {SECOND}"), "ok");
     assert!(host.seats().contains(&Some(processes[5].pid())));
+}
+
+#[test]
+fn a_process_that_has_closed_its_files_or_whose_directory_was_made_anew_takes_a_seat_again() {
+    let mut host = Host::new();
+    let mut process = host.process();
+    process.expect("closefiles", "closed");
+    // Nothing says that the seat is taken, so another process may sit there until this one looks.
+    let mut other = host.process();
+    process.expect(&format!("tick {SECOND}"), "ok");
+    other.expect(&format!("tick {SECOND}"), "ok");
+    let seats = host.seats();
+    assert!(seats.contains(&Some(process.pid())) && seats.contains(&Some(other.pid())), "{seats:?}");
+
+    std::fs::remove_dir_all(&host.path).unwrap();
+    let Host { _root, path, program, publisher } = host;
+    drop(publisher);
+    let (publisher, _) = Publisher::open(&path, SETTINGS).unwrap();
+    host = Host { _root, path, program, publisher };
+    process.expect(&format!("tick {}", 2 * SECOND), "ok");
+    let mut newcomer = host.process();
+    newcomer.expect("count 3 4 1", "ok");
+    let seats = host.seats();
+    assert!(seats.contains(&Some(process.pid())) && seats.contains(&Some(newcomer.pid())), "{seats:?}");
 }
 
 #[test]

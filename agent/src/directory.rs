@@ -74,15 +74,31 @@ impl Directory {
     ///
     /// As for [`open`](Self::open), or it cannot be made.
     pub fn open_or_create(path: &Path) -> Result<Directory, Error> {
+        Directory::open_or_create_for(path, None)
+    }
+
+    /// As [`open_or_create`](Self::open_or_create); a directory that is made belongs to `owner_uid`, if that is said, which
+    /// only root can do.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open_or_create`](Self::open_or_create).
+    pub fn open_or_create_for(path: &Path, owner_uid: Option<u32>) -> Result<Directory, Error> {
+        let own_uid = rustix::process::geteuid().as_raw();
+        let owner_uid = owner_uid.unwrap_or(own_uid);
         match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {
             // The mode above is cut by the umask.
             Ok(()) => {
-                rustix::fs::chmod(path, Mode::from_raw_mode(0o755)).map_err(io_error(path, "setting its mode"))?
+                rustix::fs::chmod(path, Mode::from_raw_mode(0o755)).map_err(io_error(path, "setting its mode"))?;
+                if owner_uid != own_uid {
+                    rustix::fs::chown(path, Some(Uid::from_raw(owner_uid)), None)
+                        .map_err(io_error(path, "giving it to its owner"))?;
+                }
             }
             Err(Errno::EXIST) => {}
             Err(error) => return Err(io_error(path, "making the directory")(error)),
         }
-        Directory::open(path, Some(rustix::process::geteuid().as_raw()))
+        Directory::open(path, Some(owner_uid))
     }
 
     /// Where it is.

@@ -7,6 +7,7 @@
 //! | [`strategies`] | the table and its cold segment: adopt, make, replace |
 //! | [`segments`] | the segments that all processes write: keep or make |
 //! | [`directory`] | open or make the directory; make, attach and replace its files |
+//! | `sweep` | frees what dead processes left in the common trace ring |
 //! | [`mapping`] | a file in memory |
 //! | [`mod@file`] | strategies that a person has written into a file |
 //! | [`clock`] | the clocks that the segments are stamped with |
@@ -19,3 +20,4 @@ pub mod publisher;
 pub mod segments;
 pub mod started;
 pub mod strategies;
+mod sweep;

@@ -22,6 +22,7 @@ use crate::directory::{Directory, Error, Lock, SharedMode, refused};
 use crate::segments;
 use crate::started::{Origin, Started};
 use crate::strategies::Strategies;
+use crate::sweep::Sweeper;
 
 /// How many seeds are tried for a new table until all entries find a place in it.
 const SEEDS_TRIED: usize = 4;
@@ -77,6 +78,7 @@ pub struct Publisher {
     strategies: Strategies,
     /// What the table had no place for: it goes into the next one.
     refused: BTreeMap<Endpoint, Refused>,
+    sweeper: Sweeper,
     _lock: Lock,
 }
 
@@ -89,7 +91,7 @@ struct Refused {
 
 impl Publisher {
     /// Opens or makes the directory, becomes its writer, and keeps, adopts or makes each segment. What it adopts is in
-    /// force at once, and grows stale unless [`refresh`](Self::refresh) is called soon.
+    /// force, and refreshed, at once; it grows stale unless [`refresh`](Self::refresh) is called soon.
     ///
     /// # Errors
     ///
@@ -98,7 +100,7 @@ impl Publisher {
     pub fn open(path: &Path, settings: Settings) -> Result<(Publisher, Started), Error> {
         let start = Instant::now();
         let directory = Directory::open_or_create(path)?;
-        let lock = directory.lock(WRITER_LOCK, "publishes strategies there", false)?;
+        let lock = directory.lock(WRITER_LOCK, "publishes strategies there")?;
         // The strategies first: readers wait for their heartbeat.
         let (strategies, adoption) = match Strategies::adopt(&directory) {
             Ok((strategies, adoption)) => (strategies, Ok(adoption)),
@@ -109,12 +111,22 @@ impl Publisher {
                 (made, Err(because))
             }
         };
-        let mut publisher = Publisher { directory, settings, strategies, refused: BTreeMap::new(), _lock: lock };
+        let mut publisher = Publisher {
+            directory,
+            settings,
+            strategies,
+            refused: BTreeMap::new(),
+            sweeper: Sweeper::default(),
+            _lock: lock,
+        };
         let table = match adoption {
             Ok(adoption) => Origin::Adopted { adoption, resized: publisher.settle() },
             Err(because) => Origin::Made { because },
         };
+        // From now on it is refreshed, so whoever attaches it may believe it.
+        publisher.strategies.with_writer(|writer| writer.finish_refresh(clock::boottime_ms()));
         let segments = segments::keep_or_make(&publisher.directory, &settings)?;
+        publisher.sweeper = Sweeper::new(&publisher.directory)?;
         Ok((publisher, Started { table, segments, took: start.elapsed() }))
     }
 
@@ -172,6 +184,7 @@ impl Publisher {
             writer.finish_refresh(now_ms);
             expired
         });
+        self.sweeper.sweep(now_ms);
         self.refused.retain(|_, refused| refused.set_ms >= expires_before(now_ms));
         if self.refused.is_empty() {
             return Ok(Refreshed { expired, replaced: None });

@@ -1,5 +1,7 @@
 //! The segments that all processes write, and the operator's: made once, then kept, since processes use them.
 
+use std::time::Duration;
+
 use mcrpc_core::host::control::{self, Control};
 use mcrpc_core::host::fail::{self, FailBuckets};
 use mcrpc_core::host::files::{CONTROL_LOCK, Segment};
@@ -12,6 +14,9 @@ use mcrpc_core::status::Status;
 
 use crate::directory::{Directory, Error, refused};
 use crate::publisher::Settings;
+
+/// How long a command may hold the lock of the control segment.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What became of a segment.
 #[derive(Debug)]
@@ -44,14 +49,16 @@ pub enum Done {
 pub(crate) fn keep_or_make(directory: &Directory, settings: &Settings) -> Result<Vec<Outcome>, Error> {
     let Settings { mut seats, counters, trace_cells, fail_capacity, shared_mode, .. } = *settings;
     let kept = Keeper { directory, settings };
-    let control_lock = directory.lock(CONTROL_LOCK, "changes the control segment", true)?;
-    let control = kept.keep_or_make(
-        Segment::Control,
-        control::SEGMENT_LEN,
-        |words, len| Control::attach(words.view(), len).map(|_| ()),
-        |words| control::create(words, rand::random(), rand::random(), Salt(rand::random())),
-    )?;
-    drop(control_lock);
+    let control = {
+        // Not while a command makes it, or has just said something into one that would be replaced.
+        let _lock = directory.lock_within(CONTROL_LOCK, "changes the control segment", PATIENCE)?;
+        kept.keep_or_make(
+            Segment::Control,
+            control::SEGMENT_LEN,
+            |words, len| Control::attach(words.view(), len).map(|_| ()),
+            |words| control::create(words, rand::random(), rand::random(), Salt(rand::random())),
+        )?
+    };
     let fail = kept.keep_or_make(
         Segment::Fail,
         fail::segment_len(fail_capacity),

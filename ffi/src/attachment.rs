@@ -1,12 +1,13 @@
 //! One segment as a process holds it, with its earlier versions.
 //!
 //! Threads read the segment while the housekeeping puts a newer one in its place. So a mapping is never pulled from under
-//! them: it is retired, and unmapped only when its place is needed and it has been retired for a minute. A call into the
-//! library takes nanoseconds; while no place is free the old mapping is kept, and its contents grow stale.
+//! them: it is retired, and unmapped only when its place is needed and it has been retired for a minute, measured by the
+//! housekeeping that has run meanwhile: a process that was stopped has not lived. A call into the library takes nanoseconds.
+//! While no place is free the newer segment is not attached; the old one is superseded, and questions to it are not answered.
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering, compiler_fence};
 
 use mcrpc_core::host::header::Mismatch;
 use mcrpc_core::status::Status;
@@ -16,6 +17,8 @@ use crate::mapping::{self, Identity, Mapped};
 
 const GENERATIONS: usize = 4;
 const GRACE_NS: u64 = 60 * NANOS_PER_SECOND;
+/// One housekeeping lets at most so much of the grace pass, whatever the clock says.
+const MAX_STEP_NS: u64 = NANOS_PER_SECOND;
 const NONE: u32 = 0;
 
 /// A segment that readers see as a `T`.
@@ -56,9 +59,9 @@ impl<T: Copy> Attachment<T> {
     /// # Safety
     ///
     /// The caller holds the housekeeping lock; `value` uses `mapped` or, if that is `None`, memory that outlives this.
-    pub(crate) unsafe fn attach(&self, value: T, mapped: Option<Mapped>, now: Nanos) -> bool {
+    pub(crate) unsafe fn attach(&self, value: T, mapped: Option<Mapped>, grace: &GraceClock) -> bool {
         // SAFETY: the caller holds the lock.
-        let Some(number) = (unsafe { self.versions.make_place(mapped, now) }) else { return false };
+        let Some(number) = (unsafe { self.versions.make_place(mapped, grace.passed_ns) }) else { return false };
         if let Some(place) = self.values.get(number as usize - 1) {
             // SAFETY: the place was never used, or retired so long ago that nobody reads it any more.
             unsafe { place.get().write(MaybeUninit::new(value)) };
@@ -66,6 +69,23 @@ impl<T: Copy> Attachment<T> {
             self.versions.resume();
         }
         true
+    }
+}
+
+/// How much time has passed for this process, in steps that are bounded: see the head of this file.
+pub(crate) struct GraceClock {
+    passed_ns: u64,
+    last: Nanos,
+}
+
+impl GraceClock {
+    pub(crate) const fn new(now: Nanos) -> GraceClock {
+        GraceClock { passed_ns: 0, last: now }
+    }
+
+    pub(crate) fn advance(&mut self, now: Nanos) {
+        self.passed_ns = self.passed_ns.saturating_add(now.since(self.last).min(MAX_STEP_NS));
+        self.last = now;
     }
 }
 
@@ -86,7 +106,12 @@ struct Generation {
     used: bool,
     /// `None`: memory of the caller's.
     mapped: Option<Mapped>,
-    retired_at: Option<Nanos>,
+    /// On the [`GraceClock`].
+    retired_at_ns: Option<u64>,
+}
+
+impl Generation {
+    const UNUSED: Generation = Generation { used: false, mapped: None, retired_at_ns: None };
 }
 
 impl Versions {
@@ -97,8 +122,7 @@ impl Versions {
             status: AtomicI32::new(Status::NO_POLICY.0),
             found: AtomicU64::new(0),
             expected: AtomicU64::new(0),
-            generations: [const { UnsafeCell::new(Generation { used: false, mapped: None, retired_at: None }) };
-                GENERATIONS],
+            generations: [const { UnsafeCell::new(Generation::UNUSED) }; GENERATIONS],
         }
     }
 
@@ -119,30 +143,32 @@ impl Versions {
     ///
     /// As for [`identity`](Self::identity).
     #[inline(never)]
-    unsafe fn make_place(&self, mapped: Option<Mapped>, now: Nanos) -> Option<u32> {
-        let newest = self.newest.load(Ordering::Relaxed);
-        let mut chosen = None;
-        for (number, generation) in (1..).zip(&self.generations) {
-            // SAFETY: only whoever holds the lock looks at it.
-            let old = unsafe { *generation.get() };
-            let long_retired = old.retired_at.is_some_and(|retired_at| now.since(retired_at) >= GRACE_NS);
-            if number != newest && (!old.used || long_retired) {
-                chosen = Some((number, generation, old));
-                break;
-            }
-        }
-        let (number, generation, old) = chosen?;
+    unsafe fn make_place(&self, mapped: Option<Mapped>, now_ns: u64) -> Option<u32> {
+        let newest = self.newest.load(Ordering::Relaxed) as usize;
+        // SAFETY: only whoever holds the lock looks at it, here and below.
+        let at = |index: usize| self.generations.get(index).map(|generation| unsafe { *generation.get() });
+        let is_unused = |index: &usize| at(*index).is_some_and(|generation| !generation.used);
+        let is_free = |index: &usize| {
+            let retired_at_ns = at(*index).and_then(|generation| generation.retired_at_ns);
+            *index + 1 != newest && retired_at_ns.is_some_and(|at_ns| now_ns.saturating_sub(at_ns) >= GRACE_NS)
+        };
+        let index = (0..GENERATIONS).find(is_unused).or_else(|| (0..GENERATIONS).find(is_free))?;
+        let (old, place) = (at(index)?, self.generations.get(index)?);
         // SAFETY: the lock; and what was retired for so long is read by nobody.
         unsafe {
+            // Forgotten before it is unmapped: a child that another thread forks in between leaves a mapping behind,
+            // and does not unmap what is there by then.
+            *place.get() = Generation::UNUSED;
+            compiler_fence(Ordering::SeqCst);
             if let Some(old) = old.mapped {
                 mapping::unmap(old.base, old.len);
             }
-            *generation.get() = Generation { used: true, mapped, retired_at: None };
-            if let Some(newest) = self.generations.get((newest as usize).wrapping_sub(1)) {
-                (*newest.get()).retired_at = Some(now);
+            *place.get() = Generation { used: true, mapped, retired_at_ns: None };
+            if let Some(newest) = self.generations.get(newest.wrapping_sub(1)) {
+                (*newest.get()).retired_at_ns = Some(now_ns);
             }
         }
-        Some(number)
+        Some(index as u32 + 1)
     }
 
     /// Lets readers use what was attached last.

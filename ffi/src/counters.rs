@@ -1,7 +1,8 @@
 //! Counters, leaky buckets and traces that all processes of the host share, for C.
 
+use mcrpc_core::host::control::Mechanism;
 use mcrpc_core::host::fail::{BucketId, Leak};
-use mcrpc_core::host::seat::QueueReport;
+use mcrpc_core::host::seat::{COMMON, QueueReport};
 use mcrpc_core::host::stat::{Column, CounterKey, Kind, Stat};
 use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
@@ -160,7 +161,8 @@ pub unsafe extern "C" fn mcrpc_bucket_open(
 }
 
 /// A call to the endpoint of `bucket` has failed: pours one failure in.
-/// Returns MCRPC_STALE_ID when the buckets were replaced (open it again), MCRPC_NO_POLICY when there are none.
+/// Returns MCRPC_STALE_ID when the buckets were replaced (open it again), MCRPC_NO_POLICY when there are none,
+/// MCRPC_INVALID_ARGUMENT for a leak outside its range.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
@@ -176,12 +178,13 @@ pub unsafe extern "C" fn mcrpc_bucket_pour(
     code((|| {
         // SAFETY: the caller's promises.
         let (host, leak) = unsafe { (host::get(host)?, read_leak(leak)?) };
+        leak.validate()?;
         host.fail.get().ok_or(Status::NO_POLICY)?.pour(BucketId::from_number(bucket), &leak, Nanos(now_ns))
     })())
 }
 
 /// MCRPC_BUCKET_FULL if the endpoint of `bucket` has failed so often lately that it is to be passed over. MCRPC_OK otherwise,
-/// also when nothing is known. MCRPC_STALE_ID when the buckets were replaced: let the call pass, and open the bucket again.
+/// also when nothing is known or the operator has turned shields off. MCRPC_STALE_ID when the buckets were replaced: let the call pass, and open the bucket again.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
@@ -202,7 +205,7 @@ pub unsafe extern "C" fn mcrpc_bucket_check(
             return Ok(());
         };
         let full = buckets.is_full(BucketId::from_number(bucket), &leak, Nanos(now_ns))?;
-        if full { Err(Status::BUCKET_FULL) } else { Ok(()) }
+        if full && host.is_enforced(Mechanism::Shield) { Err(Status::BUCKET_FULL) } else { Ok(()) }
     })())
 }
 
@@ -241,7 +244,9 @@ pub unsafe extern "C" fn mcrpc_trace(
         // SAFETY: the caller's promises.
         let (host, data) = unsafe { (host::get(host)?, pointer::bytes(data, len)?) };
         let trace = host.trace.get().ok_or(Status::NO_POLICY)?;
-        trace.ring(host.process.get().seat()).write(kind, data, Nanos(now_ns))
+        let seat = host.process.get().seat();
+        let seat = if seat <= trace.seat_count() { seat } else { COMMON };
+        trace.ring(seat).write(kind, data, Nanos(now_ns))
     })())
 }
 
@@ -265,7 +270,7 @@ pub unsafe extern "C" fn mcrpc_host_report_queue(
         // SAFETY: the caller's promise.
         let admission = unsafe { admission::handle(admission) }?;
         let (controller, queue) = (admission.snapshot(), admission.queue_snapshot(queue)?);
-        if seat == mcrpc_core::host::seat::COMMON {
+        if seat == COMMON {
             return Err(Status::NO_POLICY);
         }
         stat.seats().report(
@@ -294,7 +299,7 @@ pub unsafe extern "C" fn mcrpc_host_report_queue(
 fn counters(host: &Host) -> Result<(u32, &Stat<'static>), Status> {
     let stat = host.stat.get().ok_or(Status::NO_POLICY)?;
     let process = host.process.get();
-    Ok((if process.seat_instance() == stat.instance() { process.seat() } else { 0 }, stat))
+    Ok((if process.seat_instance() == stat.instance() { process.seat() } else { COMMON }, stat))
 }
 
 #[inline]

@@ -145,7 +145,8 @@ const _: () = assert!(size_of::<mcrpc_segment_status_t>() == 40);
 /// with *no policy*, the call passes, and mcrpc_host_tick() goes on looking. NULL as directory: there never will be any.
 /// mcrpc_host_segment_status() says what is in use and why not. `config` may be NULL.
 /// Returns MCRPC_INVALID_ARGUMENT for a setting outside its range or a path of more than 255 bytes, _BAD_STRUCT_SIZE.
-/// Once per process, before fork() or after; opens and maps files. Since 0.1.
+/// Once per process, before fork() or after. It maps files and keeps one open, whose lock is the process's seat: a program
+/// that closes all its descriptors gets another seat with its next housekeeping. Since 0.1.
 ///
 /// # Safety
 ///

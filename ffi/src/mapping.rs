@@ -61,13 +61,13 @@ impl Directory {
         Ok(Directory { file, owner_uid: facts.owner_uid })
     }
 
-    /// Which file has the segment's name now.
+    /// Which file has this name now.
     #[inline(never)]
-    pub(crate) fn identity(&self, segment: Segment) -> Option<Identity> {
+    pub(crate) fn identity(&self, name: &CStr) -> Option<Identity> {
         let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
-        let (name, flags) = (segment.file_name().as_ptr(), libc::AT_SYMLINK_NOFOLLOW);
+        let flags = libc::AT_SYMLINK_NOFOLLOW;
         // SAFETY: the name ends in NUL, and `stat` has room for the answer.
-        let answer = unsafe { libc::fstatat(self.file.number(), name, stat.as_mut_ptr(), flags) };
+        let answer = unsafe { libc::fstatat(self.file.number(), name.as_ptr(), stat.as_mut_ptr(), flags) };
         // SAFETY: filled in if the call succeeded.
         (answer == 0).then(|| identity_of(&unsafe { stat.assume_init() }))
     }
@@ -141,10 +141,10 @@ fn map_pages(len: usize, protection: c_int, flags: c_int, file: c_int) -> Result
 
 /// Locks one byte for as long as the file is open, in this process or in any that inherited it. `false` if somebody else
 /// has it.
-pub(crate) fn lock_byte(file: c_int, offset: u32, lock: bool) -> bool {
+pub(crate) fn lock_byte(file: c_int, offset: u32) -> bool {
     // SAFETY: a struct of integers, of which zero is a value of each.
     let mut range: libc::flock = unsafe { core::mem::zeroed() };
-    range.l_type = if lock { libc::F_WRLCK } else { libc::F_UNLCK } as libc::c_short;
+    range.l_type = libc::F_WRLCK as libc::c_short;
     range.l_whence = libc::SEEK_SET as libc::c_short;
     range.l_start = offset.into();
     range.l_len = 1;
@@ -155,6 +155,14 @@ pub(crate) fn lock_byte(file: c_int, offset: u32, lock: bool) -> bool {
 /// Which file is open under a number, if any.
 pub(crate) fn identity_of_number(number: c_int) -> Option<Identity> {
     look_at(number, libc::S_IFREG).ok().map(|(_, identity)| identity)
+}
+
+/// Milliseconds of the clock that strategies are stamped with.
+pub(crate) fn boottime_ms() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` has room for the answer; on failure it stays 0, which is before every stamp.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) };
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
 }
 
 /// This process.

@@ -4,10 +4,11 @@
 //! asking anybody, and takes its own with its first housekeeping; a lock that another thread of the parent held at the fork
 //! is open.
 
-use core::ffi::{CStr, c_int};
+use core::ffi::c_int;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
+use mcrpc_core::host::files::SEATS_LOCK;
 use mcrpc_core::host::seat;
 
 use crate::mapping::{self, Directory, Identity};
@@ -16,6 +17,7 @@ use crate::mapping::{self, Directory, Identity};
 #[derive(Default)]
 #[repr(C)]
 pub(crate) struct Process {
+    /// Who does the housekeeping; 0: nobody.
     busy: AtomicU32,
     /// [`seat::COMMON`] if it has none of its own.
     seat: AtomicU32,
@@ -54,12 +56,14 @@ impl Process {
         self.unanswered.load(Ordering::Relaxed)
     }
 
-    /// Runs the housekeeping unless another thread does so already.
-    pub(crate) fn exclusively<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
-        self.busy.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).ok()?;
-        let result = work();
-        self.busy.store(0, Ordering::Release);
-        Some(result)
+    /// Runs the housekeeping unless another thread does so already. The lock says whose it is: one that a thread of the
+    /// parent held at a fork does not count, should the page not have been wiped.
+    pub(crate) fn exclusively(&self, pid: u32, work: impl FnOnce()) {
+        let held = self.busy.load(Ordering::Relaxed);
+        if held != pid && self.busy.compare_exchange(held, pid, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            work();
+            self.busy.store(0, Ordering::Release);
+        }
     }
 }
 
@@ -68,7 +72,7 @@ impl Process {
 #[repr(C)]
 pub(crate) struct ProcessPlace {
     page: AtomicPtr<Process>,
-    /// Used if the kernel cannot wipe a page on fork: then a child shares its parent's seat.
+    /// Used if the kernel cannot wipe a page on fork: then nobody has a seat of its own.
     fallback: Process,
     lock_file: AtomicI32,
     lock_device: AtomicU64,
@@ -94,25 +98,42 @@ impl ProcessPlace {
         unsafe { self.page.load(Ordering::Relaxed).as_ref() }.unwrap_or(&self.fallback)
     }
 
-    /// The seat lock of this very process, opened if need be.
-    pub(crate) fn own_lock(&self, directory: &Directory, name: &CStr) -> Option<c_int> {
-        let process = self.get();
-        if process.owns_lock.load(Ordering::Relaxed) == 0 {
-            self.drop_lock();
-            let (file, identity) = directory.open_lock(name).ok()?;
-            self.lock_device.store(identity.device, Ordering::Relaxed);
-            self.lock_inode.store(identity.inode, Ordering::Relaxed);
-            self.lock_file.store(file.into_number(), Ordering::Relaxed);
-            process.owns_lock.store(1, Ordering::Relaxed);
-        }
-        Some(self.lock_file.load(Ordering::Relaxed))
+    /// Whether this process can have a seat of its own: not where a child would take itself for its parent.
+    pub(crate) fn can_sit(&self) -> bool {
+        !self.page.load(Ordering::Relaxed).is_null()
     }
 
-    /// Closes the lock, unless the number is that of another file by now: a child may have closed all it inherited.
-    fn drop_lock(&self) {
-        let number = self.lock_file.swap(NO_FILE, Ordering::Relaxed);
+    /// The seat lock that this very process holds, if it is still open under its number, and the one in the directory.
+    pub(crate) fn lock(&self, directory: &Directory) -> Option<c_int> {
+        let owned = self.get().owns_lock.load(Ordering::Relaxed) != 0;
+        let number = self.lock_file.load(Ordering::Relaxed);
+        let identity = Some(self.lock_identity());
+        let is_ours = || mapping::identity_of_number(number) == identity;
+        (owned && is_ours() && directory.identity(SEATS_LOCK) == identity).then_some(number)
+    }
+
+    /// Opens the seat lock of this process, in place of the one it has or inherited.
+    pub(crate) fn open_lock(&self, directory: &Directory) -> Option<c_int> {
+        self.drop_lock();
+        let (file, identity) = directory.open_lock(SEATS_LOCK).ok()?;
+        let number = file.into_number();
+        self.lock_device.store(identity.device, Ordering::Relaxed);
+        self.lock_inode.store(identity.inode, Ordering::Relaxed);
+        self.lock_file.store(number, Ordering::Relaxed);
+        self.get().owns_lock.store(1, Ordering::Relaxed);
+        Some(number)
+    }
+
+    fn lock_identity(&self) -> Identity {
         let (device, inode) = (self.lock_device.load(Ordering::Relaxed), self.lock_inode.load(Ordering::Relaxed));
-        if number != NO_FILE && mapping::identity_of_number(number) == Some(Identity { device, inode }) {
+        Identity { device, inode }
+    }
+
+    /// Closes the lock, unless the number is that of another file by now: the program may have closed all its files.
+    fn drop_lock(&self) {
+        self.get().owns_lock.store(0, Ordering::Relaxed);
+        let number = self.lock_file.swap(NO_FILE, Ordering::Relaxed);
+        if number != NO_FILE && mapping::identity_of_number(number) == Some(self.lock_identity()) {
             mapping::close(number);
         }
     }

@@ -4,9 +4,9 @@ use core::cell::UnsafeCell;
 use core::ffi::CStr;
 use core::ptr::NonNull;
 
-use mcrpc_core::host::control::Control;
+use mcrpc_core::host::control::{Control, Mechanism};
 use mcrpc_core::host::fail::{self, FailBuckets};
-use mcrpc_core::host::files::{SEATS_LOCK, Segment};
+use mcrpc_core::host::files::Segment;
 use mcrpc_core::host::header::{self, Mismatch};
 use mcrpc_core::host::region::{Shared, View};
 use mcrpc_core::host::seat::{COMMON, NAME_LEN};
@@ -17,7 +17,7 @@ use mcrpc_core::strategy::liveness::Liveness;
 use mcrpc_core::strategy::table::Table;
 use mcrpc_core::time::{NANOS_PER_MILLI, Nanos};
 
-use crate::attachment::{Attachment, Versions};
+use crate::attachment::{Attachment, GraceClock, Versions};
 use crate::mapping::{self, Directory, Mapped};
 use crate::process::ProcessPlace;
 
@@ -52,7 +52,7 @@ impl Sizes {
 
     pub(crate) fn memory_len(self) -> Result<usize, Status> {
         let valid = (1..=mcrpc_core::host::seat::MAX_SEATS).contains(&self.seats)
-            && (1..=stat::MAX_COLUMNS).contains(&self.counters)
+            && (1..=stat::MAX_COUNTERS).contains(&self.counters)
             && (1..=fail::MAX_LINES).contains(&self.buckets)
             && self.trace_cells.is_power_of_two()
             && (16..=trace::MAX_RING_CELLS).contains(&self.trace_cells);
@@ -70,8 +70,14 @@ pub(crate) struct Host {
     settings: Settings,
     /// Empty: there is none, or the segments are in the caller's memory.
     path: [u8; PATH_LEN],
-    /// Of the strategies' writer. Belongs to the holder of the housekeeping lock.
-    liveness: UnsafeCell<Liveness>,
+    watch: UnsafeCell<Watch>,
+}
+
+/// What the housekeeping remembers. Belongs to the holder of its lock.
+struct Watch {
+    /// Of the strategies' writer.
+    liveness: Liveness,
+    grace: GraceClock,
 }
 
 impl Host {
@@ -86,7 +92,7 @@ impl Host {
             process: ProcessPlace::new(),
             settings,
             path,
-            liveness: UnsafeCell::new(Liveness::new(0, now)),
+            watch: UnsafeCell::new(Watch { liveness: Liveness::new(0, now), grace: GraceClock::new(now) }),
         }
     }
 
@@ -116,11 +122,12 @@ impl Host {
         let stat = Stat::attach(stat_words, stat_len as u64).map_err(usage)?;
         let fail = FailBuckets::attach(fail_words, fail_len as u64).map_err(usage)?;
         let trace = Trace::attach(trace_words, trace_len as u64).map_err(usage)?;
-        // SAFETY: nobody else knows of the host yet.
+        let grace = GraceClock::new(now);
+        // SAFETY: nobody else knows of the host yet, and all places are free.
         unsafe {
-            let _ = self.stat.attach(stat, None, now);
-            let _ = self.fail.attach(fail, None, now);
-            let _ = self.trace.attach(trace, None, now);
+            self.stat.attach(stat, None, &grace);
+            self.fail.attach(fail, None, &grace);
+            self.trace.attach(trace, None, &grace);
         }
         Ok(())
     }
@@ -128,18 +135,30 @@ impl Host {
     /// The housekeeping: about once a second, by any thread.
     #[cold]
     pub(crate) fn tick(&self, now: Nanos) {
-        self.process.get().exclusively(|| {
-            if let Some(path) = self.path() {
-                match Directory::open(path, self.settings.owner_uid) {
-                    // SAFETY: the lock is held here and below.
-                    Ok(directory) => unsafe { self.look_at_files(&directory, now) },
-                    Err(reason) => self.lose_sight(reason),
+        let pid = mapping::own_pid();
+        self.process.get().exclusively(pid, || {
+            let directory = self.path().map(|path| Directory::open(path, self.settings.owner_uid));
+            // SAFETY: the lock is held here, and what it guards is used by nobody else.
+            let watch = unsafe { &mut *self.watch.get() };
+            watch.grace.advance(now);
+            match &directory {
+                Some(Ok(directory)) => {
+                    // SAFETY: the lock.
+                    unsafe { self.look_at_files(directory, watch, now) };
+                    self.sit_down(Some(directory), pid, now);
                 }
-                // SAFETY: as above.
-                unsafe { self.judge_strategies(now) };
+                Some(Err(reason)) => self.lose_sight(*reason),
+                None => self.sit_down(None, pid, now),
             }
-            self.sit_down(now);
+            self.judge_strategies(watch, now);
+            self.beat(now);
         });
+    }
+
+    /// Whether the operator lets a mechanism take effect; he does if nothing is known. Hot.
+    #[inline]
+    pub(crate) fn is_enforced(&self, mechanism: Mechanism) -> bool {
+        self.control.get().is_none_or(|control| control.is_enforced(mechanism))
     }
 
     fn path(&self) -> Option<&CStr> {
@@ -149,25 +168,33 @@ impl Host {
     /// # Safety
     ///
     /// The caller holds the housekeeping lock.
-    unsafe fn look_at_files(&self, directory: &Directory, now: Nanos) {
+    unsafe fn look_at_files(&self, directory: &Directory, watch: &mut Watch, now: Nanos) {
+        let grace = &watch.grace;
         // SAFETY: the lock, and: a mapping stays where it is until `Attachment` unmaps it, which it does only when no
         // reader can be using it. Other processes write to a segment only through the core.
         unsafe {
-            renew(&self.control, Segment::Control, directory, now, |mapped| {
+            renew(&self.control, Segment::Control, directory, grace, |mapped| {
                 Control::attach(view(mapped), mapped.len as u64)
             });
-            renew(&self.fail, Segment::Fail, directory, now, |mapped| {
+            renew(&self.fail, Segment::Fail, directory, grace, |mapped| {
                 FailBuckets::attach(shared(mapped), mapped.len as u64)
             });
-            renew(&self.stat, Segment::Stat, directory, now, |mapped| Stat::attach(shared(mapped), mapped.len as u64));
-            renew(&self.trace, Segment::Trace, directory, now, |mapped| {
+            renew(&self.stat, Segment::Stat, directory, grace, |mapped| {
+                Stat::attach(shared(mapped), mapped.len as u64)
+            });
+            renew(&self.trace, Segment::Trace, directory, grace, |mapped| {
                 Trace::attach(shared(mapped), mapped.len as u64)
             });
-            let is_new = renew(&self.strategy, Segment::Strategy, directory, now, |mapped| {
+            let is_new = renew(&self.strategy, Segment::Strategy, directory, grace, |mapped| {
                 Table::attach(view(mapped), mapped.len as u64)
             });
             if is_new && let Some(table) = self.strategy.newest() {
-                *self.liveness.get() = Liveness::new(table.refresh_seq(), now);
+                // What a dead agent left is not believed until somebody refreshes it. Stamps from the future are of
+                // another boot, or of another time namespace.
+                let age_ms = mapping::boottime_ms().checked_sub(table.refreshed_ms());
+                let is_fresh = age_ms.is_some_and(|age_ms| age_ms <= self.settings.max_age_ns / NANOS_PER_MILLI);
+                let beat = table.refresh_seq();
+                watch.liveness = if is_fresh { Liveness::new(beat, now) } else { Liveness::unproven(beat, now) };
             }
         }
     }
@@ -183,14 +210,9 @@ impl Host {
     }
 
     /// Believes the strategies only while their writer lives.
-    ///
-    /// # Safety
-    ///
-    /// The caller holds the housekeeping lock.
-    unsafe fn judge_strategies(&self, now: Nanos) {
+    fn judge_strategies(&self, watch: &mut Watch, now: Nanos) {
         let Some(table) = self.strategy.newest() else { return };
-        // SAFETY: the lock.
-        let age_ns = unsafe { (*self.liveness.get()).observe(table.refresh_seq(), now) };
+        let age_ns = watch.liveness.observe(table.refresh_seq(), now);
         if let Err(reason) = table.check_ready() {
             self.strategy.versions.suspend(reason);
         } else if age_ns > self.settings.max_age_ns {
@@ -201,37 +223,53 @@ impl Host {
         }
     }
 
-    /// Takes a seat if this process has none, and says that it lives.
+    /// Takes a seat if this process has none. No directory: the segments are in the caller's memory.
     #[cold]
-    fn sit_down(&self, now: Nanos) {
-        let (process, Some(stat)) = (self.process.get(), self.stat.get()) else { return };
-        let seats = stat.seats();
-        if process.seat() == COMMON || process.seat_instance() != stat.instance() {
-            let seat = self.find_seat(stat, now).unwrap_or(COMMON);
-            if seat != COMMON {
-                seats.set_name(seat, &self.settings.name);
-                if let Some(trace) = self.trace.get() {
-                    trace.ring(seat).recover();
-                }
-            }
-            process.set_seat(seat, stat.instance());
+    fn sit_down(&self, directory: Option<&Directory>, pid: u32, now: Nanos) {
+        let Some(stat) = self.stat.get() else { return };
+        if !self.process.can_sit() || self.is_seated(directory, stat) {
+            return;
         }
-        if process.seat() != COMMON {
-            seats.beat(process.seat(), process.unanswered(), now);
+        let seat = self.find_seat(directory, stat, pid, now).unwrap_or(COMMON);
+        if seat != COMMON {
+            stat.seats().set_name(seat, &self.settings.name);
+            if let Some(trace) = self.trace.get() {
+                trace.ring(seat).recover();
+            }
+        }
+        self.process.get().set_seat(seat, stat.instance());
+    }
+
+    /// Says that the process lives.
+    fn beat(&self, now: Nanos) {
+        let process = self.process.get();
+        if let Some(stat) = self.stat.get()
+            && process.seat() != COMMON
+            && process.seat_instance() == stat.instance()
+        {
+            stat.seats().beat(process.seat(), process.unanswered(), now);
         }
     }
 
+    /// Whether the seat is still this process's: in these counters, by a lock on the file that all others lock.
+    fn is_seated(&self, directory: Option<&Directory>, stat: &Stat<'_>) -> bool {
+        let process = self.process.get();
+        let has_lock = directory.is_none_or(|directory| self.process.lock(directory).is_some());
+        let is_seated = has_lock && process.seat() != COMMON && process.seat_instance() == stat.instance();
+        if !is_seated {
+            process.set_seat(COMMON, stat.instance());
+        }
+        is_seated
+    }
+
     #[cold]
-    fn find_seat(&self, stat: &Stat<'_>, now: Nanos) -> Option<u32> {
-        let pid = mapping::own_pid();
-        let Some(path) = self.path() else {
+    fn find_seat(&self, directory: Option<&Directory>, stat: &Stat<'_>, pid: u32, now: Nanos) -> Option<u32> {
+        let Some(directory) = directory else {
             return stat.seats().claim(pid, now, &mut |_, owner| owner == 0 || mapping::is_gone(owner));
         };
-        let directory = Directory::open(path, self.settings.owner_uid).ok()?;
-        let lock_file = self.process.own_lock(&directory, SEATS_LOCK)?;
-        // The seat in counters that have been replaced.
-        mapping::lock_byte(lock_file, self.process.get().seat(), false);
-        stat.seats().claim(pid, now, &mut |seat, _| mapping::lock_byte(lock_file, seat, true))
+        // Opened anew: a lock on a byte of counters that were replaced ends with it.
+        let lock_file = self.process.open_lock(directory)?;
+        stat.seats().claim(pid, now, &mut |seat, _| mapping::lock_byte(lock_file, seat))
     }
 
     /// Gives the seat back and unmaps everything.
@@ -269,14 +307,14 @@ unsafe fn renew<T: Copy>(
     attachment: &Attachment<T>,
     segment: Segment,
     directory: &Directory,
-    now: Nanos,
+    grace: &GraceClock,
     attach: impl FnOnce(&Mapped) -> Result<T, Mismatch>,
 ) -> bool {
     // SAFETY: the lock.
     let Some(mapped) = (unsafe { map_if_new(&attachment.versions, segment, directory) }) else { return false };
     let reason = match attach(&mapped) {
         // SAFETY: the lock; the value uses the mapping alone, by the caller's promise.
-        Ok(value) if unsafe { attachment.attach(value, Some(mapped), now) } => return true,
+        Ok(value) if unsafe { attachment.attach(value, Some(mapped), grace) } => return true,
         Ok(_) => Mismatch { status: Status::SEGMENT_NOT_READY, found: 0, expected: 0 },
         Err(reason) => reason,
     };
@@ -291,7 +329,7 @@ unsafe fn renew<T: Copy>(
 /// The caller holds the housekeeping lock.
 #[cold]
 unsafe fn map_if_new(versions: &Versions, segment: Segment, directory: &Directory) -> Option<Mapped> {
-    let named = directory.identity(segment);
+    let named = directory.identity(segment.file_name());
     // SAFETY: the lock.
     if named.is_some() && named == unsafe { versions.identity() } {
         return None;

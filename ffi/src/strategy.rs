@@ -95,7 +95,8 @@ pub unsafe extern "C" fn mcrpc_endpoint_v4(
     })())
 }
 
-/// What the host learnt about an endpoint. It always answers: if nothing is known, that all calls pass.
+/// What the host learnt about an endpoint. It always answers: if nothing is known, or the operator has turned pass rates
+/// off, that all calls pass.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
@@ -121,7 +122,7 @@ pub unsafe extern "C" fn mcrpc_strategy(
         host.process.get().count_unanswered();
         return mcrpc_strategy_t { status: Status::NO_POLICY.0, ..PASS };
     };
-    if table.active() == 0 {
+    if table.active() == 0 || !host.is_enforced(Mechanism::PassRate) {
         return PASS;
     }
     // SAFETY: checked for null and alignment; readable by the caller's promise.
@@ -217,7 +218,7 @@ pub unsafe extern "C" fn mcrpc_shield_check(
         };
         // SAFETY: checked for null and alignment; readable by the caller's promise.
         let endpoint = unsafe { endpoint.read() }.to_core();
-        let shielded = control.is_shielded(&endpoint, Nanos(now_ns)) && !control.is_killed();
+        let shielded = control.is_shielded(&endpoint, Nanos(now_ns)) && control.is_enforced(Mechanism::Shield);
         if shielded { Err(Status::SHIELDED) } else { Ok(()) }
     })())
 }
@@ -238,7 +239,8 @@ pub unsafe extern "C" fn mcrpc_skip_check(host: *const mcrpc_host_t, service_id:
             host.process.get().count_unanswered();
             return Ok(());
         };
-        let skipped = control.is_skipped(Target { service_id, method_id }, Uin(uin)) && !control.is_killed();
+        let skipped = control.is_skipped(Target { service_id, method_id }, Uin(uin))
+            && control.mode_for(Mechanism::Skip, Uin(uin)).is_none_or(|mode| mode == Mode::Enforce);
         if skipped { Err(Status::SKIPPED) } else { Ok(()) }
     })())
 }

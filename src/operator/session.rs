@@ -3,9 +3,9 @@
 //! The lock is a file's, so the kernel releases it however its holder dies. It is waited for only shortly: a kill
 //! switch that hangs is none.
 
+use std::cell::Cell;
 use std::io::ErrorKind;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use mcrpc_agent::directory::{Directory, Error, Lock, SharedMode};
@@ -36,7 +36,7 @@ pub(super) struct Session {
     mapping: WritableMapping,
     now: Moment,
     is_new: bool,
-    _lock: Lock,
+    lock: Cell<Option<Lock>>,
 }
 
 impl Session {
@@ -44,7 +44,7 @@ impl Session {
     pub(super) fn open(place: &Place) -> Result<Session> {
         let directory = match place.open() {
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                let made = Directory::open_or_create(&place.dir).map_err(|error| advised(&error))?;
+                let made = Directory::open_or_create_for(&place.dir, place.owner).map_err(|error| advised(&error))?;
                 print(format_args!("Made the directory {}: there was none.", place.dir.display()))?;
                 made
             }
@@ -56,7 +56,7 @@ impl Session {
             Err(error @ Error::Refused { .. }) => return Err(anyhow!("{error} {DAMAGED}.")),
             mapped => (mapped.map_err(|error| advised(&error))?, false),
         };
-        let session = Session { directory, mapping, now: Moment::now(), is_new, _lock: lock };
+        let session = Session { directory, mapping, now: Moment::now(), is_new, lock: Cell::new(Some(lock)) };
         session.attach()?;
         Ok(session)
     }
@@ -92,8 +92,10 @@ impl Session {
         Author { uid: before_sudo.unwrap_or(uid), at_s: self.now.unix_s }
     }
 
-    /// Prints a change, and whom it reaches when.
+    /// Prints a change, and whom it reaches when. The change is over: a terminal that does not take the words must not keep
+    /// others from changing something.
     pub(super) fn say(&self, change: &str) -> Result<()> {
+        drop(self.lock.take());
         print(change)?;
         let whose =
             if self.is_new { "the next call of each program that has attached it" } else { "each program's next call" };
@@ -143,17 +145,13 @@ pub(super) fn look(place: &Place) -> Result<Option<Orders>> {
 }
 
 fn lock(directory: &Directory) -> Result<Lock> {
-    let give_up = Instant::now() + PATIENCE;
-    loop {
-        match directory.lock(CONTROL_LOCK, "changes the control segment", false) {
-            Err(Error::Locked { path, .. }) if Instant::now() >= give_up => bail!(
-                "{}: another process has held it for {}: `fuser -v` on that file tells which; end it, and say it again",
-                path.display(),
-                humantime::format_duration(PATIENCE)
-            ),
-            Err(Error::Locked { .. }) => sleep(Duration::from_millis(20)),
-            locked => return locked.map_err(|error| advised(&error)),
-        }
+    match directory.lock_within(CONTROL_LOCK, "changes the control segment", PATIENCE) {
+        Err(Error::Locked { path, .. }) => bail!(
+            "{}: another process has held it for {}: `fuser -v` on that file tells which; end it, and say it again",
+            path.display(),
+            humantime::format_duration(PATIENCE)
+        ),
+        locked => locked.map_err(|error| advised(&error)),
     }
 }
 

@@ -342,7 +342,13 @@ static void questions_to_a_host(void) {
     EXPECT(mcrpc_bucket_check(&host, ~number, &leak, 1), MCRPC_STALE_ID);
     EXPECT(mcrpc_bucket_check(&host, number, NULL, 1), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_bucket_empty(&host, ~number), MCRPC_STALE_ID);
-    memset(&leak, 0xFF, sizeof leak);
+    mcrpc_leak_t wrong = leak;
+    wrong.drain_ns = 0;
+    EXPECT(mcrpc_bucket_pour(&host, number, &wrong, 1), MCRPC_INVALID_ARGUMENT);
+    wrong.drain_ns = wrong.limit_ns + 1;
+    EXPECT(mcrpc_bucket_pour(&host, number, &wrong, 1), MCRPC_INVALID_ARGUMENT);
+    leak.drain_ns = leak.capacity_ns = UINT64_C(86400000000000);
+    leak.limit_ns = leak.drain_ns;
     for (int n = 0; n < 3; n++) {
         EXPECT(mcrpc_bucket_pour(&host, number, &leak, UINT64_MAX), MCRPC_OK);
         EXPECT(mcrpc_bucket_check(&host, number, &leak, UINT64_MAX), MCRPC_OK);

@@ -212,7 +212,7 @@ fn another_user_is_told_who_may() {
 #[test]
 fn a_held_lock_is_not_waited_for_long() {
     let host = Host::new();
-    let _lock = host.directory.lock(CONTROL_LOCK, "tests", false).unwrap();
+    let _lock = host.directory.lock(CONTROL_LOCK, "tests").unwrap();
     assert_says(&complained(&host.path, &["kill", "on"]), &["control.lock", "another process has held it"]);
 }
 

@@ -2,8 +2,14 @@
 
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use mcrpc_core::host::header::Mismatch;
+use mcrpc_core::host::trust::{self, Writers};
+use mcrpc_core::status::Status;
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Directory;
@@ -11,6 +17,8 @@ use super::error::{Error, io_error, refused};
 
 /// Room for a process number and the end of the line.
 const PID_LEN: usize = 16;
+
+const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 /// A lock that is held.
 #[derive(Debug)]
@@ -31,24 +39,33 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`Error::Locked`], with the other process's number, if another process has it and `wait` is false.
-    pub fn lock(&self, name: &CStr, doing: &'static str, wait: bool) -> Result<Lock, Error> {
+    /// [`Error::Locked`], with the other process's number, if another process has it; the file is not one that the
+    /// directory's owner or root has made for this.
+    pub fn lock(&self, name: &CStr, doing: &'static str) -> Result<Lock, Error> {
         let path = self.path_of(name);
-        let flags = OFlags::CREATE | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;
-        let opened = rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o600));
-        let fd = opened.map_err(|error| match error {
-            Errno::LOOP => refused(&path, super::error::not_a_file()),
-            error => io_error(&path, "opening the lock")(error),
-        })?;
-        self.give_to_directorys_owner(&fd).map_err(io_error(&path, "giving it to the directory's owner"))?;
-        let operation = if wait { FlockOperation::LockExclusive } else { FlockOperation::NonBlockingLockExclusive };
-        match rustix::io::retry_on_intr(|| rustix::fs::flock(&fd, operation)) {
+        let fd = self.open_lock(name, &path)?;
+        match rustix::io::retry_on_intr(|| rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive)) {
             Ok(()) => {
                 sign(&fd);
                 Ok(Lock { fd })
             }
             Err(Errno::WOULDBLOCK) => Err(Error::Locked { path, doing, pid: signature(&fd) }),
             Err(error) => Err(io_error(&path, "locking")(error)),
+        }
+    }
+
+    /// As [`lock`](Self::lock), but waits for another process for at most `patience`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locked`] if it is locked after that.
+    pub fn lock_within(&self, name: &CStr, doing: &'static str, patience: Duration) -> Result<Lock, Error> {
+        let give_up = Instant::now() + patience;
+        loop {
+            match self.lock(name, doing) {
+                Err(Error::Locked { .. }) if Instant::now() < give_up => sleep(RETRY_AFTER),
+                result => return result,
+            }
         }
     }
 
@@ -70,6 +87,32 @@ impl Directory {
         })?;
         self.give_to_directorys_owner(&fd).map_err(io_error(&path, "giving it to the directory's owner"))?;
         rustix::fs::fchmod(&fd, mode).map_err(io_error(&path, "setting its mode"))
+    }
+}
+
+impl Directory {
+    /// A new lock file belongs to the directory's owner. One that is there is written to, so it must be what it seems: a
+    /// file of the directory's owner or root that has no other name.
+    fn open_lock(&self, name: &CStr, path: &Path) -> Result<OwnedFd, Error> {
+        let flags = OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let open = |flags| rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o600));
+        match open(flags | OFlags::CREATE | OFlags::EXCL) {
+            Ok(fd) => {
+                self.give_to_directorys_owner(&fd).map_err(io_error(path, "giving it to the directory's owner"))?;
+                return Ok(fd);
+            }
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(io_error(path, "making the lock")(error)),
+        }
+        let fd = open(flags).map_err(|error| match error {
+            Errno::LOOP | Errno::ISDIR => refused(path, super::error::not_a_file()),
+            error => io_error(path, "opening the lock")(error),
+        })?;
+        let stat = rustix::fs::fstat(&fd).map_err(io_error(path, "looking at the lock"))?;
+        trust::check_file(&super::facts(&stat, FileType::RegularFile), self.owner_uid, Writers::Owner)
+            .and_then(|()| Mismatch::check(Status::SEGMENT_NOT_A_FILE, stat.st_nlink as u64, 1))
+            .map_err(|mismatch| refused(path, mismatch))?;
+        Ok(fd)
     }
 }
 

@@ -210,6 +210,12 @@ impl<'a> Control<'a> {
         Some(if setting.mode == Mode::Enforce && !covered { Mode::Observe } else { setting.mode })
     }
 
+    /// Whether a mechanism takes effect as far as the operator is concerned: neither killed, nor off, nor only observed.
+    #[inline]
+    pub fn is_enforced(&self, mechanism: Mechanism) -> bool {
+        !self.is_killed() && self.setting(mechanism).is_none_or(|setting| setting.mode == Mode::Enforce)
+    }
+
     /// What was said of a mechanism; `None` if nothing.
     #[inline]
     pub fn setting(&self, mechanism: Mechanism) -> Option<Setting> {
@@ -452,6 +458,10 @@ impl<'a> Operator<'a> {
         }
         let free = || pair.into_iter().find_map(|bucket| self.free_slot(list, bucket, now));
         let slot = held.or_else(free).ok_or(Status::TABLE_FULL)?;
+        if held.is_none() {
+            // An entry that has come to its end: its key goes before its note is overwritten.
+            self.words.publish(slot, TOMBSTONE);
+        }
         let note = list.note_word(slot - buckets.base);
         for (offset, word) in key.into_iter().chain([author.at_s, author.uid.into()]).enumerate() {
             self.words.set(note + offset, word);

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | header | geometry = lines of four slots; word 9: slots in use |
 //! | lines | 64 bytes each: four times hash of the endpoint, TAT |
-//! | keys | 32 bytes per slot: the endpoint, and the capacity that the last pour gave; for tools |
+//! | keys | 32 bytes per slot: the endpoint, and the limit that the last pour gave; for tools |
 //!
 //! An endpoint's slot is the first free one of a few lines, in a fixed order, and is never given back: two processes that
 //! look for one at the same time find the same.
@@ -130,7 +130,9 @@ pub fn create(words: Shared<'_>, capacity: u32, seed: u64, instance: u64) -> Res
     if words.view().len() * 8 < len_for(lines) {
         return Err(Status::TOO_SMALL);
     }
-    header::write(words, &FORMAT, &Header { total_len: len_for(lines) as u64, geometry: lines.into(), seed, instance });
+    let (total_len, geometry) = (len_for(lines) as u64, lines.into());
+    // Never 0, so that the number 0 is no bucket.
+    header::write(words, &FORMAT, &Header { total_len, geometry, seed, instance: instance | 1 });
     header::set_state(words, State::Ready);
     Ok(())
 }
@@ -172,7 +174,6 @@ impl<'a> FailBuckets<'a> {
                 0 => match self.words.exchange(index, 0, wanted) {
                     Ok(()) => {
                         self.words.add(USED, 1);
-                        self.describe(slot, &key);
                         wanted
                     }
                     Err(other) => other,
@@ -180,16 +181,19 @@ impl<'a> FailBuckets<'a> {
                 taken => taken,
             };
             if found == wanted {
+                self.describe(slot, &key);
                 return Ok(BucketId(u64::from(self.instance) << 32 | slot as u64));
             }
         }
         Err(Status::TABLE_FULL)
     }
 
-    /// For tools, which check that the words fit the hash.
+    /// For tools, which check that the words fit the hash. Whoever claimed the slot may have died before it did so.
     fn describe(&self, slot: usize, key: &[u64; 3]) {
-        for (offset, &word) in key.iter().enumerate() {
-            self.words.set(keys_at(self.lines) + slot * KEY_LEN + offset, word);
+        for (index, &word) in (keys_at(self.lines) + slot * KEY_LEN..).zip(key) {
+            if self.words.load(index) != word {
+                self.words.set(index, word);
+            }
         }
     }
 
@@ -201,10 +205,8 @@ impl<'a> FailBuckets<'a> {
     #[inline]
     pub fn pour(&self, id: BucketId, leak: &Leak, now: Nanos) -> Result<(), Status> {
         let slot = self.slot(id)?;
-        if !(0..TRIES).any(|_| self.try_pour(slot, leak, now)) {
-            // So many others pour at this very moment that the bucket is not empty: an addition is the whole pour.
-            self.words.add(hash_word(slot) + 1, leak.drain_ns);
-        }
+        // When so many others pour at this very moment, one failure more or less says nothing.
+        let _ = (0..TRIES).any(|_| self.try_pour(slot, leak, now));
         Ok(())
     }
 

@@ -22,7 +22,7 @@ const SEATS: usize = header::PAGE / 8;
 /// Words in two cache lines.
 const STRIPE_ALIGN: usize = 16;
 /// How many columns are looked at for a counter.
-const PROBES: usize = 16;
+const PROBES: usize = 64;
 /// How often a maximum is tried to be raised while other threads of the process raise it too.
 const TRIES: usize = 8;
 const KIND_SHIFT: u32 = 63;
@@ -30,8 +30,9 @@ const KIND_SHIFT: u32 = 63;
 pub const WINDOW_SECONDS: u64 = 10;
 const WINDOW_SHIFT: u32 = 48;
 const MAX_MASK: u64 = (1 << WINDOW_SHIFT) - 1;
-/// The most columns.
-pub const MAX_COLUMNS: u32 = 1 << 16;
+/// The most counters.
+pub const MAX_COUNTERS: u32 = 1 << 16;
+const MAX_COLUMNS: u32 = columns_for(MAX_COUNTERS);
 /// The largest id.
 pub const MAX_ID: u32 = (1 << 31) - 1;
 
@@ -149,19 +150,24 @@ impl Geometry {
     }
 }
 
+/// The columns for `counters` counters: two thirds of them are used at most, so that a search is short.
+const fn columns_for(counters: u32) -> u32 {
+    (counters as u64 * 3).div_ceil(2) as u32
+}
+
 /// Bytes of the segment for this many processes and counters.
-pub const fn segment_len(seats: u32, columns: u32) -> usize {
-    Geometry { seats, columns }.segment_len()
+pub const fn segment_len(seats: u32, counters: u32) -> usize {
+    Geometry { seats, columns: columns_for(counters) }.segment_len()
 }
 
 /// Lays out a new segment in zeroed memory, ready.
 ///
 /// # Errors
 ///
-/// [`Status::INVALID_ARGUMENT`] for too few or too many seats or columns, [`Status::TOO_SMALL`].
+/// [`Status::INVALID_ARGUMENT`] for too few or too many seats or counters, [`Status::TOO_SMALL`].
 #[cold]
-pub fn create(words: Shared<'_>, seats: u32, columns: u32, seed: u64, instance: u64) -> Result<(), Status> {
-    let geometry = Geometry { seats, columns };
+pub fn create(words: Shared<'_>, seats: u32, counters: u32, seed: u64, instance: u64) -> Result<(), Status> {
+    let geometry = Geometry { seats, columns: columns_for(counters) };
     if !geometry.is_valid() {
         return Err(Status::INVALID_ARGUMENT);
     }
@@ -169,6 +175,8 @@ pub fn create(words: Shared<'_>, seats: u32, columns: u32, seed: u64, instance: 
         return Err(Status::TOO_SMALL);
     }
     let total_len = geometry.segment_len() as u64;
+    // Never 0, so that the number 0 is no counter.
+    let instance = instance | 1;
     header::write(words, &FORMAT, &Header { total_len, geometry: geometry.to_word(), seed, instance });
     header::set_state(words, State::Ready);
     Ok(())

@@ -134,6 +134,12 @@ impl<'a> Trace<'a> {
         Ok(Trace { words, geometry: checked_geometry(words.view(), &header)? })
     }
 
+    /// How many seats have a ring, besides the common one.
+    #[inline]
+    pub const fn seat_count(&self) -> u32 {
+        self.geometry.seats
+    }
+
     /// The ring of a seat; one that takes nothing if there is no such seat.
     #[inline]
     pub fn ring(&self, seat: u32) -> Ring<'a> {
@@ -253,12 +259,22 @@ impl<'a> Ring<'a> {
     /// Frees the cells that a process left half-written when it died. Only while nobody writes: by the next owner of the
     /// seat, before its first record.
     pub fn recover(&self) {
-        for cell in 0..self.cells {
-            let word = cell_word(cell, self.cells);
-            if self.words.load(word) & BUSY != 0 {
-                self.words.publish(word, 0);
-            }
+        for (cell, word) in self.busy_cells() {
+            self.free(cell, word);
         }
+    }
+
+    /// The cells that are being written, with their words.
+    pub fn busy_cells(&self) -> impl Iterator<Item = (u64, u64)> + use<'a> {
+        let ring = *self;
+        (0..ring.cells)
+            .map(move |cell| (cell, ring.words.load(cell_word(cell, ring.cells))))
+            .filter(|(_, word)| word & BUSY != 0)
+    }
+
+    /// Frees a cell if its word is still this one.
+    pub fn free(&self, cell: u64, word: u64) {
+        let _ = self.words.exchange(cell_word(cell, self.cells), word, 0);
     }
 }
 

@@ -11,20 +11,28 @@ pub const MAX_AGE_MS: u32 = 5_000;
 pub struct Liveness {
     beat: u64,
     moved_at: Nanos,
+    is_proven: bool,
 }
 
 impl Liveness {
     /// Begins with a heartbeat seen now.
     pub const fn new(beat: u64, now: Nanos) -> Liveness {
-        Liveness { beat, moved_at: now }
+        Liveness { beat, moved_at: now, is_proven: true }
+    }
+
+    /// Begins with a heartbeat of which something says that it has stopped: its age is without bound until it moves.
+    pub const fn unproven(beat: u64, now: Nanos) -> Liveness {
+        Liveness { beat, moved_at: now, is_proven: false }
     }
 
     /// Looks at the heartbeat, about once a second; how long it has stood still.
     pub fn observe(&mut self, beat: u64, now: Nanos) -> u64 {
-        if beat != self.beat || now < self.moved_at {
+        if beat != self.beat {
             *self = Liveness::new(beat, now);
+        } else if now < self.moved_at {
+            self.moved_at = now;
         }
-        now.since(self.moved_at)
+        if self.is_proven { now.since(self.moved_at) } else { u64::MAX }
     }
 }
 
@@ -39,5 +47,14 @@ mod tests {
         assert_eq!(liveness.observe(6, Nanos(400)), 0);
         assert_eq!(liveness.observe(6, Nanos(350)), 0, "a clock that went back proves nothing");
         assert_eq!(liveness.observe(6, Nanos(360)), 10);
+    }
+
+    #[test]
+    fn a_heartbeat_that_had_stopped_has_to_move_first() {
+        let mut liveness = Liveness::unproven(5, Nanos(100));
+        assert_eq!(liveness.observe(5, Nanos(100)), u64::MAX);
+        assert_eq!(liveness.observe(5, Nanos(50)), u64::MAX);
+        assert_eq!(liveness.observe(6, Nanos(200)), 0);
+        assert_eq!(liveness.observe(6, Nanos(300)), 100);
     }
 }

@@ -148,7 +148,7 @@ fn an_id_is_good_for_its_own_segment_only() {
     let buckets = attach(&words);
     let id = buckets.bucket(&endpoint(1)).unwrap();
     let successor = memory(fail::segment_len(1));
-    fail::create(Shared::new(&successor), 1, 1, 3).unwrap();
+    fail::create(Shared::new(&successor), 1, 1, 4).unwrap();
     let stale = [
         (attach(&successor), id),
         (buckets, BucketId::from_number(id.number() | 0xFFFF)),

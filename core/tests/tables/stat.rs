@@ -2,14 +2,14 @@ use std::sync::atomic::AtomicU64;
 
 use mcrpc_core::host::region::{Shared, View};
 use mcrpc_core::host::seat::{COMMON, MAX_SEATS, NAME_LEN, Occupant, QueueReport};
-use mcrpc_core::host::stat::{self, Column, CounterKey, Counters, Kind, MAX_COLUMNS, MAX_ID, Stat};
+use mcrpc_core::host::stat::{self, Column, CounterKey, Counters, Kind, MAX_COUNTERS, MAX_ID, Stat};
 use mcrpc_core::status::{Refusal, Status};
 
 use super::{at, len_of, memory};
 
-fn segment(seats: u32, columns: u32) -> Vec<AtomicU64> {
-    let words = memory(stat::segment_len(seats, columns));
-    stat::create(Shared::new(&words), seats, columns, 1, 2).unwrap();
+fn segment(seats: u32, counters: u32) -> Vec<AtomicU64> {
+    let words = memory(stat::segment_len(seats, counters));
+    stat::create(Shared::new(&words), seats, counters, 1, 2).unwrap();
     words
 }
 
@@ -123,17 +123,17 @@ fn numbers_outside_their_range_are_refused() {
     for key in [sum(0, 0), sum(MAX_ID + 1, 1), sum(u32::MAX, 1)] {
         assert_eq!(stat.column(key), Err(Status::INVALID_ARGUMENT), "{key:?}");
     }
-    for (seats, columns) in [(0, 1), (1, 0), (MAX_SEATS + 1, 1), (1, MAX_COLUMNS + 1)] {
-        assert_eq!(stat::create(Shared::new(&words), seats, columns, 1, 2), Err(Status::INVALID_ARGUMENT));
+    for (seats, counters) in [(0, 1), (1, 0), (MAX_SEATS + 1, 1), (1, MAX_COUNTERS + 1)] {
+        assert_eq!(stat::create(Shared::new(&words), seats, counters, 1, 2), Err(Status::INVALID_ARGUMENT));
     }
     assert_eq!(stat::create(Shared::new(&words), 100, 100, 1, 2), Err(Status::TOO_SMALL));
     // There is no such seat, or no such column: it counts nowhere.
     let before = counters(&words).sum(Column::from_number(0));
     stat.add(2, Column::from_number(0), 1);
-    stat.add(0, Column::from_number(4), 1);
+    stat.add(0, Column::from_number(6), 1);
     stat.set_max(u32::MAX, Column::from_number(u32::MAX), 1, at(1.0));
     assert_eq!(counters(&words).sum(Column::from_number(0)), before);
-    assert_eq!(counters(&words).sum(Column::from_number(4)), 0);
+    assert_eq!(counters(&words).sum(Column::from_number(6)), 0);
     assert_eq!(counters(&words).occupant(2), None);
 }
 
@@ -141,9 +141,9 @@ fn numbers_outside_their_range_are_refused() {
 fn a_full_table_refuses_new_counters_only() {
     let words = segment(1, 8);
     let stat = attach(&words);
-    let columns: Vec<Column> = (1..=8).map(|key| stat.column(sum(1, key)).unwrap()).collect();
-    assert_eq!(stat.column(sum(1, 9)), Err(Status::TABLE_FULL));
-    for (key, column) in (1..=8).zip(columns) {
+    let columns: Vec<Column> = (1..=12).map(|key| stat.column(sum(1, key)).unwrap()).collect();
+    assert_eq!(stat.column(sum(1, 13)), Err(Status::TABLE_FULL));
+    for (key, column) in (1..=12).zip(columns) {
         assert_eq!(stat.column(sum(1, key)), Ok(column));
     }
 }
@@ -209,4 +209,16 @@ fn a_seat_shows_its_owner() {
         queue: QueueReport::default(),
     };
     assert_eq!(next, blank);
+}
+
+#[test]
+fn no_counter_is_refused_before_there_are_as_many_as_the_segment_was_made_for() {
+    for counters in [1, 2, 8, 64, 512, 2_048, 4_096, MAX_COUNTERS] {
+        let words = segment(1, counters);
+        let stat = attach(&words);
+        for number in 0..counters {
+            let counter = sum(1 + number % 7, number / 7 + 1);
+            assert!(stat.column(counter).is_ok(), "{number} of {counters}");
+        }
+    }
 }
