@@ -28,8 +28,8 @@ static uint64_t now_ns(void) {
 static int32_t may_call(const mcrpc_endpoint_t *machine, uint64_t bucket, const mcrpc_leak_t *leak, uint64_t uin) {
     uint64_t now = now_ns();
     int32_t status = mcrpc_skip_check(&host, SERVICE, 0, uin);
-    if (status == MCRPC_OK) { status = mcrpc_shield_check(&host, machine, now); }
-    if (status == MCRPC_OK) { status = mcrpc_bucket_check(&host, bucket, leak, now); }
+    if (status == MCRPC_OK) { status = mcrpc_shield_check(&host, machine, uin, now); }
+    if (status == MCRPC_OK) { status = mcrpc_bucket_check(&host, bucket, leak, uin, now); }
     return status;
 }
 

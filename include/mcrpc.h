@@ -35,9 +35,9 @@
 //     mcrpc_host_open("/run/mcrpc", NULL, now, &host);                       // once; it need not exist
 //     mcrpc_bucket_open(&host, &endpoint, &bucket);                           // once per endpoint
 //     mcrpc_skip_check(&host, service, method, uin);                          // skipped: do without the answer
-//     mcrpc_shield_check(&host, &endpoint, now);                              // shielded: choose another machine
-//     mcrpc_bucket_check(&host, bucket, &leak, now);                          // full: choose another machine
-//     strategy = mcrpc_strategy(&host, &endpoint);                            // the share of calls it may be sent
+//     mcrpc_shield_check(&host, &endpoint, uin, now);                         // shielded: choose another machine
+//     mcrpc_bucket_check(&host, bucket, &leak, uin, now);                     // full: choose another machine
+//     strategy = mcrpc_strategy(&host, &endpoint, uin);                       // the share of calls it may be sent
 //     ... your call ...
 //     mcrpc_bucket_pour(&host, bucket, &leak, now);                           // it failed
 //     mcrpc_host_tick(&host, now);                                            // once a second
@@ -688,10 +688,10 @@ int32_t mcrpc_host_segment_status(const mcrpc_host_t *host, uint32_t segment, mc
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_endpoint_v4(const uint8_t *address, uint16_t port, uint32_t service_id, mcrpc_endpoint_t *out);
 
-// What the host learnt about an endpoint. It always answers: if nothing is known, or the operator has turned pass rates
-// off, that all calls pass.
+// What the host learnt about an endpoint, for a call of `uin`. It always answers: if nothing is known, or the operator has
+// turned pass rates off for this user, that all calls pass.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
-mcrpc_strategy_t mcrpc_strategy(const mcrpc_host_t *host, const mcrpc_endpoint_t *endpoint);
+mcrpc_strategy_t mcrpc_strategy(const mcrpc_host_t *host, const mcrpc_endpoint_t *endpoint, uint64_t uin);
 
 // How a mechanism (MCRPC_MECHANISM_...) is to work for the calls of `uin`: what the operator said for the whole host,
 // else `own_mode`, the program's own setting. After `mcrpc kill on` it is MCRPC_MODE_OFF for all. A server gives the
@@ -712,9 +712,9 @@ uint64_t mcrpc_host_salt(const mcrpc_host_t *host, uint64_t own_salt);
 int mcrpc_host_dyed(const mcrpc_host_t *host, uint64_t uin, uint64_t now_ns);
 
 // MCRPC_SHIELDED if an operator has shielded the endpoint for the whole host (`mcrpc shield`): choose another one, without
-// counting a retry. MCRPC_OK otherwise, also when nothing is known.
+// counting a retry. MCRPC_OK otherwise, also when nothing is known or shields are off for the calls of `uin`.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
-int32_t mcrpc_shield_check(const mcrpc_host_t *host, const mcrpc_endpoint_t *endpoint, uint64_t now_ns);
+int32_t mcrpc_shield_check(const mcrpc_host_t *host, const mcrpc_endpoint_t *endpoint, uint64_t uin, uint64_t now_ns);
 
 // MCRPC_SKIPPED if an operator has this share of the users' calls to a method left out (`mcrpc skip`): do without the
 // answer. The same users each time. MCRPC_OK otherwise, also when nothing is known. `method_id` is from mcrpc_method_id().
@@ -758,9 +758,9 @@ int32_t mcrpc_bucket_open(const mcrpc_host_t *host, const mcrpc_endpoint_t *endp
 int32_t mcrpc_bucket_pour(const mcrpc_host_t *host, uint64_t bucket, const mcrpc_leak_t *leak, uint64_t now_ns);
 
 // MCRPC_BUCKET_FULL if the endpoint of `bucket` has failed so often lately that it is to be passed over. MCRPC_OK otherwise,
-// also when nothing is known or the operator has turned shields off. MCRPC_STALE_ID when the buckets were replaced: let the call pass, and open the bucket again.
+// also when nothing is known or shields are off for the calls of `uin`. MCRPC_STALE_ID when the buckets were replaced: let the call pass, and open the bucket again.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
-int32_t mcrpc_bucket_check(const mcrpc_host_t *host, uint64_t bucket, const mcrpc_leak_t *leak, uint64_t now_ns);
+int32_t mcrpc_bucket_check(const mcrpc_host_t *host, uint64_t bucket, const mcrpc_leak_t *leak, uint64_t uin, uint64_t now_ns);
 
 // Empties a bucket: its endpoint has proved that it works.
 // Returns as mcrpc_bucket_pour(). Any thread; no allocation, lock or system call. Since 0.1.

@@ -335,8 +335,10 @@ public:
         return Status(mcrpc_host_report_queue(&host_, admission.handle(), queue, now_ns));
     }
 
-    // What the host learnt about an endpoint; always an answer.
-    mcrpc_strategy_t strategy(const Endpoint &endpoint) const noexcept { return mcrpc_strategy(&host_, &endpoint); }
+    // What the host learnt about an endpoint, for a call of `uin`; always an answer.
+    mcrpc_strategy_t strategy(const Endpoint &endpoint, std::uint64_t uin) const noexcept {
+        return mcrpc_strategy(&host_, &endpoint, uin);
+    }
     // MCRPC_MODE_... in force for a mechanism (MCRPC_MECHANISM_...) and a user.
     std::uint32_t mode(std::uint32_t mechanism, std::uint64_t uin, std::uint32_t own_mode) const noexcept {
         return mcrpc_host_mode(&host_, mechanism, uin, own_mode);
@@ -348,8 +350,8 @@ public:
         return mcrpc_host_dyed(&host_, uin, now_ns) != 0;
     }
     // OK, or MCRPC_SHIELDED: choose another endpoint.
-    Status check_shield(const Endpoint &endpoint, std::uint64_t now_ns) const noexcept {
-        return Status(mcrpc_shield_check(&host_, &endpoint, now_ns));
+    Status check_shield(const Endpoint &endpoint, std::uint64_t uin, std::uint64_t now_ns) const noexcept {
+        return Status(mcrpc_shield_check(&host_, &endpoint, uin, now_ns));
     }
     // OK, or MCRPC_SKIPPED: do without the answer.
     Status check_skip(std::uint32_t service_id, std::uint32_t method_id, std::uint64_t uin) const noexcept {
@@ -364,8 +366,8 @@ public:
         return Status(mcrpc_bucket_pour(&host_, bucket.number, &leak, now_ns));
     }
     // OK, or MCRPC_BUCKET_FULL: choose another endpoint.
-    Status check_bucket(BucketId bucket, const Leak &leak, std::uint64_t now_ns) const noexcept {
-        return Status(mcrpc_bucket_check(&host_, bucket.number, &leak, now_ns));
+    Status check_bucket(BucketId bucket, const Leak &leak, std::uint64_t uin, std::uint64_t now_ns) const noexcept {
+        return Status(mcrpc_bucket_check(&host_, bucket.number, &leak, uin, now_ns));
     }
     // The bucket's endpoint has proved that it works.
     Status empty(BucketId bucket) const noexcept { return Status(mcrpc_bucket_empty(&host_, bucket.number)); }

@@ -121,6 +121,13 @@ impl Process {
         assert_eq!(self.ask(question), answer, "{question}");
     }
 
+    #[track_caller]
+    fn expect_all<const N: usize>(&mut self, questions: [&str; N], answers: [&str; N]) {
+        for (question, answer) in questions.into_iter().zip(answers) {
+            self.expect(question, answer);
+        }
+    }
+
     /// Why a segment is used or not.
     fn status(&mut self, segment: u32) -> String {
         self.ask(&format!("segment {segment}")).split(' ').next().unwrap().to_owned()
@@ -327,22 +334,21 @@ fn a_mechanism_that_is_off_takes_no_effect_whatever_else_was_said() {
     let questions = ["strategy 1 7", "shield 9 1", &format!("full {bucket} {SECOND}"), "skip 7 1 1"];
     let in_force = ["ok 0 1 536870912", "shielded", "bucket_full", "skipped"];
     let passing = [&format!("ok {PASS}"), "ok", "ok", "ok"];
-    let mut expect = |answers: [&str; 4]| {
-        for (question, answer) in questions.into_iter().zip(answers) {
-            process.expect(question, answer);
-        }
-    };
-    expect(in_force);
+    process.expect_all(questions, in_force);
     host.operate(|operator| operator.set_killed(true, AUTHOR));
-    expect(passing);
+    process.expect_all(questions, passing);
     host.operate(|operator| operator.set_killed(false, AUTHOR));
-    expect(in_force);
+    process.expect_all(questions, in_force);
+    let half = Setting { mode: Mode::Enforce, share: Per10k::new(5_000).unwrap() };
+    host.operate(|operator| operator.set_mechanism(Mechanism::PassRate, Some(half), AUTHOR));
+    let enforced = (0..1_000).filter(|uin| process.ask(&format!("strategy 1 7 {uin}")).starts_with("ok 0 ")).count();
+    assert!((400..600).contains(&enforced), "{enforced} of 1000 users");
     for mode in [Mode::Off, Mode::Observe] {
         for mechanism in [Mechanism::PassRate, Mechanism::Shield, Mechanism::Skip] {
             let setting = Setting { mode, share: Per10k::ALL };
             host.operate(|operator| operator.set_mechanism(mechanism, Some(setting), AUTHOR));
         }
-        expect(passing);
+        process.expect_all(questions, passing);
     }
 }
 

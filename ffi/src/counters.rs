@@ -184,7 +184,7 @@ pub unsafe extern "C" fn mcrpc_bucket_pour(
 }
 
 /// MCRPC_BUCKET_FULL if the endpoint of `bucket` has failed so often lately that it is to be passed over. MCRPC_OK otherwise,
-/// also when nothing is known or the operator has turned shields off. MCRPC_STALE_ID when the buckets were replaced: let the call pass, and open the bucket again.
+/// also when nothing is known or shields are off for the calls of `uin`. MCRPC_STALE_ID when the buckets were replaced: let the call pass, and open the bucket again.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
@@ -195,6 +195,7 @@ pub unsafe extern "C" fn mcrpc_bucket_check(
     host: *const mcrpc_host_t,
     bucket: u64,
     leak: *const mcrpc_leak_t,
+    uin: u64,
     now_ns: u64,
 ) -> i32 {
     code((|| {
@@ -205,7 +206,7 @@ pub unsafe extern "C" fn mcrpc_bucket_check(
             return Ok(());
         };
         let full = buckets.is_full(BucketId::from_number(bucket), &leak, Nanos(now_ns))?;
-        if full && host.is_enforced(Mechanism::Shield) { Err(Status::BUCKET_FULL) } else { Ok(()) }
+        if full && host.is_enforced(Mechanism::Shield, uin) { Err(Status::BUCKET_FULL) } else { Ok(()) }
     })())
 }
 

@@ -12,6 +12,7 @@ use mcrpc_core::host::region::{Shared, View};
 use mcrpc_core::host::seat::{COMMON, NAME_LEN};
 use mcrpc_core::host::stat::{self, Stat};
 use mcrpc_core::host::trace::{self, Trace};
+use mcrpc_core::id::Uin;
 use mcrpc_core::status::Status;
 use mcrpc_core::strategy::liveness::Liveness;
 use mcrpc_core::strategy::table::Table;
@@ -155,10 +156,10 @@ impl Host {
         });
     }
 
-    /// Whether the operator lets a mechanism take effect; he does if nothing is known. Hot.
+    /// Whether the operator lets a mechanism take effect for a user; he does if nothing is known. Hot.
     #[inline]
-    pub(crate) fn is_enforced(&self, mechanism: Mechanism) -> bool {
-        self.control.get().is_none_or(|control| control.is_enforced(mechanism))
+    pub(crate) fn is_enforced(&self, mechanism: Mechanism, uin: u64) -> bool {
+        self.control.get().is_none_or(|control| control.is_enforced(mechanism, Uin(uin)))
     }
 
     fn path(&self) -> Option<&CStr> {

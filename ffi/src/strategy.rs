@@ -95,8 +95,8 @@ pub unsafe extern "C" fn mcrpc_endpoint_v4(
     })())
 }
 
-/// What the host learnt about an endpoint. It always answers: if nothing is known, or the operator has turned pass rates
-/// off, that all calls pass.
+/// What the host learnt about an endpoint, for a call of `uin`. It always answers: if nothing is known, or the operator has
+/// turned pass rates off for this user, that all calls pass.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
@@ -106,6 +106,7 @@ pub unsafe extern "C" fn mcrpc_endpoint_v4(
 pub unsafe extern "C" fn mcrpc_strategy(
     host: *const mcrpc_host_t,
     endpoint: *const mcrpc_endpoint_t,
+    uin: u64,
 ) -> mcrpc_strategy_t {
     const PASS: mcrpc_strategy_t = mcrpc_strategy_t {
         status: Status::OK.0,
@@ -122,7 +123,7 @@ pub unsafe extern "C" fn mcrpc_strategy(
         host.process.get().count_unanswered();
         return mcrpc_strategy_t { status: Status::NO_POLICY.0, ..PASS };
     };
-    if table.active() == 0 || !host.is_enforced(Mechanism::PassRate) {
+    if table.active() == 0 || !host.is_enforced(Mechanism::PassRate, uin) {
         return PASS;
     }
     // SAFETY: checked for null and alignment; readable by the caller's promise.
@@ -196,7 +197,7 @@ pub unsafe extern "C" fn mcrpc_host_dyed(host: *const mcrpc_host_t, uin: u64, no
 }
 
 /// MCRPC_SHIELDED if an operator has shielded the endpoint for the whole host (`mcrpc shield`): choose another one, without
-/// counting a retry. MCRPC_OK otherwise, also when nothing is known.
+/// counting a retry. MCRPC_OK otherwise, also when nothing is known or shields are off for the calls of `uin`.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
@@ -206,6 +207,7 @@ pub unsafe extern "C" fn mcrpc_host_dyed(host: *const mcrpc_host_t, uin: u64, no
 pub unsafe extern "C" fn mcrpc_shield_check(
     host: *const mcrpc_host_t,
     endpoint: *const mcrpc_endpoint_t,
+    uin: u64,
     now_ns: u64,
 ) -> i32 {
     code((|| {
@@ -218,7 +220,8 @@ pub unsafe extern "C" fn mcrpc_shield_check(
         };
         // SAFETY: checked for null and alignment; readable by the caller's promise.
         let endpoint = unsafe { endpoint.read() }.to_core();
-        let shielded = control.is_shielded(&endpoint, Nanos(now_ns)) && control.is_enforced(Mechanism::Shield);
+        let shielded =
+            control.is_shielded(&endpoint, Nanos(now_ns)) && control.is_enforced(Mechanism::Shield, Uin(uin));
         if shielded { Err(Status::SHIELDED) } else { Ok(()) }
     })())
 }
@@ -240,7 +243,7 @@ pub unsafe extern "C" fn mcrpc_skip_check(host: *const mcrpc_host_t, service_id:
             return Ok(());
         };
         let skipped = control.is_skipped(Target { service_id, method_id }, Uin(uin))
-            && control.mode_for(Mechanism::Skip, Uin(uin)).is_none_or(|mode| mode == Mode::Enforce);
+            && control.is_enforced(Mechanism::Skip, Uin(uin));
         if skipped { Err(Status::SKIPPED) } else { Ok(()) }
     })())
 }

@@ -61,6 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         (false, true) => "Kill switch: ON -> off. Every mechanism is again what it was.",
         (false, false) => "Kill switch: it was off already.",
     })?;
+    print(super::SERVERS_FOLLOW)?;
     Ok(ExitCode::SUCCESS)
 }
 

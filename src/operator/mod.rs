@@ -18,6 +18,9 @@ use crate::host::listing::Listing;
 use crate::host::output::{print, print_json};
 use crate::host::place::Place;
 
+/// What is not in force with the next call.
+const SERVERS_FOLLOW: &str = "Servers ask for the mode of their admission once a second.";
+
 /// Shows what is said, as JSON or as a table. Without a segment nothing was said.
 fn show<T: Serialize>(
     place: &Place,

@@ -12,6 +12,7 @@ use super::session::Session;
 use super::{refuse_json, show};
 use crate::host::control::mode_name;
 use crate::host::listings;
+use crate::host::output::print;
 use crate::host::place::Place;
 use crate::host::text::{parse_percent, percent};
 
@@ -60,6 +61,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.share.is_some() && wanted != Wanted::Enforce {
         bail!("--share goes with enforce only: every other mode holds for all users");
     }
+    if options.share.is_some() && mechanism == Mechanism::Admission {
+        bail!("admission has no share: a server's queue is decided for all users at once; try observe first");
+    }
     let share = options.share.unwrap_or(Per10k::ALL);
     let setting = match wanted {
         Wanted::Default => None,
@@ -77,6 +81,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     operator.set_mechanism(mechanism, setting, session.author());
     let change = format!("Mode of {}: {} -> {}.", mechanism.name(), in_words(before), in_words(setting));
     session.say_unless_killed(&change)?;
+    if mechanism == Mechanism::Admission {
+        print(super::SERVERS_FOLLOW)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -298,10 +298,10 @@ static void questions_to_a_host(void) {
     EXPECT(mcrpc_endpoint_v4(NULL, 1, 0, &endpoint), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_endpoint_v4(address, 1, 0, NULL), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_endpoint_v4(address, 1, 0, &endpoint), MCRPC_OK);
-    EXPECT(mcrpc_strategy(NULL, &endpoint).status, MCRPC_NULL_ARGUMENT);
-    EXPECT(mcrpc_strategy(NULL, &endpoint).pass_rate_per_10k, 10000);
-    EXPECT(mcrpc_strategy(&host, NULL).status, MCRPC_NULL_ARGUMENT);
-    EXPECT(mcrpc_strategy(&host, odd(&endpoint)).status, MCRPC_MISALIGNED);
+    EXPECT(mcrpc_strategy(NULL, &endpoint, 1).status, MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_strategy(NULL, &endpoint, 1).pass_rate_per_10k, 10000);
+    EXPECT(mcrpc_strategy(&host, NULL, 1).status, MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_strategy(&host, odd(&endpoint), 1).status, MCRPC_MISALIGNED);
     EXPECT(mcrpc_host_mode(NULL, MCRPC_MECHANISM_SKIP, 1, MCRPC_MODE_OBSERVE), MCRPC_MODE_OBSERVE);
     EXPECT(mcrpc_host_mode(&host, 99, 1, MCRPC_MODE_ENFORCE), MCRPC_MODE_ENFORCE);
     EXPECT(mcrpc_host_mode(&host, MCRPC_MECHANISM_SKIP, 1, 99), MCRPC_MODE_OFF);
@@ -309,8 +309,8 @@ static void questions_to_a_host(void) {
     EXPECT(mcrpc_host_salt(NULL, 9), 9);
     EXPECT(mcrpc_host_salt(&host, 9), 9);
     EXPECT(mcrpc_host_dyed(NULL, 1, 1), 0);
-    EXPECT(mcrpc_shield_check(NULL, &endpoint, 1), MCRPC_NULL_ARGUMENT);
-    EXPECT(mcrpc_shield_check(&host, NULL, 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_shield_check(NULL, &endpoint, 1, 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_shield_check(&host, NULL, 1, 1), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_skip_check(NULL, 1, 1, 1), MCRPC_NULL_ARGUMENT);
 
     uint64_t number = CANARY;
@@ -339,8 +339,8 @@ static void questions_to_a_host(void) {
     EXPECT(mcrpc_bucket_pour(&host, number, odd(&leak), 1), MCRPC_MISALIGNED);
     EXPECT(mcrpc_bucket_pour(&host, ~number, &leak, 1), MCRPC_STALE_ID);
     EXPECT(mcrpc_bucket_pour(&host, number | UINT32_MAX, &leak, 1), MCRPC_STALE_ID);
-    EXPECT(mcrpc_bucket_check(&host, ~number, &leak, 1), MCRPC_STALE_ID);
-    EXPECT(mcrpc_bucket_check(&host, number, NULL, 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_bucket_check(&host, ~number, &leak, 1, 1), MCRPC_STALE_ID);
+    EXPECT(mcrpc_bucket_check(&host, number, NULL, 1, 1), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_bucket_empty(&host, ~number), MCRPC_STALE_ID);
     mcrpc_leak_t wrong = leak;
     wrong.drain_ns = 0;
@@ -351,7 +351,7 @@ static void questions_to_a_host(void) {
     leak.limit_ns = leak.drain_ns;
     for (int n = 0; n < 3; n++) {
         EXPECT(mcrpc_bucket_pour(&host, number, &leak, UINT64_MAX), MCRPC_OK);
-        EXPECT(mcrpc_bucket_check(&host, number, &leak, UINT64_MAX), MCRPC_OK);
+        EXPECT(mcrpc_bucket_check(&host, number, &leak, 1, UINT64_MAX), MCRPC_OK);
     }
     EXPECT(mcrpc_bucket_empty(&host, number), MCRPC_OK);
 

@@ -43,7 +43,7 @@ static void answer(const char *line) {
         printf("%s\n", mcrpc_status_name(mcrpc_host_tick(&host, a)));
     } else if (strcmp(word, "strategy") == 0) {
         mcrpc_endpoint_t key = endpoint((unsigned)a, (unsigned)b);
-        mcrpc_strategy_t strategy = mcrpc_strategy(&host, &key);
+        mcrpc_strategy_t strategy = mcrpc_strategy(&host, &key, c);
         printf("%s %" PRIu32 " %" PRIu32 " %" PRIu32 "\n", mcrpc_status_name(strategy.status),
                strategy.pass_rate_per_10k, strategy.kind, strategy.reject_cursor);
     } else if (strcmp(word, "segment") == 0) {
@@ -60,7 +60,7 @@ static void answer(const char *line) {
         printf("%d\n", mcrpc_host_dyed(&host, a, b));
     } else if (strcmp(word, "shield") == 0) {
         mcrpc_endpoint_t key = endpoint((unsigned)a, 0);
-        printf("%s\n", mcrpc_status_name(mcrpc_shield_check(&host, &key, b)));
+        printf("%s\n", mcrpc_status_name(mcrpc_shield_check(&host, &key, c, b)));
     } else if (strcmp(word, "skip") == 0) {
         printf("%s\n", mcrpc_status_name(mcrpc_skip_check(&host, (uint32_t)a, (uint32_t)b, c)));
     } else if (strcmp(word, "count") == 0) {
@@ -81,7 +81,7 @@ static void answer(const char *line) {
     } else if (strcmp(word, "pour") == 0) {
         printf("%s\n", mcrpc_status_name(mcrpc_bucket_pour(&host, a, &leak, b)));
     } else if (strcmp(word, "full") == 0) {
-        printf("%s\n", mcrpc_status_name(mcrpc_bucket_check(&host, a, &leak, b)));
+        printf("%s\n", mcrpc_status_name(mcrpc_bucket_check(&host, a, &leak, c, b)));
     } else if (strcmp(word, "empty") == 0) {
         printf("%s\n", mcrpc_status_name(mcrpc_bucket_empty(&host, a)));
     } else if (strcmp(word, "trace") == 0) {

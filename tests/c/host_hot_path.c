@@ -10,11 +10,11 @@ static mcrpc_host_t host;
 static uint64_t evidence;
 
 struct calls {
-    mcrpc_strategy_t (*strategy)(const mcrpc_host_t *, const mcrpc_endpoint_t *);
+    mcrpc_strategy_t (*strategy)(const mcrpc_host_t *, const mcrpc_endpoint_t *, uint64_t);
     uint32_t (*mode)(const mcrpc_host_t *, uint32_t, uint64_t, uint32_t);
     int (*killed)(const mcrpc_host_t *);
     int (*dyed)(const mcrpc_host_t *, uint64_t, uint64_t);
-    int32_t (*shield)(const mcrpc_host_t *, const mcrpc_endpoint_t *, uint64_t);
+    int32_t (*shield)(const mcrpc_host_t *, const mcrpc_endpoint_t *, uint64_t, uint64_t);
     int32_t (*skip)(const mcrpc_host_t *, uint32_t, uint32_t, uint64_t);
     int32_t (*counter_open)(const mcrpc_host_t *, uint32_t, uint32_t, uint32_t, uint64_t *);
     int32_t (*counter_add)(const mcrpc_host_t *, uint64_t, uint64_t);
@@ -23,7 +23,7 @@ struct calls {
     int32_t (*set_max)(const mcrpc_host_t *, uint32_t, uint32_t, uint64_t, uint64_t);
     int32_t (*bucket_open)(const mcrpc_host_t *, const mcrpc_endpoint_t *, uint64_t *);
     int32_t (*bucket_pour)(const mcrpc_host_t *, uint64_t, const mcrpc_leak_t *, uint64_t);
-    int32_t (*bucket_check)(const mcrpc_host_t *, uint64_t, const mcrpc_leak_t *, uint64_t);
+    int32_t (*bucket_check)(const mcrpc_host_t *, uint64_t, const mcrpc_leak_t *, uint64_t, uint64_t);
     int32_t (*trace)(const mcrpc_host_t *, uint8_t, const uint8_t *, size_t, uint64_t);
     int32_t (*endpoint_v4)(const uint8_t *, uint16_t, uint32_t, mcrpc_endpoint_t *);
 };
@@ -33,8 +33,8 @@ static const struct calls real = {mcrpc_strategy,    mcrpc_host_mode,   mcrpc_ho
                                   mcrpc_counter_max, mcrpc_count,       mcrpc_set_max,      mcrpc_bucket_open,
                                   mcrpc_bucket_pour, mcrpc_bucket_check, mcrpc_trace,       mcrpc_endpoint_v4};
 
-static mcrpc_strategy_t nothing_strategy(const mcrpc_host_t *h, const mcrpc_endpoint_t *e) {
-    mcrpc_strategy_t answer = {h == NULL || e == NULL, 0, 0, 0};
+static mcrpc_strategy_t nothing_strategy(const mcrpc_host_t *h, const mcrpc_endpoint_t *e, uint64_t u) {
+    mcrpc_strategy_t answer = {h == NULL || e == NULL || u == 0, 0, 0, 0};
     return answer;
 }
 static uint32_t nothing_mode(const mcrpc_host_t *h, uint32_t m, uint64_t u, uint32_t o) {
@@ -46,8 +46,8 @@ static int nothing_killed(const mcrpc_host_t *h) {
 static int nothing_dyed(const mcrpc_host_t *h, uint64_t u, uint64_t n) {
     return h == NULL || u + n == 0;
 }
-static int32_t nothing_shield(const mcrpc_host_t *h, const mcrpc_endpoint_t *e, uint64_t n) {
-    return h == NULL || e == NULL || n == 0;
+static int32_t nothing_shield(const mcrpc_host_t *h, const mcrpc_endpoint_t *e, uint64_t u, uint64_t n) {
+    return h == NULL || e == NULL || u + n == 0;
 }
 static int32_t nothing_skip(const mcrpc_host_t *h, uint32_t s, uint32_t m, uint64_t u) {
     return h == NULL || s + m + u == 0;
@@ -73,6 +73,9 @@ static int32_t nothing_open(const mcrpc_host_t *h, const mcrpc_endpoint_t *e, ui
 static int32_t nothing_leak(const mcrpc_host_t *h, uint64_t b, const mcrpc_leak_t *l, uint64_t n) {
     return h == NULL || l == NULL || b + n == 0;
 }
+static int32_t nothing_check(const mcrpc_host_t *h, uint64_t b, const mcrpc_leak_t *l, uint64_t u, uint64_t n) {
+    return h == NULL || l == NULL || b + u + n == 0;
+}
 static int32_t nothing_trace(const mcrpc_host_t *h, uint8_t k, const uint8_t *d, size_t l, uint64_t n) {
     return h == NULL || d == NULL || k + l + n == 0;
 }
@@ -82,7 +85,7 @@ static int32_t nothing_v4(const uint8_t *a, uint16_t p, uint32_t s, mcrpc_endpoi
 static const struct calls nothing = {nothing_strategy, nothing_mode, nothing_killed,       nothing_dyed,
                                      nothing_shield,   nothing_skip, nothing_counter_open, nothing_add,
                                      nothing_max,      nothing_count, nothing_set_max,     nothing_open,
-                                     nothing_leak,     nothing_leak, nothing_trace,        nothing_v4};
+                                     nothing_leak,     nothing_check, nothing_trace,        nothing_v4};
 
 static uint64_t exercise(const void *table, uint32_t key, uint64_t now, int rounds) {
     const struct calls *calls = table;
@@ -95,18 +98,18 @@ static uint64_t exercise(const void *table, uint32_t key, uint64_t now, int roun
             mcrpc_endpoint_t endpoint;
             memset(&endpoint, 0, sizeof endpoint);
             calls->endpoint_v4(address, 1, 7, &endpoint);
-            mcrpc_strategy_t strategy = calls->strategy(&host, &endpoint);
+            mcrpc_strategy_t strategy = calls->strategy(&host, &endpoint, n);
             uint64_t bucket = 0, counter = 0;
             calls->bucket_open(&host, &endpoint, &bucket);
             calls->bucket_pour(&host, bucket, &leak, now);
             if (strategy.status == MCRPC_OK && strategy.pass_rate_per_10k < 10000 &&
-                calls->bucket_check(&host, bucket, &leak, now) == MCRPC_BUCKET_FULL) {
+                calls->bucket_check(&host, bucket, &leak, n, now) == MCRPC_BUCKET_FULL) {
                 evidence++;
             }
             calls->mode(&host, n % 6, n, MCRPC_MODE_ENFORCE);
             calls->killed(&host);
             calls->dyed(&host, n, now);
-            calls->shield(&host, &endpoint, now);
+            calls->shield(&host, &endpoint, n, now);
             calls->skip(&host, 7, n, n);
             calls->counter_open(&host, 1, 1 + key, MCRPC_COUNTER_SUM, &counter);
             calls->counter_add(&host, counter, 1);

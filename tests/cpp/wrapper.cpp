@@ -121,13 +121,13 @@ static void a_host_in_memory_of_its_own() {
     const auto endpoint = mcrpc::Endpoint::v4(address, 80, 7);
     mcrpc::BucketId bucket;
     mcrpc::Leak leak;
-    CHECK(host.check_bucket(bucket, leak, 1).code() == MCRPC_STALE_ID);
+    CHECK(host.check_bucket(bucket, leak, 42, 1).code() == MCRPC_STALE_ID);
     CHECK(host.bucket(endpoint, bucket).ok());
     for (int failure = 0; failure < 10; failure++) {
-        CHECK(host.check_bucket(bucket, leak, 1).ok() && host.pour(bucket, leak, 1).ok());
+        CHECK(host.check_bucket(bucket, leak, 42, 1).ok() && host.pour(bucket, leak, 1).ok());
     }
-    CHECK(host.check_bucket(bucket, leak, 1).code() == MCRPC_BUCKET_FULL);
-    CHECK(host.empty(bucket).ok() && host.check_bucket(bucket, leak, 1).ok());
+    CHECK(host.check_bucket(bucket, leak, 42, 1).code() == MCRPC_BUCKET_FULL);
+    CHECK(host.empty(bucket).ok() && host.check_bucket(bucket, leak, 42, 1).ok());
 
     mcrpc::CounterId sum, max;
     CHECK(host.counter(1, 1, MCRPC_COUNTER_SUM, sum).ok() && host.add(sum, 2).ok() && host.count(1, 1, 3).ok());
@@ -137,8 +137,8 @@ static void a_host_in_memory_of_its_own() {
     // Nobody else speaks here: no strategies, no operator.
     mcrpc::SegmentStatus status;
     CHECK(host.segment_status(MCRPC_SEGMENT_STRATEGY, status).ok() && status.status == MCRPC_NO_POLICY);
-    CHECK(host.strategy(endpoint).status == MCRPC_NO_POLICY && host.strategy(endpoint).pass_rate_per_10k == 10000);
-    CHECK(host.check_shield(endpoint, 1).ok() && host.check_skip(7, 0, 1).ok());
+    CHECK(host.strategy(endpoint, 42).status == MCRPC_NO_POLICY && host.strategy(endpoint, 42).pass_rate_per_10k == 10000);
+    CHECK(host.check_shield(endpoint, 42, 1).ok() && host.check_skip(7, 0, 1).ok());
     CHECK(!host.killed() && !host.dyed(1, 1));
     CHECK(host.mode(MCRPC_MECHANISM_SKIP, 1, MCRPC_MODE_ENFORCE) == MCRPC_MODE_ENFORCE);
     CHECK(host.report_queue(mcrpc::Admission(), 0, 1).code() == MCRPC_NOT_INITIALISED);

@@ -210,10 +210,11 @@ impl<'a> Control<'a> {
         Some(if setting.mode == Mode::Enforce && !covered { Mode::Observe } else { setting.mode })
     }
 
-    /// Whether a mechanism takes effect as far as the operator is concerned: neither killed, nor off, nor only observed.
+    /// Whether the operator lets a mechanism take effect for the calls of `uin`: it is neither killed, nor off, nor only
+    /// observed. He does if he has said nothing.
     #[inline]
-    pub fn is_enforced(&self, mechanism: Mechanism) -> bool {
-        !self.is_killed() && self.setting(mechanism).is_none_or(|setting| setting.mode == Mode::Enforce)
+    pub fn is_enforced(&self, mechanism: Mechanism, uin: Uin) -> bool {
+        self.mode_for(mechanism, uin).is_none_or(|mode| mode == Mode::Enforce)
     }
 
     /// What was said of a mechanism; `None` if nothing.
