@@ -758,7 +758,8 @@ int32_t mcrpc_bucket_open(const mcrpc_host_t *host, const mcrpc_endpoint_t *endp
 int32_t mcrpc_bucket_pour(const mcrpc_host_t *host, uint64_t bucket, const mcrpc_leak_t *leak, uint64_t now_ns);
 
 // MCRPC_BUCKET_FULL if the endpoint of `bucket` has failed so often lately that it is to be passed over. MCRPC_OK otherwise,
-// also when nothing is known or shields are off for the calls of `uin`. MCRPC_STALE_ID when the buckets were replaced: let the call pass, and open the bucket again.
+// also when nothing is known, when shields are off for the calls of `uin`, and for a number that is good no more (which
+// mcrpc_bucket_pour() tells).
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_bucket_check(const mcrpc_host_t *host, uint64_t bucket, const mcrpc_leak_t *leak, uint64_t uin, uint64_t now_ns);
 

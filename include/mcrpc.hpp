@@ -294,7 +294,8 @@ struct SegmentStatus : mcrpc_segment_status_t {
     constexpr SegmentStatus() noexcept : mcrpc_segment_status_t{} { struct_size = sizeof(SegmentStatus); }
 };
 
-// The number of a leaky bucket or of a counter. A new one belongs to nothing, and is answered with MCRPC_STALE_ID.
+// The number of a leaky bucket or of a counter. A new one belongs to nothing: it is never full, and pouring or adding to it
+// is answered with MCRPC_STALE_ID.
 struct BucketId {
     std::uint64_t number = 0;
 };

@@ -184,7 +184,8 @@ pub unsafe extern "C" fn mcrpc_bucket_pour(
 }
 
 /// MCRPC_BUCKET_FULL if the endpoint of `bucket` has failed so often lately that it is to be passed over. MCRPC_OK otherwise,
-/// also when nothing is known or shields are off for the calls of `uin`. MCRPC_STALE_ID when the buckets were replaced: let the call pass, and open the bucket again.
+/// also when nothing is known, when shields are off for the calls of `uin`, and for a number that is good no more (which
+/// mcrpc_bucket_pour() tells).
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
@@ -205,7 +206,7 @@ pub unsafe extern "C" fn mcrpc_bucket_check(
             host.process.get().count_unanswered();
             return Ok(());
         };
-        let full = buckets.is_full(BucketId::from_number(bucket), &leak, Nanos(now_ns))?;
+        let full = buckets.is_full(BucketId::from_number(bucket), &leak, Nanos(now_ns)).unwrap_or(false);
         if full && host.is_enforced(Mechanism::Shield, uin) { Err(Status::BUCKET_FULL) } else { Ok(()) }
     })())
 }

@@ -121,7 +121,7 @@ static void a_host_in_memory_of_its_own() {
     const auto endpoint = mcrpc::Endpoint::v4(address, 80, 7);
     mcrpc::BucketId bucket;
     mcrpc::Leak leak;
-    CHECK(host.check_bucket(bucket, leak, 42, 1).code() == MCRPC_STALE_ID);
+    CHECK(host.check_bucket(bucket, leak, 42, 1).ok() && host.pour(bucket, leak, 1).code() == MCRPC_STALE_ID);
     CHECK(host.bucket(endpoint, bucket).ok());
     for (int failure = 0; failure < 10; failure++) {
         CHECK(host.check_bucket(bucket, leak, 42, 1).ok() && host.pour(bucket, leak, 1).ok());
