@@ -5,6 +5,9 @@
 //! locked three times, the least that a limiter behind a lock costs for admit, dequeued and done; and `governor`, a
 //! lock-free rate limiter. The two busy processes are this program, started again on the same mapped file.
 
+#[path = "common/callgrind.rs"]
+mod callgrind;
+
 use std::hint::black_box;
 use std::io::Write as _;
 use std::path::Path;
@@ -12,6 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Instant;
 
+use callgrind::instructions;
 use libloading::{Library, Symbol};
 use mcrpc_core::admission::Config;
 use mcrpc_core::time::NANOS_PER_MILLI;
@@ -253,24 +257,6 @@ fn report(name: &str, (median, low, high): (f64, f64, f64), wanted_ns: Option<f6
         .map_or(String::new(), |ns| format!("  wanted <= {ns} ns: {}", if median <= ns { "yes" } else { "NO" }));
     let instructions = instructions.map_or(String::new(), |count| format!("  {count:6.0} instructions"));
     println!("{name:<68} {median:8.1} ns  ({low:.1} to {high:.1}){instructions}{wanted}");
-}
-
-/// Instructions per operation: two runs of this program under callgrind, subtracted.
-fn instructions(what: &str) -> Option<f64> {
-    let collected = |count: u64| -> Option<f64> {
-        let output = Command::new("valgrind")
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-            .arg(std::env::current_exe().ok()?)
-            .args(["once", what, &count.to_string()])
-            .output()
-            .ok()?;
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        let line = text.lines().find(|line| line.contains("Collected"))?;
-        line.rsplit(' ').next()?.parse().ok()
-    };
-    let count = (collected(20_000)? - collected(10_000)?) / 10_000.0;
-    assert!(count > 0.0, "the program does not run under valgrind");
-    Some(count)
 }
 
 fn main() {

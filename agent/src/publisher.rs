@@ -148,8 +148,8 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// [`Status::TABLE_FULL`], [`Status::KEY_COLLISION`]: its calls pass until the next [`refresh`](Self::refresh),
-    /// which replaces the table by one that has a place for it.
+    /// [`Status::TABLE_FULL`]: its calls pass. [`Status::KEY_COLLISION`]: readers take another endpoint's entry for it. Until
+    /// the next [`refresh`](Self::refresh), which replaces the table by one that has a place for it.
     pub fn set(&mut self, endpoint: &Endpoint, entry: &Entry, counts: Counts) -> Result<Change, Status> {
         let set_ms = clock::boottime_ms();
         let result = self.strategies.with_writer(|writer| writer.set(endpoint, entry, counts, set_ms));

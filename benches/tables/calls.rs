@@ -5,7 +5,6 @@
 
 use std::hint::black_box;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use mcrpc_core::host::control::{self, Author, Control, Mechanism, Operator, Setting, Target};
@@ -16,6 +15,7 @@ use mcrpc_core::id::{Per10k, Salt, Uin};
 use mcrpc_core::strategy::endpoint::Endpoint;
 use mcrpc_core::time::Nanos;
 
+use crate::callgrind::instructions;
 use crate::keys::{Keys, SEED};
 use crate::measure::{Series, Wanted, report};
 use crate::partner::{BUCKETS, COUNTER, Host, LEAK, OUR_SEAT, Partner, Task, shared_clock};
@@ -252,22 +252,4 @@ pub fn once(id: &str, count: u64) {
     let mut calls = calls(&host, &mut files);
     let call = calls.iter_mut().find(|call| call.id == id).expect("there is such a call");
     (call.run)(count);
-}
-
-/// Instructions per call: two runs of this program under callgrind, subtracted.
-fn instructions(id: &str) -> Option<f64> {
-    let collected = |count: u64| -> Option<f64> {
-        let output = Command::new("valgrind")
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-            .arg(std::env::current_exe().ok()?)
-            .args(["once", id, &count.to_string()])
-            .output()
-            .ok()?;
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        let line = text.lines().find(|line| line.contains("Collected"))?;
-        line.rsplit(' ').next()?.parse().ok()
-    };
-    let count = (collected(20_000)? - collected(10_000)?) / 10_000.0;
-    assert!(count > 0.0, "the program does not run under valgrind");
-    Some(count)
 }

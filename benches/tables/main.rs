@@ -4,6 +4,8 @@
 //! valgrind is installed, instructions. All contestants run in turn, in short batches, so that what else the machine does
 //! hits them alike. The other process is this program, started again on the same mapped files.
 
+#[path = "../common/callgrind.rs"]
+mod callgrind;
 mod calls;
 mod keys;
 mod lookup;

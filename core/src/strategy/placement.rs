@@ -94,19 +94,15 @@ impl<'a> Placement<'a> {
         shared.into_iter().any(|bucket| self.buckets.slot_of(self.words.view(), bucket, fingerprint).is_some())
     }
 
-    /// Puts in the entry of a key that is not there yet.
+    /// Puts in the entry of a key that is not there yet, and does not [collide](Self::collides) with one that is.
     ///
     /// # Errors
     ///
-    /// [`Status::KEY_COLLISION`] if readers could take it for another one; [`Status::TABLE_FULL`] if both its buckets
-    /// are full of entries that cannot be moved.
+    /// [`Status::TABLE_FULL`] if both its buckets are full of entries that cannot be moved.
     pub fn insert(&mut self, hash: u64, record: u32, value: u32) -> Result<(), Status> {
         let fingerprint = Fingerprint::of(hash);
         let first = self.buckets.first(hash);
         let second = self.buckets.second(fingerprint, first);
-        if self.collides(hash) {
-            return Err(Status::KEY_COLLISION);
-        }
         let free = [first, second].into_iter().find_map(|bucket| self.buckets.free_slot(self.words.view(), bucket));
         let slot = match free {
             Some(slot) => slot,

@@ -22,7 +22,13 @@ pub(super) const ACTIVE: usize = 9;
 pub(super) const REFRESH_SEQ: usize = 10;
 /// When the last refresh was, in ms of `CLOCK_BOOTTIME`: for people.
 pub(super) const REFRESHED_MS: usize = 11;
-pub(super) const DIAGNOSTICS: usize = 16;
+/// The words of [`Diagnostics`].
+pub(super) const WRITER_EPOCH: usize = 16;
+pub(super) const WRITER_PID: usize = 17;
+pub(super) const MOVES: usize = 18;
+pub(super) const FULL_REFUSALS: usize = 19;
+pub(super) const COLLISIONS: usize = 20;
+pub(super) const ORPHANS_DROPPED: usize = 21;
 pub(super) const FILTER: usize = header::PAGE / 8;
 /// Words of the filter.
 pub(super) const FILTER_LEN: usize = 8_192;
@@ -181,14 +187,13 @@ impl<'a> Table<'a> {
 
     /// What the writer says of its work.
     pub fn diagnostics(&self) -> Diagnostics {
-        let word = |index: usize| self.words.load(DIAGNOSTICS + index);
         Diagnostics {
-            writer_epoch: word(0),
-            writer_pid: word(1),
-            moves: word(2),
-            full_refusals: word(3),
-            collisions: word(4),
-            orphans_dropped: word(5),
+            writer_epoch: self.words.load(WRITER_EPOCH),
+            writer_pid: self.words.load(WRITER_PID),
+            moves: self.words.load(MOVES),
+            full_refusals: self.words.load(FULL_REFUSALS),
+            collisions: self.words.load(COLLISIONS),
+            orphans_dropped: self.words.load(ORPHANS_DROPPED),
         }
     }
 }

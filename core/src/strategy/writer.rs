@@ -7,7 +7,7 @@ use super::cold::{self, Counts, Record, Records};
 use super::endpoint::Endpoint;
 use super::entry::Entry;
 use super::placement::Placement;
-use super::table::{self, DIAGNOSTICS, FILTER_LEN, MAX_CAPACITY, Table};
+use super::table::{self, FILTER_LEN, MAX_CAPACITY, Table};
 use crate::host::header::{self, Header, Mismatch, State};
 use crate::host::region::{LINE, Shared};
 use crate::status::Status;
@@ -158,7 +158,7 @@ impl<'a> Writer<'a> {
             end = start;
         }
         adopted.words_dropped = writer.placement.drop_orphans();
-        writer.count(5, adopted.words_dropped);
+        writer.count(table::ORPHANS_DROPPED, adopted.words_dropped);
         writer.take_over(pid);
         writer.publish_filter();
         writer.publish_active();
@@ -205,8 +205,8 @@ impl<'a> Writer<'a> {
     }
 
     fn take_over(&mut self, pid: u32) {
-        self.count(0, 1);
-        self.table.set(DIAGNOSTICS + 1, pid.into());
+        self.count(table::WRITER_EPOCH, 1);
+        self.table.set(table::WRITER_PID, pid.into());
     }
 
     /// How many entries there are.
@@ -239,7 +239,7 @@ impl<'a> Writer<'a> {
         let hash = endpoint.hash(self.seed);
         if let Some(place) = self.placement.find(hash) {
             if !self.is_owner(place.record, endpoint) {
-                self.count(4, 1);
+                self.count(table::COLLISIONS, 1);
                 return Err(Status::KEY_COLLISION);
             }
             self.placement.update(place, hash, entry.to_bits());
@@ -258,12 +258,12 @@ impl<'a> Writer<'a> {
         now_ms: u64,
     ) -> Result<Change, Status> {
         let Some(number) = self.free_len.checked_sub(1).and_then(|last| self.free.get(last)).copied() else {
-            self.count(3, 1);
+            self.count(table::FULL_REFUSALS, 1);
             return Err(Status::TABLE_FULL);
         };
         // Before there is a record: an adoption would give the other key's entry to it.
         if self.placement.collides(hash) {
-            self.count(4, 1);
+            self.count(table::COLLISIONS, 1);
             return Err(Status::KEY_COLLISION);
         }
         // The record first: an entry without one would not survive an adoption.
@@ -273,10 +273,10 @@ impl<'a> Writer<'a> {
         let moves = self.placement.moves();
         if let Err(refusal) = self.placement.insert(hash, number, entry.to_bits()) {
             cold::clear(self.cold, number);
-            self.count(if refusal == Status::KEY_COLLISION { 4 } else { 3 }, 1);
+            self.count(table::FULL_REFUSALS, 1);
             return Err(refusal);
         }
-        self.count(2, self.placement.moves() - moves);
+        self.count(table::MOVES, self.placement.moves() - moves);
         self.free_len -= 1;
         if self.len() == 1 {
             self.publish_active();
@@ -377,6 +377,6 @@ impl<'a> Writer<'a> {
     }
 
     fn count(&self, diagnostic: usize, n: u64) {
-        self.table.add(DIAGNOSTICS + diagnostic, n);
+        self.table.add(diagnostic, n);
     }
 }
