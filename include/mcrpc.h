@@ -33,14 +33,19 @@
 // One call to another machine, with what all processes of the host know:
 //
 //     mcrpc_host_open("/run/mcrpc", NULL, now, &host);                       // once; it need not exist
-//     mcrpc_bucket_open(&host, &endpoint, &bucket);                           // once per endpoint
-//     mcrpc_skip_check(&host, service, method, uin);                          // skipped: do without the answer
-//     mcrpc_shield_check(&host, &endpoint, uin, now);                         // shielded: choose another machine
-//     mcrpc_bucket_check(&host, bucket, &leak, uin, now);                     // full: choose another machine
-//     strategy = mcrpc_strategy(&host, &endpoint, uin);                       // the share of calls it may be sent
-//     ... your call ...
-//     mcrpc_bucket_pour(&host, bucket, &leak, now);                           // it failed
-//     mcrpc_host_tick(&host, now);                                            // once a second
+//     mcrpc_endpoints_init(memory, len, NULL, &set);                          // once per service
+//     mcrpc_endpoints_replace(&set, &host, specs, count, NULL, 0);            // whenever the machines change
+//     while (mcrpc_select(&set, &host, &call, MCRPC_ATTEMPT_NEXT, now, &choice) == MCRPC_OK) {
+//         ... send to choice.endpoint ...
+//         mcrpc_report(&set, &host, &choice, mcrpc_outcome_of(status), elapsed, now);
+//         mcrpc_heard(&set, &host, &choice, cursor, hold_ms, now);             // if the reply says what is refused
+//         if (answered) break;                                                 // else once more, elsewhere
+//     }
+//     mcrpc_endpoints_tick(&set, &host);                                       // five times a second
+//     mcrpc_host_tick(&host, now);                                             // once a second
+//
+// The same, one question at a time, for those who choose machines themselves: mcrpc_skip_check(), mcrpc_shield_check(),
+// mcrpc_bucket_check(), mcrpc_strategy(), and mcrpc_bucket_pour() after a failure.
 
 
 #ifndef MCRPC_H
@@ -92,6 +97,11 @@
 #define MCRPC_HOST_CONFIG_INIT \
     { sizeof(mcrpc_host_config_t), MCRPC_ANY_OWNER, 5000, 64, 512, 4096, 256, 0, { 0 } }
 
+// The settings of a set of endpoints to start from.
+#define MCRPC_ENDPOINTS_CONFIG_INIT \
+    { sizeof(mcrpc_endpoints_config_t), 128, MCRPC_SCOPE_HOST, MCRPC_ZONE_ANYWHERE, 0, 0, 4, \
+      5000, 1000, 10, 500, 10, 0, 100, 5000, 2000, 2000, 30000, 0 }
+
 // A leak to start from: ten failures at once fill the bucket, one per second leaks out, and it is empty after 30 s.
 #define MCRPC_LEAK_INIT { UINT64_C(1000000000), UINT64_C(9000000000), UINT64_C(30000000000) }
 
@@ -133,6 +143,8 @@ enum {
     MCRPC_READ_FAILED = -202,
     // The request could not be written: try another machine.
     MCRPC_WRITE_FAILED = -203,
+    // No answer came in time: try another machine if there is time left.
+    MCRPC_TIMED_OUT = -204,
     // The server's input queue is full: do not call this machine again at once.
     MCRPC_QUEUE_FULL = -206,
     // The caller did not send the request because the server's cursor would refuse it: do not call this machine until the cursor expires.
@@ -155,6 +167,14 @@ enum {
     MCRPC_SHIELDED = -231,
     // An operator has this share of the calls to the target left out: do without the answer.
     MCRPC_SKIPPED = -232,
+    // The set has no endpoint that may be called: none in the zone and group, or all were tried; look at the routes.
+    MCRPC_NO_ENDPOINT = -233,
+    // The call was tried as often as the settings allow: answer with its last failure.
+    MCRPC_ATTEMPTS_EXHAUSTED = -234,
+    // So many calls were tried again lately that another attempt would only add load: answer with the last failure.
+    MCRPC_BUDGET_EXHAUSTED = -235,
+    // The call's deadline has passed, so it is not sent: answer with its last failure, or with a timeout.
+    MCRPC_OUT_OF_TIME = -236,
     // The host has told nothing about this: let the call pass; if it should know, look at the segment's own status.
     MCRPC_NO_POLICY = -300,
     // There is no such file: start the agent, or correct the directory.
@@ -289,6 +309,72 @@ enum {
 
 // The most bytes of a trace record; what is longer is cut off.
 #define MCRPC_TRACE_MAX_LEN 888
+
+// All processes of the host share what they know of the endpoints; each has its own while there is no host.
+#define MCRPC_SCOPE_HOST 0
+
+// Those that use the set's memory share it.
+#define MCRPC_SCOPE_PROCESS 1
+
+// All endpoints.
+#define MCRPC_ZONE_ANYWHERE 0
+
+// Those in the own zone; if there are none, or too many are shielded, those in the own region.
+#define MCRPC_ZONE_FIRST 1
+
+// Those in the own region.
+#define MCRPC_ZONE_REGION 2
+
+// Those in the own zone, and no others.
+#define MCRPC_ZONE_ONLY 3
+
+// Those of one zone of the own region, which follows from the user.
+#define MCRPC_ZONE_BY_HASH 4
+
+// All calls are made.
+#define MCRPC_HEALTH_NORMAL 0
+
+// None is made for a while.
+#define MCRPC_HEALTH_SHIELDED 1
+
+// The next call is a probe.
+#define MCRPC_HEALTH_DUE 2
+
+// The probe is on its way, and no other call is made.
+#define MCRPC_HEALTH_PROBING 3
+
+// The calls of a growing share of its users are made.
+#define MCRPC_HEALTH_RECOVERING 4
+
+// The most rules that send users to groups.
+#define MCRPC_MAX_GROUP_RULES 8
+
+// How many kinds of decisions are counted.
+#define MCRPC_DECISION_COUNT 19
+
+// The first attempt of a call; or, if one was made before, a retry.
+#define MCRPC_ATTEMPT_NEXT 0
+
+// One more attempt while the others are on their way.
+#define MCRPC_ATTEMPT_BACKUP 1
+
+// It was answered.
+#define MCRPC_OUTCOME_OK 0
+
+// It was answered with a failure of the service's own: the endpoint works.
+#define MCRPC_OUTCOME_LOGIC 1
+
+// It failed on its way, or no answer came in time: the one thing that counts against an endpoint.
+#define MCRPC_OUTCOME_FAILED 2
+
+// It was refused because the endpoint is overloaded: that does not shield it; report its cursor with mcrpc_heard().
+#define MCRPC_OUTCOME_OVERLOADED 3
+
+// The most attempts of a call.
+#define MCRPC_MAX_ATTEMPTS 8
+
+// Flag of mcrpc_choice_t: the attempt finds out for the whole host whether a shielded endpoint works again.
+#define MCRPC_CHOICE_PROBE 1
 
 // A frame header in the host's terms. Of method_id and status, and of budget_ms and cursor, each kind of frame
 // carries one; the other is 0.
@@ -517,6 +603,168 @@ typedef struct {
     uint64_t capacity_ns;
 } mcrpc_leak_t;
 
+// Settings of a set. Start from MCRPC_ENDPOINTS_CONFIG_INIT. All sets of a host that call the same endpoints should have
+// the same times.
+typedef struct {
+    // sizeof(mcrpc_endpoints_config_t)
+    uint32_t struct_size;
+    // Room for so many endpoints, 1 to 1024.
+    uint32_t capacity;
+    // MCRPC_SCOPE_...
+    uint32_t scope;
+    // MCRPC_ZONE_...
+    uint32_t zone_strategy;
+    // The caller's own region, 0 to 65535.
+    uint32_t region;
+    // The caller's own zone, 0 to 65535.
+    uint32_t zone;
+    // Attempts of a call, the first one included, 1 to 8.
+    uint32_t max_attempts;
+    // At most this share of the endpoints is shielded; beyond it, those with the lightest faults are called.
+    uint32_t max_shielded_per_10k;
+    // Retries over first attempts, in the long run.
+    uint32_t retry_ratio_per_10k;
+    // So many retries are saved up at most, 0 to 65535.
+    uint32_t retry_burst;
+    // Backup requests over first attempts, in the long run.
+    uint32_t backup_ratio_per_10k;
+    // So many backup requests are saved up at most, 0 to 65535.
+    uint32_t backup_burst;
+    // So many failures within a second or so shield an endpoint, 1 to 30, however many calls succeed; 0: only the bucket
+    // that counts in requests does.
+    uint32_t fail_count;
+    // An endpoint is first shielded for about so long, then for twice as long each time. Each time here: 1 to 3600000.
+    uint32_t backoff_min_ms;
+    // It is never shielded for longer than this and a quarter.
+    uint32_t backoff_max_ms;
+    // A probe that was not reported within so long is made again by the next call: longer than a call takes.
+    uint32_t probe_lease_ms;
+    // The share of an endpoint that works again climbs from a sixteenth to all within so long; 0 at once.
+    uint32_t ramp_ms;
+    // An endpoint that fails again within so long is shielded for longer than the time before; 0 never.
+    uint32_t memory_ms;
+    // Sets with the same one choose the same endpoint for a user: the same for all callers of a service.
+    uint64_t ring_seed;
+} mcrpc_endpoints_config_t;
+
+// A set as one process sees it: a pointer into the memory given to mcrpc_endpoints_init(), and a copy of the settings. It may
+// be copied, used by all threads at once, and used on after fork(); it needs no clean-up.
+typedef struct {
+    // Private.
+    uint64_t opaque[24];
+} mcrpc_endpoints_t;
+
+// One endpoint of a set.
+typedef struct {
+    // Where it listens.
+    mcrpc_endpoint_t endpoint;
+    // Its share of the users compared with the others, 0 (none) to 10000.
+    uint16_t weight;
+    // Its region; 0 if there is only one.
+    uint16_t region;
+    // Its zone within the region.
+    uint16_t zone;
+    // Its group: 0 is for everybody, others are for the users whom a rule sends there.
+    uint16_t group;
+    // Yours: comes back with each choice.
+    uint64_t user_data;
+} mcrpc_endpoint_spec_t;
+
+// Sends users to the endpoints of a group, as long as the rule stands: a grey release. The first rule that fits counts.
+typedef struct {
+    // Where to.
+    uint16_t group;
+    // Which share of the users in the range, 0 to 10000; always the same ones.
+    uint16_t share_per_10k;
+    // 0.
+    uint32_t reserved;
+    // The first user of the range.
+    uint64_t first_uin;
+    // The last one.
+    uint64_t last_uin;
+} mcrpc_group_rule_t;
+
+// What a set decided so far. Set struct_size before asking.
+typedef struct {
+    // sizeof(mcrpc_endpoints_snapshot_t)
+    uint32_t struct_size;
+    // The endpoints.
+    uint32_t count;
+    // How often, in this order. Refused with MCRPC_NO_ENDPOINT, _ATTEMPTS_EXHAUSTED, _BUDGET_EXHAUSTED, _OUT_OF_TIME, _SKIPPED,
+    // _WITHHELD, _SHIELDED, _BUCKET_FULL. Retries, backup requests, probes, calls made to measure an endpoint that a pass rate
+    // holds back, calls to shielded endpoints because too many are, endpoints shielded by calls through this set. Calls
+    // that would have been refused, were the mechanism not only observed: shield, pass rate, skip, fast reject, budget.
+    uint64_t decisions[MCRPC_DECISION_COUNT];
+} mcrpc_endpoints_snapshot_t;
+
+// What is known of an endpoint. Set struct_size before asking.
+typedef struct {
+    // sizeof(mcrpc_health_t)
+    uint32_t struct_size;
+    // MCRPC_HEALTH_...
+    uint32_t state;
+    // How full the bucket that counts in requests is; above 35 it is full.
+    uint32_t level;
+    // While it recovers, the share of its users, of 65536.
+    uint32_t share;
+    // While it is shielded, what is left of that.
+    uint32_t left_ms;
+    // 0.
+    uint32_t reserved;
+    // Calls that were let through to see whether it works, by all who share what is known.
+    uint64_t probes;
+    // How often it was shielded.
+    uint64_t shields;
+} mcrpc_health_t;
+
+// A call and its attempts so far. Zero it, fill in the first seven fields, and use it for all attempts of one call.
+typedef struct {
+    // The user; 0 if there is none.
+    uint64_t uin;
+    // Names the call: different for the calls of a user.
+    uint64_t call_id;
+    // When its caller stops waiting, in ns; 0 or MCRPC_NO_DEADLINE if it never does.
+    uint64_t deadline_ns;
+    // Its importance, from mcrpc_key(); 0 is withheld by no cursor.
+    uint32_t key;
+    // The service that is called, as in `mcrpc skip`; 0 if nobody names services.
+    uint32_t service_id;
+    // The method that is called, as in `mcrpc skip`.
+    uint32_t method_id;
+    // 0.
+    uint32_t reserved;
+    // Attempts so far. Private from here on.
+    uint32_t attempts;
+    // The endpoints that were tried.
+    uint32_t tried[MCRPC_MAX_ATTEMPTS];
+    // 0.
+    uint32_t reserved2;
+} mcrpc_call_t;
+
+// The endpoint for an attempt.
+typedef struct {
+    // The endpoint.
+    mcrpc_endpoint_t endpoint;
+    // Its number in the list that was in force.
+    uint32_t index;
+    // MCRPC_CHOICE_...
+    uint32_t flags;
+    // What you gave with the endpoint.
+    uint64_t user_data;
+    // Send it along, if it is not 0: so many calls to this endpoint were withheld since the last one was sent.
+    uint32_t withheld_count;
+    // The key of one of them. The server's counterpart is mcrpc_admission_withheld().
+    uint32_t withheld_key;
+    // Private from here on.
+    uint64_t generation;
+    // Private.
+    uint64_t cell;
+    // Private.
+    uint32_t identity;
+    // 0.
+    uint32_t reserved;
+} mcrpc_choice_t;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -629,6 +877,11 @@ uint32_t mcrpc_cursor(const mcrpc_admission_t *admission, uint32_t queue);
 // The process that served `queue` is gone, and with it all that was queued and running there. To be called before
 // another process takes the queue over. Returns MCRPC_OK. Any thread; no allocation, lock or system call. Since 0.1.
 int32_t mcrpc_admission_queue_lost(const mcrpc_admission_t *admission, uint32_t queue);
+
+// A caller says that it withheld `count` requests since its last one, of which one had this key: mcrpc_choice_t at its side.
+// They count as demand, without which the cursor would open as soon as callers heed it. Returns MCRPC_OK or
+// MCRPC_INVALID_ARGUMENT. Hot: any thread, coroutine or signal handler; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_admission_withheld(const mcrpc_admission_t *admission, uint32_t queue, uint32_t key, uint32_t count);
 
 // Changes the mode for all processes at once. Requests in flight stay accounted for. Returns MCRPC_OK, or
 // MCRPC_INVALID_ARGUMENT for a number that is no MCRPC_MODE_. Any thread; signal-safe. Since 0.1.
@@ -777,6 +1030,59 @@ int32_t mcrpc_trace(const mcrpc_host_t *host, uint8_t kind, const uint8_t *data,
 // mcrpc_host_tick(). Returns MCRPC_NO_POLICY when there are no counters or the process has no seat of its own.
 // Any thread; no allocation, lock or system call. Since 0.1.
 int32_t mcrpc_host_report_queue(const mcrpc_host_t *host, const mcrpc_admission_t *admission, uint32_t queue, uint64_t now_ns);
+
+// The bytes that a set with these settings needs. `config` may be NULL.
+// Returns MCRPC_INVALID_ARGUMENT or _BAD_STRUCT_SIZE. Any thread; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_endpoints_memory_size(const mcrpc_endpoints_config_t *config, size_t *out);
+
+// Makes a set without endpoints in memory of yours, which is overwritten: aligned to 64 bytes, as long as
+// mcrpc_endpoints_memory_size() says, used by nothing else, and there for as long as the set is used. `config` may be NULL.
+// Returns MCRPC_MISALIGNED, _TOO_SMALL, _INVALID_ARGUMENT or _BAD_STRUCT_SIZE. Since 0.1.
+int32_t mcrpc_endpoints_init(void *memory, size_t len, const mcrpc_endpoints_config_t *config, mcrpc_endpoints_t *out);
+
+// Puts another list of endpoints and of rules for groups in force, as a whole and at once. What is known of endpoints that
+// stay is kept. Calls go on meanwhile; two threads must not replace at the same time. `host` may be NULL.
+// Returns MCRPC_TABLE_FULL for more endpoints than there is room for, _INVALID_ARGUMENT for one that is there twice, a weight
+// or share outside its range, or too many rules: then the old list stays in force. It takes about 10 us per endpoint.
+// Any thread; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_endpoints_replace(const mcrpc_endpoints_t *endpoints, const mcrpc_host_t *host, const mcrpc_endpoint_spec_t *specs, uint32_t count, const mcrpc_group_rule_t *rules, uint32_t rule_count);
+
+// Hands over what was counted to the agent, and finds a new segment of the host: about five times per second. `host` may be
+// NULL. Any thread; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_endpoints_tick(const mcrpc_endpoints_t *endpoints, const mcrpc_host_t *host);
+
+// What a set decided so far. Returns MCRPC_OK or _BAD_STRUCT_SIZE. Any thread; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_endpoints_snapshot(const mcrpc_endpoints_t *endpoints, mcrpc_endpoints_snapshot_t *out);
+
+// What is known of the endpoint with a number, by the host or, without one, by this set. `host` may be NULL.
+// Returns MCRPC_INVALID_ARGUMENT if there is no such endpoint, or _BAD_STRUCT_SIZE.
+// Any thread; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_endpoints_health(const mcrpc_endpoints_t *endpoints, const mcrpc_host_t *host, uint32_t index, uint64_t now_ns, mcrpc_health_t *out);
+
+// Which endpoint for the next attempt of `call`? MCRPC_OK: `out` says which; send the request, then report with
+// mcrpc_report(). Call it again after a failure: that is a retry, which goes to an endpoint that was not tried yet. Anything
+// else: do not send. MCRPC_SKIPPED, _WITHHELD (it would be refused everywhere), _SHIELDED, _BUCKET_FULL, _NO_ENDPOINT; for
+// attempts after the first one also _ATTEMPTS_EXHAUSTED, _BUDGET_EXHAUSTED and _OUT_OF_TIME.
+//
+// Passing over endpoints that are shielded, or that a pass rate or cursor holds the call back from, uses up no retry. With
+// an endpoint that is shielded the next call of its users is sent there once in a while, by one process of the host. `host` may
+// be NULL.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_select(const mcrpc_endpoints_t *endpoints, const mcrpc_host_t *host, mcrpc_call_t *call, uint32_t attempt, uint64_t now_ns, mcrpc_choice_t *out);
+
+// The attempt that `choice` was made for met `outcome` (MCRPC_OUTCOME_...) after `elapsed_ns`. `host` may be NULL.
+// Returns MCRPC_OK or _INVALID_ARGUMENT for another outcome. An attempt that is never reported does no lasting harm.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_report(const mcrpc_endpoints_t *endpoints, const mcrpc_host_t *host, const mcrpc_choice_t *choice, uint32_t outcome, uint64_t elapsed_ns, uint64_t now_ns);
+
+// The reply to the attempt that `choice` was made for said that the endpoint admits keys below `cursor`, for `hold_ms` (at
+// most 10 s count): until then nobody on the host sends it others. A cursor of 1 << 29 admits all. `host` may be NULL.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_heard(const mcrpc_endpoints_t *endpoints, const mcrpc_host_t *host, const mcrpc_choice_t *choice, uint32_t cursor, uint32_t hold_ms, uint64_t now_ns);
+
+// The outcome (MCRPC_OUTCOME_...) of an attempt that ended with a status of this library's list or with a code of the
+// service's own. Any thread; signal-safe. Since 0.1.
+uint32_t mcrpc_outcome_of(int32_t status);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use mcrpc_core::host::fail::{self, FailBuckets, Leak};
+use mcrpc_core::host::fail::{self, FailBuckets};
 use mcrpc_core::host::seat::COMMON;
 use mcrpc_core::host::stat::{self, CounterKey, Kind, Stat};
 use mcrpc_core::host::trace::{self, Trace};
+use mcrpc_core::shield::leak::Leak;
 use mcrpc_core::time::Nanos;
 
 use crate::keys::{Keys, SEED};

@@ -11,6 +11,8 @@
 //! | [`context`] | what travels with a request |
 //! | [`wire`] | what goes over the socket |
 //! | [`admission`] | may I take this request |
+//! | [`shield`] | is this endpoint healthy |
+//! | [`select`] | which endpoint, and is the call worth sending |
 //! | [`strategy`] | what did the host learn about an endpoint |
 //! | [`host`] | what else do the processes of a host share |
 //!
@@ -26,6 +28,8 @@ pub mod admission;
 pub mod context;
 pub mod host;
 pub mod id;
+pub mod select;
+pub mod shield;
 pub mod status;
 pub mod strategy;
 mod sync;

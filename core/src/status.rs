@@ -135,6 +135,7 @@ statuses! {
     CONNECT_FAILED = -201, "connect_failed", System, "The connection could not be made: try another machine.";
     READ_FAILED = -202, "read_failed", System, "The answer could not be read: try another machine.";
     WRITE_FAILED = -203, "write_failed", System, "The request could not be written: try another machine.";
+    TIMED_OUT = -204, "timed_out", System, "No answer came in time: try another machine if there is time left.";
 
     QUEUE_FULL = -206, "queue_full", Overload, "The server's input queue is full: do not call this machine again at once.";
     WITHHELD = -216, "withheld", Overload, "The caller did not send the request because the server's cursor would refuse it: do not call this machine until the cursor expires.";
@@ -148,6 +149,11 @@ statuses! {
     BUCKET_FULL = -230, "bucket_full", Shielded, "So many calls to the endpoint have failed lately that none is sent to it: choose another one.";
     SHIELDED = -231, "shielded", Shielded, "An operator has shielded the endpoint for the whole host: choose another one.";
     SKIPPED = -232, "skipped", Skipped, "An operator has this share of the calls to the target left out: do without the answer.";
+
+    NO_ENDPOINT = -233, "no_endpoint", Shielded, "The set has no endpoint that may be called: none in the zone and group, or all were tried; look at the routes.";
+    ATTEMPTS_EXHAUSTED = -234, "attempts_exhausted", Skipped, "The call was tried as often as the settings allow: answer with its last failure.";
+    BUDGET_EXHAUSTED = -235, "budget_exhausted", Skipped, "So many calls were tried again lately that another attempt would only add load: answer with the last failure.";
+    OUT_OF_TIME = -236, "out_of_time", Deadline, "The call's deadline has passed, so it is not sent: answer with its last failure, or with a timeout.";
 
     NO_POLICY = -300, "no_policy", Host, "The host has told nothing about this: let the call pass; if it should know, look at the segment's own status.";
     SEGMENT_MISSING = -301, "segment_missing", Host, "There is no such file: start the agent, or correct the directory.";

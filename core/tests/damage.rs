@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crc::{CRC_32_ISO_HDLC, Crc};
 use mcrpc_core::host::control::{self, Author, Control, Mechanism, Operator, Target};
-use mcrpc_core::host::fail::{self, BucketId, FailBuckets, Leak, Levels};
+use mcrpc_core::host::fail::{self, BucketId, FailBuckets, Levels};
 use mcrpc_core::host::files::Segment;
 use mcrpc_core::host::header::{self, Mismatch, State};
 use mcrpc_core::host::region::{Shared, View};
 use mcrpc_core::host::stat::{self, Column, CounterKey, Counters, Kind, Stat};
 use mcrpc_core::host::trace::{self, MAX_RECORD_LEN, Record, Trace, Traces};
 use mcrpc_core::id::{Per10k, Salt, Uin};
+use mcrpc_core::shield::leak::Leak;
 use mcrpc_core::status::{Class, Status};
 use mcrpc_core::strategy::cold::{self, Counts, Records};
 use mcrpc_core::strategy::endpoint::Endpoint;

@@ -418,6 +418,24 @@ pub unsafe extern "C" fn mcrpc_admission_queue_lost(admission: *const mcrpc_admi
     code(unsafe { handle(admission) }.and_then(|it| it.queue_lost(queue)))
 }
 
+/// A caller says that it withheld `count` requests since its last one, of which one had this key: mcrpc_choice_t at its side.
+/// They count as demand, without which the cursor would open as soon as callers heed it. Returns MCRPC_OK or
+/// MCRPC_INVALID_ARGUMENT. Hot: any thread, coroutine or signal handler; no allocation, lock or system call. Since 0.1.
+///
+/// # Safety
+///
+/// `admission` was set by mcrpc_admission_init() or _attach().
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_admission_withheld(
+    admission: *const mcrpc_admission_t,
+    queue: u32,
+    key: u32,
+    count: u32,
+) -> i32 {
+    // SAFETY: a handle from init or attach, by the caller's promise.
+    code(unsafe { handle(admission) }.and_then(|it| it.withheld(queue, Key(key), count)))
+}
+
 /// Changes the mode for all processes at once. Requests in flight stay accounted for. Returns MCRPC_OK, or
 /// MCRPC_INVALID_ARGUMENT for a number that is no MCRPC_MODE_. Any thread; signal-safe. Since 0.1.
 ///

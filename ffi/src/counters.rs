@@ -1,9 +1,10 @@
 //! Counters, leaky buckets and traces that all processes of the host share, for C.
 
 use mcrpc_core::host::control::Mechanism;
-use mcrpc_core::host::fail::{BucketId, Leak};
+use mcrpc_core::host::fail::BucketId;
 use mcrpc_core::host::seat::{COMMON, QueueReport};
 use mcrpc_core::host::stat::{Column, CounterKey, Kind, Stat};
+use mcrpc_core::shield::leak::Leak;
 use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
 

@@ -11,12 +11,14 @@
 pub mod admission;
 mod attachment;
 pub mod counters;
+pub mod endpoints;
 pub mod frame;
 pub mod header;
 pub mod host;
 mod mapping;
 mod pointer;
 mod process;
+pub mod select;
 pub mod sized;
 mod state;
 pub mod status;

@@ -25,6 +25,9 @@ use crate::process::ProcessPlace;
 /// Bytes of a directory's path, with its terminator.
 pub(crate) const PATH_LEN: usize = 256;
 
+/// The most endpoints of a host in memory of the caller's.
+const MAX_BUCKETS: u32 = 1_000_000;
+
 /// How a program wants its host.
 #[derive(Clone, Copy)]
 pub(crate) struct Settings {
@@ -54,7 +57,7 @@ impl Sizes {
     pub(crate) fn memory_len(self) -> Result<usize, Status> {
         let valid = (1..=mcrpc_core::host::seat::MAX_SEATS).contains(&self.seats)
             && (1..=stat::MAX_COUNTERS).contains(&self.counters)
-            && (1..=fail::MAX_LINES).contains(&self.buckets)
+            && (1..=MAX_BUCKETS).contains(&self.buckets)
             && self.trace_cells.is_power_of_two()
             && (16..=trace::MAX_RING_CELLS).contains(&self.trace_cells);
         if valid { Ok(self.lens().iter().sum()) } else { Err(Status::INVALID_ARGUMENT) }

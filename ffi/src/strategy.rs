@@ -51,6 +51,12 @@ pub struct mcrpc_endpoint_t {
 
 impl mcrpc_endpoint_t {
     #[inline]
+    pub(crate) fn from_core(endpoint: &Endpoint) -> mcrpc_endpoint_t {
+        let Endpoint { address, port, service_id } = *endpoint;
+        mcrpc_endpoint_t { address: address.to_be_bytes(), service_id, port, reserved: 0 }
+    }
+
+    #[inline]
     pub(crate) fn to_core(self) -> Endpoint {
         Endpoint { address: u128::from_be_bytes(self.address), port: self.port, service_id: self.service_id }
     }

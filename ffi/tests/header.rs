@@ -6,12 +6,14 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use mcrpc_core::admission::{ALIGN, Config};
-use mcrpc_core::host::fail::Leak;
+use mcrpc_core::select::settings::Settings;
+use mcrpc_core::shield::leak::Leak;
 use mcrpc_core::status::Status;
 use mcrpc_core::wire::{Flags, HEADER_LEN, Kind};
 use mcrpc_ffi::host::mcrpc_host_config_t;
 
-const SOURCES: [&str; 7] = ["status", "header", "frame", "admission", "host", "strategy", "counters"];
+const SOURCES: [&str; 9] =
+    ["status", "header", "frame", "admission", "host", "strategy", "counters", "endpoints", "select"];
 
 #[test]
 fn the_committed_header_is_the_generated_one() {
@@ -87,7 +89,7 @@ fn without_safety_sections(source: &str) -> String {
 fn constants() -> String {
     let version: Vec<&str> = env!("CARGO_PKG_VERSION").split('.').collect();
     let [major, minor, patch] = version[..] else { panic!("a version has three parts") };
-    let (defaults, host) = (Config::default(), mcrpc_host_config_t::default());
+    let (defaults, host, set) = (Config::default(), mcrpc_host_config_t::default(), Settings::DEFAULT);
     let mut text = format!(
         "
 // The version of this header; mcrpc_version() is that of the library.
@@ -147,6 +149,11 @@ fn constants() -> String {
 #define MCRPC_HOST_CONFIG_INIT \\
     {{ sizeof(mcrpc_host_config_t), MCRPC_ANY_OWNER, {}, {}, {}, {}, {}, 0, {{ 0 }} }}
 
+// The settings of a set of endpoints to start from.
+#define MCRPC_ENDPOINTS_CONFIG_INIT \\
+    {{ sizeof(mcrpc_endpoints_config_t), {}, MCRPC_SCOPE_HOST, MCRPC_ZONE_ANYWHERE, 0, 0, {}, \\
+      {}, {}, {}, {}, {}, 0, {}, {}, {}, {}, {}, 0 }}
+
 // A leak to start from: ten failures at once fill the bucket, one per second leaks out, and it is empty after 30 s.
 #define MCRPC_LEAK_INIT {{ UINT64_C({}), UINT64_C({}), UINT64_C({}) }}
 
@@ -168,6 +175,18 @@ enum {{
         host.counters,
         host.buckets,
         host.trace_cells,
+        set.capacity,
+        set.max_attempts,
+        set.max_shielded.get(),
+        set.retries.ratio.get(),
+        set.retries.burst,
+        set.backups.ratio.get(),
+        set.backups.burst,
+        set.rules.breaker.backoff_min_ms,
+        set.rules.breaker.backoff_max_ms,
+        set.rules.breaker.probe_lease_ms,
+        set.rules.breaker.ramp_ms,
+        set.rules.breaker.memory_ms,
         Leak::DEFAULT.drain_ns,
         Leak::DEFAULT.limit_ns,
         Leak::DEFAULT.capacity_ns,

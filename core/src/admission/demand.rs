@@ -22,6 +22,12 @@ pub(super) fn count(queue: &Queue, key: Key) {
     queue.demand_by_level[priority][level].add(1);
 }
 
+/// Counts requests that were not sent because this server would have refused them: as many as one of their keys stands for.
+pub(super) fn count_withheld(queue: &Queue, key: Key, count: u32) {
+    queue.demand[key.priority()].add(count);
+    queue.demand_by_level[key.priority()][key.user_level()].add(count);
+}
+
 /// Brings the rates of all priorities up to date and returns how much new work the window brought.
 #[inline(never)]
 pub(super) fn observe(closer: &Closer, queues: &[Queue], span_us: u64, first: bool) -> u64 {

@@ -14,7 +14,7 @@ use super::controller;
 use super::demand;
 use super::flow::{FlowReading, MAX_IN_SYSTEM};
 use super::gate::{self, QueueState, Request};
-use super::key::Cursor;
+use super::key::{Cursor, Key};
 use super::layout::{self, Line, Queue, View};
 use crate::status::{Refusal, Status};
 use crate::time::{NANOS_PER_MICRO, Nanos};
@@ -22,6 +22,9 @@ use crate::time::{NANOS_PER_MICRO, Nanos};
 /// With an unknown number of workers: a request that waited for less than this found one idle. It covers the time
 /// that waking a thread takes.
 const IDLE_WAIT_NS: u64 = 500 * NANOS_PER_MICRO;
+
+/// The most withheld requests that one caller may report at once.
+const MAX_WITHHELD: u32 = u16::MAX as u32;
 
 /// A controller, as one process sees it: pointers into shared memory and a private copy of the settings.
 ///
@@ -137,6 +140,17 @@ impl<'a> Admission<'a> {
         if !request.continues_task && (!request.is_retry || cursor.admits(request.key)) {
             demand::count(queue, request.key);
         }
+    }
+
+    /// A caller says that it withheld `count` requests since its last one, of which one had this key: they are demand too,
+    /// without which the cursor would open as soon as callers heed it. Beyond 65 535 requests none is believed.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::INVALID_ARGUMENT`] if there is no such queue.
+    pub fn withheld(&self, queue: u32, key: Key, count: u32) -> Result<(), Status> {
+        demand::count_withheld(self.queue(queue)?, key, if count > MAX_WITHHELD { MAX_WITHHELD } else { count });
+        Ok(())
     }
 
     /// Counts and decides, where no worker is idle or the deadline is past: apart, so that the ordinary case needs few

@@ -16,6 +16,7 @@ use super::header::{self, Format, Header, Mismatch, State, layout_hash};
 use super::region::{LINE, Shared, View};
 use crate::admission::Mode;
 use crate::id::{Per10k, Salt, Uin};
+use crate::shield::skip::Skip;
 use crate::status::Status;
 use crate::strategy::endpoint::{Endpoint, hash};
 use crate::time::{NANOS_PER_SECOND, Nanos};
@@ -250,8 +251,7 @@ impl<'a> Control<'a> {
     /// a larger ratio only adds users.
     #[inline]
     pub fn is_skipped(&self, target: Target, uin: Uin) -> bool {
-        let ratio = self.skip_ratio(target);
-        ratio != Per10k::NONE && ratio.covers(self.user_salt().hash(uin.0))
+        Skip { ratio: self.skip_ratio(target), salt: self.user_salt() }.covers(uin)
     }
 
     /// The share of the users whose calls to the target are not made.

@@ -137,6 +137,12 @@ impl<'a> Shared<'a> {
         self.0.get(index).map_or(0, |word| word.fetch_add(value, Ordering::Relaxed))
     }
 
+    /// Sets a word to 0, relaxed; returns what it was.
+    #[inline]
+    pub fn take(self, index: usize) -> u64 {
+        self.0.get(index).map_or(0, |word| word.swap(0, Ordering::Relaxed))
+    }
+
     /// Sets bits of a word, relaxed.
     #[inline]
     pub fn set_bits(self, index: usize, bits: u64) {

@@ -11,6 +11,9 @@ mod models;
 mod sync;
 
 // The sources name each other by `super`, so they stand side by side here.
+#[path = "../../src/shield/breaker.rs"]
+#[allow(dead_code)]
+mod breaker;
 #[path = "../../src/host/bucket.rs"]
 #[allow(dead_code)]
 mod bucket;
@@ -29,9 +32,18 @@ mod fail;
 #[path = "../../src/host/header.rs"]
 #[allow(dead_code)]
 mod header;
+#[path = "../../src/shield/health.rs"]
+#[allow(dead_code)]
+mod health;
 #[path = "../../src/id.rs"]
 #[allow(dead_code)]
 mod id;
+#[path = "../../src/shield/leak.rs"]
+#[allow(dead_code)]
+mod leak;
+#[path = "../../src/shield/outcome.rs"]
+#[allow(dead_code)]
+mod outcome;
 #[path = "../../src/strategy/placement.rs"]
 #[allow(dead_code)]
 mod placement;
@@ -58,6 +70,10 @@ use mcrpc_core::{admission, status, time};
 
 mod host {
     pub(crate) use crate::{bucket, header, region};
+}
+
+mod shield {
+    pub(crate) use crate::{health, leak};
 }
 
 mod strategy {

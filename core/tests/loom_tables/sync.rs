@@ -159,6 +159,15 @@ impl AtomicU64 {
         old
     }
 
+    pub(crate) fn swap(&self, value: u64, ordering: Ordering) -> u64 {
+        if let Some(word) = self.explored.get() {
+            return word.swap(value, ordering);
+        }
+        let old = self.plain.swap(value, ordering);
+        self.note(value);
+        old
+    }
+
     pub(crate) fn fetch_or(&self, bits: u64, ordering: Ordering) -> u64 {
         if let Some(word) = self.explored.get() {
             return word.fetch_or(bits, ordering);

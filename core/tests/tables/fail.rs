@@ -1,15 +1,16 @@
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
 
-use mcrpc_core::host::fail::{self, BucketId, FailBuckets, Leak, Levels};
+use mcrpc_core::host::fail::{self, BucketId, FailBuckets, Levels};
 use mcrpc_core::host::region::{Shared, View};
+use mcrpc_core::shield::leak::Leak;
 use mcrpc_core::status::Status;
 use mcrpc_core::time::{NANOS_PER_SECOND, Nanos};
 
 use super::{at, endpoint, len_of, memory, overwrite};
 
 const LEAK: Leak = Leak::DEFAULT;
-/// The word of the first slot's time, when there are two lines.
+/// The first word of the first slot.
 const FIRST_SLOT: usize = 512;
 
 fn segment(capacity: u32) -> Vec<AtomicU64> {
@@ -97,7 +98,7 @@ fn a_bucket_fills_with_failures_and_leaks_with_time() {
             match *step {
                 Pour(time, times) => (0..times).for_each(|_| buckets.pour(id, &LEAK, at(time)).unwrap()),
                 Empty => buckets.empty(id).unwrap(),
-                Damage(word) => overwrite(&words, FIRST_SLOT + 2 * (id.number() as u32 as usize) + 1, word),
+                Damage(word) => overwrite(&words, FIRST_SLOT + 16 * (id.number() as u32 as usize) + 2, word),
                 Is(time, level, full) => {
                     let level_ns = levels(&words).iter(at(time)).next().unwrap().level_ns;
                     assert!(level_ns.abs_diff(at(level).0) <= 10_000, "it {name}: {level_ns} instead of {level} s");

@@ -6,7 +6,8 @@ use loom::thread;
 
 use super::{Words, explore_parts, words};
 use crate::endpoint::Endpoint;
-use crate::fail::{self, BucketId, FailBuckets, Leak, Levels};
+use crate::fail::{self, BucketId, FailBuckets, Levels};
+use crate::leak::Leak;
 use crate::region::{Shared, View};
 use crate::status::Status;
 use crate::sync::{Mutant, check, must_fail};
@@ -22,9 +23,9 @@ fn segment() -> Words {
     words
 }
 
-/// The count of used slots, and two lines of four slots.
+/// The count of used slots, and two slots.
 fn explore_slots(words: &Words) {
-    explore_parts(words, &[9..10, 512..528]);
+    explore_parts(words, &[9..10, 512..544]);
 }
 
 fn buckets(words: &Words) -> FailBuckets<'_> {
@@ -123,7 +124,7 @@ fn the_failure_that_fills_a_bucket_is_seen_at_once_or_a_moment_later() {
 fn damage_is_replaced_once() {
     let model = || {
         let (words, id) = poured(0);
-        Shared::new(&words).set(513 + 2 * (id.number() as u32 as usize), u64::MAX);
+        Shared::new(&words).set(514 + 16 * (id.number() as u32 as usize), u64::MAX);
         explore_slots(&words);
         let other = spawn(&words, move |buckets| buckets.pour(id, &LEAK, NOW));
         buckets(&words).pour(id, &LEAK, NOW).unwrap();

@@ -1,0 +1,35 @@
+//! Which endpoint, and is the call worth sending at all?
+//!
+//! A set holds the endpoints of one service in memory of the caller's. One call of [`set::EndpointSet::select`] answers all
+//! of it: *endpoint i*, or *refuse, with this reason*.
+//!
+//! ```text
+//! skip? ─► group of the user ─► own zone, then region ─► the user's endpoint on the ring ─► may it be called? ─► choice
+//!                                                             ▲                                 │ no
+//!                                                             └── the user's next endpoint ◄────┘
+//! ```
+//!
+//! An endpoint is passed over if it was tried, if an operator or the breaker shields it, if the pass rate or its cursor
+//! holds the call back. None of that uses up a retry; only an attempt that is really made does.
+//!
+//! | module | |
+//! |---|---|
+//! | [`settings`] | what a caller wants: endpoints, zones, groups, limits |
+//! | [`ring`] | consistent hashing: points of the endpoints, and several probes per user |
+//! | [`table`] | one version of the set in memory: endpoints, rings, what is known of each |
+//! | [`set`] | the set: replace the endpoints, select, report, hand over |
+//! | [`call`] | what is remembered of a call from one attempt to the next |
+//! | `pick` | the walk above |
+//! | `cap` | no more than a share of the endpoints is shielded |
+//! | [`budget`] | how many retries and backup requests there may be |
+//! | `tally` | outcomes and withheld demand, added up until they are handed over |
+
+pub mod budget;
+pub mod call;
+mod cap;
+mod pick;
+pub mod ring;
+pub mod set;
+pub mod settings;
+pub mod table;
+mod tally;

@@ -1,0 +1,3 @@
+//! Choosing an endpoint, as a client sees it.
+
+mod smoke;

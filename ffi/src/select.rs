@@ -1,0 +1,241 @@
+//! Choosing an endpoint and reporting what it did, for C.
+
+use mcrpc_core::admission::{Cursor, Key};
+use mcrpc_core::host::control::Target;
+use mcrpc_core::host::fail::BucketId;
+use mcrpc_core::id::Uin;
+use mcrpc_core::select::call::{Attempt, Call, Choice, Withheld};
+use mcrpc_core::select::settings::MAX_ATTEMPTS;
+use mcrpc_core::shield::outcome::Outcome;
+use mcrpc_core::status::Status;
+use mcrpc_core::time::Nanos;
+
+use crate::endpoints::{self, mcrpc_endpoints_t};
+use crate::host::mcrpc_host_t;
+use crate::pointer::{self, code};
+use crate::strategy::mcrpc_endpoint_t;
+
+/// The first attempt of a call; or, if one was made before, a retry.
+pub const MCRPC_ATTEMPT_NEXT: u32 = 0;
+/// One more attempt while the others are on their way.
+pub const MCRPC_ATTEMPT_BACKUP: u32 = 1;
+
+/// It was answered.
+pub const MCRPC_OUTCOME_OK: u32 = 0;
+/// It was answered with a failure of the service's own: the endpoint works.
+pub const MCRPC_OUTCOME_LOGIC: u32 = 1;
+/// It failed on its way, or no answer came in time: the one thing that counts against an endpoint.
+pub const MCRPC_OUTCOME_FAILED: u32 = 2;
+/// It was refused because the endpoint is overloaded: that does not shield it; report its cursor with mcrpc_heard().
+pub const MCRPC_OUTCOME_OVERLOADED: u32 = 3;
+
+/// The most attempts of a call.
+pub const MCRPC_MAX_ATTEMPTS: usize = 8;
+const _: () = assert!(MCRPC_MAX_ATTEMPTS == MAX_ATTEMPTS);
+
+/// Flag of mcrpc_choice_t: the attempt finds out for the whole host whether a shielded endpoint works again.
+pub const MCRPC_CHOICE_PROBE: u32 = 1;
+
+/// A call and its attempts so far. Zero it, fill in the first seven fields, and use it for all attempts of one call.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct mcrpc_call_t {
+    /// The user; 0 if there is none.
+    pub uin: u64,
+    /// Names the call: different for the calls of a user.
+    pub call_id: u64,
+    /// When its caller stops waiting, in ns; 0 or MCRPC_NO_DEADLINE if it never does.
+    pub deadline_ns: u64,
+    /// Its importance, from mcrpc_key(); 0 is withheld by no cursor.
+    pub key: u32,
+    /// The service that is called, as in `mcrpc skip`; 0 if nobody names services.
+    pub service_id: u32,
+    /// The method that is called, as in `mcrpc skip`.
+    pub method_id: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Attempts so far. Private from here on.
+    pub attempts: u32,
+    /// The endpoints that were tried.
+    pub tried: [u32; MCRPC_MAX_ATTEMPTS],
+    /// 0.
+    pub reserved2: u32,
+}
+
+const _: () = assert!(size_of::<mcrpc_call_t>() == 80);
+
+impl mcrpc_call_t {
+    #[inline]
+    fn to_core(self) -> Call {
+        let deadline = if self.deadline_ns == 0 { Nanos::NEVER } else { Nanos(self.deadline_ns) };
+        let target = Target { service_id: self.service_id, method_id: self.method_id };
+        let attempts = if self.attempts > u8::MAX.into() { u8::MAX } else { self.attempts as u8 };
+        Call::new(Uin(self.uin), self.call_id, Key(self.key), target, deadline).resumed(attempts, self.tried)
+    }
+}
+
+/// The endpoint for an attempt.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct mcrpc_choice_t {
+    /// The endpoint.
+    pub endpoint: mcrpc_endpoint_t,
+    /// Its number in the list that was in force.
+    pub index: u32,
+    /// MCRPC_CHOICE_...
+    pub flags: u32,
+    /// What you gave with the endpoint.
+    pub user_data: u64,
+    /// Send it along, if it is not 0: so many calls to this endpoint were withheld since the last one was sent.
+    pub withheld_count: u32,
+    /// The key of one of them. The server's counterpart is mcrpc_admission_withheld().
+    pub withheld_key: u32,
+    /// Private from here on.
+    pub generation: u64,
+    /// Private.
+    pub cell: u64,
+    /// Private.
+    pub identity: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<mcrpc_choice_t>() == 72);
+
+impl mcrpc_choice_t {
+    #[inline]
+    fn from_core(choice: &Choice) -> mcrpc_choice_t {
+        mcrpc_choice_t {
+            endpoint: mcrpc_endpoint_t::from_core(&choice.endpoint),
+            index: choice.index,
+            flags: if choice.is_probe { MCRPC_CHOICE_PROBE } else { 0 },
+            user_data: choice.user_data,
+            withheld_count: choice.withheld.count,
+            withheld_key: choice.withheld.key.0,
+            generation: choice.generation,
+            cell: choice.cell.map_or(0, BucketId::number),
+            identity: choice.identity,
+            reserved: 0,
+        }
+    }
+
+    #[inline]
+    fn to_core(self) -> Choice {
+        Choice {
+            index: self.index,
+            generation: self.generation,
+            endpoint: self.endpoint.to_core(),
+            user_data: self.user_data,
+            is_probe: self.flags & MCRPC_CHOICE_PROBE != 0,
+            withheld: Withheld { count: self.withheld_count, key: Key(self.withheld_key) },
+            cell: if self.cell == 0 { None } else { Some(BucketId::from_number(self.cell)) },
+            identity: self.identity,
+        }
+    }
+}
+
+/// Which endpoint for the next attempt of `call`? MCRPC_OK: `out` says which; send the request, then report with
+/// mcrpc_report(). Call it again after a failure: that is a retry, which goes to an endpoint that was not tried yet. Anything
+/// else: do not send. MCRPC_SKIPPED, _WITHHELD (it would be refused everywhere), _SHIELDED, _BUCKET_FULL, _NO_ENDPOINT; for
+/// attempts after the first one also _ATTEMPTS_EXHAUSTED, _BUDGET_EXHAUSTED and _OUT_OF_TIME.
+///
+/// Passing over endpoints that are shielded, or that a pass rate or cursor holds the call back from, uses up no retry. With
+/// an endpoint that is shielded the next call of its users is sent there once in a while, by one process of the host. `host` may
+/// be NULL.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+///
+/// # Safety
+///
+/// `endpoints` was set by mcrpc_endpoints_init(), `host` is NULL or was set by mcrpc_host_open() or _create(); `call` is
+/// readable and writable, and used by nobody else meanwhile; `out` is writable.
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_select(
+    endpoints: *const mcrpc_endpoints_t,
+    host: *const mcrpc_host_t,
+    call: *mut mcrpc_call_t,
+    attempt: u32,
+    now_ns: u64,
+    out: *mut mcrpc_choice_t,
+) -> i32 {
+    code((|| {
+        pointer::check(call.cast_const())?;
+        pointer::check(out.cast_const())?;
+        let attempt = Attempt::from_number(attempt).ok_or(Status::INVALID_ARGUMENT)?;
+        // SAFETY: the caller's promises.
+        let (set, host) = unsafe { (endpoints::get(endpoints)?, endpoints::view(host)?) };
+        // SAFETY: checked for null and alignment; the caller's own meanwhile, by its promise.
+        let mut core_call = unsafe { call.read() }.to_core();
+        let choice = set.select(&mut core_call, attempt, &host, Nanos(now_ns))?;
+        // SAFETY: checked for null and alignment; writable by the caller's promise.
+        unsafe {
+            (*call).attempts = core_call.attempts.into();
+            (*call).tried = *core_call.tried();
+            out.write(mcrpc_choice_t::from_core(&choice));
+        }
+        Ok(())
+    })())
+}
+
+/// The attempt that `choice` was made for met `outcome` (MCRPC_OUTCOME_...) after `elapsed_ns`. `host` may be NULL.
+/// Returns MCRPC_OK or _INVALID_ARGUMENT for another outcome. An attempt that is never reported does no lasting harm.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+///
+/// # Safety
+///
+/// `endpoints` was set by mcrpc_endpoints_init(), `host` is NULL or was set by mcrpc_host_open() or _create(); `choice` is
+/// readable.
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_report(
+    endpoints: *const mcrpc_endpoints_t,
+    host: *const mcrpc_host_t,
+    choice: *const mcrpc_choice_t,
+    outcome: u32,
+    elapsed_ns: u64,
+    now_ns: u64,
+) -> i32 {
+    code((|| {
+        pointer::check(choice)?;
+        let outcome = Outcome::from_number(outcome).ok_or(Status::INVALID_ARGUMENT)?;
+        // SAFETY: the caller's promises.
+        let (set, host) = unsafe { (endpoints::get(endpoints)?, endpoints::view(host)?) };
+        // SAFETY: checked for null and alignment; readable by the caller's promise.
+        let choice = unsafe { &*choice };
+        set.report(&choice.to_core(), outcome, elapsed_ns, &host, Nanos(now_ns));
+        Ok(())
+    })())
+}
+
+/// The reply to the attempt that `choice` was made for said that the endpoint admits keys below `cursor`, for `hold_ms` (at
+/// most 10 s count): until then nobody on the host sends it others. A cursor of 1 << 29 admits all. `host` may be NULL.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+///
+/// # Safety
+///
+/// As for mcrpc_report().
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_heard(
+    endpoints: *const mcrpc_endpoints_t,
+    host: *const mcrpc_host_t,
+    choice: *const mcrpc_choice_t,
+    cursor: u32,
+    hold_ms: u32,
+    now_ns: u64,
+) -> i32 {
+    code((|| {
+        pointer::check(choice)?;
+        // SAFETY: the caller's promises.
+        let (set, host) = unsafe { (endpoints::get(endpoints)?, endpoints::view(host)?) };
+        // SAFETY: checked for null and alignment; readable by the caller's promise.
+        let choice = unsafe { choice.read() }.to_core();
+        let cursor = if cursor > Cursor::OPEN.0 { Cursor::OPEN } else { Cursor(cursor) };
+        set.heard(&choice, cursor, hold_ms, &host, Nanos(now_ns));
+        Ok(())
+    })())
+}
+
+/// The outcome (MCRPC_OUTCOME_...) of an attempt that ended with a status of this library's list or with a code of the
+/// service's own. Any thread; signal-safe. Since 0.1.
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub extern "C" fn mcrpc_outcome_of(status: i32) -> u32 {
+    Outcome::of(Status(status)) as u32
+}
