@@ -10,6 +10,7 @@
 //! | `sweep` | frees what dead processes left in the common trace ring |
 //! | [`mapping`] | a file in memory |
 //! | [`mod@file`] | strategies that a person has written into a file |
+//! | [`watched`] | a file that is read again when it has changed |
 //! | [`clock`] | the clocks that the segments are stamped with |
 
 pub mod clock;
@@ -21,3 +22,4 @@ pub mod segments;
 pub mod started;
 pub mod strategies;
 mod sweep;
+pub mod watched;
