@@ -9,6 +9,7 @@
 //! | [`directory`] | open or make the directory; make, attach and replace its files |
 //! | `sweep` | frees what dead processes left in the common trace ring |
 //! | [`mapping`] | a file in memory |
+//! | [`generator`] | strategies computed from what calls met |
 //! | [`mod@file`] | strategies that a person has written into a file |
 //! | [`watched`] | a file that is read again when it has changed |
 //! | [`clock`] | the clocks that the segments are stamped with |
@@ -16,6 +17,7 @@
 pub mod clock;
 pub mod directory;
 pub mod file;
+pub mod generator;
 pub mod mapping;
 pub mod publisher;
 pub mod segments;
