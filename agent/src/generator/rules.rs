@@ -20,6 +20,8 @@ pub type Rules = Table<Vec<Rule>>;
 
 const MIN_CHANGE_PERCENT: f64 = -100.0;
 const MAX_CHANGE_PERCENT: f64 = 10_000.0;
+/// Characters of a bad value that an error shows.
+const MAX_SHOWN: usize = 40;
 
 /// A rule file that is read again whenever it has changed.
 #[derive(Debug)]
@@ -130,12 +132,11 @@ impl Reader<'_> {
         let (mut rules, mut before) = (Vec::new(), 0);
         for (number, tier) in file.rules.iter().enumerate() {
             let path = format!("rules[{number}]");
-            let requests =
-                self.number(&path, "requests", tier.requests, is_count, "a whole number from 1 to 4294967295")?;
-            let requests = requests as u32;
+            let key = format!("{path}.requests");
+            let wanted = "a whole number from 1 to 4294967295";
+            let requests = self.number(&key, tier.requests, is_count, wanted)? as u32;
             if requests <= before {
-                let wanted = format!("above {before}, that of the rule before");
-                return Err(self.wrong(&path, "requests", tier.requests, &wanted));
+                return Err(self.wrong(&key, tier.requests, &format!("above {before}, that of the rule before")));
             }
             before = requests;
             rules.extend(self.steps(&path, requests, tier)?);
@@ -144,67 +145,64 @@ impl Reader<'_> {
     }
 
     fn restart(&self, restart: &RestartText<'_>) -> Result<Restart, Flaw> {
-        let above_success = self.percent("restart", "above_success_percent", restart.above_success_percent)?;
-        let pass_rate = self.percent("restart", "pass_percent", restart.pass_percent)?;
-        if pass_rate <= FLOOR {
-            return Err(self.wrong("restart", "pass_percent", restart.pass_percent, "above 1, where it restarts from"));
-        }
+        let (above_key, pass_key) = ("restart.above_success_percent", "restart.pass_percent");
+        let above_success = self.percent(above_key, restart.above_success_percent)?;
+        let pass_rate = self.percent(pass_key, restart.pass_percent)?;
         if above_success == Per10k::ALL {
-            let wanted = "below 100: it would never restart";
-            return Err(self.wrong("restart", "above_success_percent", restart.above_success_percent, wanted));
+            return Err(self.wrong(above_key, restart.above_success_percent, "below 100: it would never restart"));
+        }
+        if pass_rate <= FLOOR {
+            return Err(self.wrong(pass_key, restart.pass_percent, "above 1, where it restarts from"));
         }
         Ok(Restart { above_success, pass_rate })
     }
 
     fn steps(&self, path: &str, requests: u32, tier: &TierText<'_>) -> Result<Vec<Rule>, Flaw> {
-        let mut rules: Vec<Rule> = Vec::new();
-        for (number, step) in tier.steps.iter().enumerate() {
-            let path = format!("{path}.steps[{number}]");
-            let success = self.percent(&path, "success_percent", step.success_percent)?;
-            if let Some(before) = rules.last().filter(|before| success <= before.success) {
-                let wanted = format!("above {}, that of the step before", f64::from(before.success.get()) / 100.0);
-                return Err(self.wrong(&path, "success_percent", step.success_percent, &wanted));
-            }
-            let wanted = "a whole number from -100 to 10000";
-            let change = self.number(&path, "change_percent", step.change_percent, is_change, wanted)?;
-            rules.push(Rule { requests, success, change_percent: change as i16 });
-        }
-        let (Some(step), Some(last)) = (tier.steps.last(), rules.last()) else {
+        let Some((last, others)) = tier.steps.split_last() else {
             let what = format!("{path}.steps: there must be at least one");
             return Err(Flaw { line: self.line_of(tier.requests), what });
         };
-        let path = format!("{path}.steps[{}]", rules.len() - 1);
-        if last.success != Per10k::ALL {
-            let wanted = "100: the last step is for all that is above the others";
-            return Err(self.wrong(&path, "success_percent", step.success_percent, wanted));
+        let mut rules: Vec<Rule> = Vec::new();
+        for (number, step) in tier.steps.iter().enumerate() {
+            let key = format!("{path}.steps[{number}].success_percent");
+            let success = self.percent(&key, step.success_percent)?;
+            if let Some(before) = rules.last().filter(|before| success <= before.success) {
+                let wanted = format!("above {}, that of the step before", f64::from(before.success.get()) / 100.0);
+                return Err(self.wrong(&key, step.success_percent, &wanted));
+            }
+            let key = format!("{path}.steps[{number}].change_percent");
+            let wanted = "a whole number from -100 to 10000";
+            let change_percent = self.number(&key, step.change_percent, is_change, wanted)? as i16;
+            rules.push(Rule { requests, success, change_percent });
         }
-        if last.change_percent <= 0 {
+        let path = format!("{path}.steps[{}]", others.len());
+        if rules.last().is_some_and(|rule| rule.success != Per10k::ALL) {
+            let wanted = "100: the last step is for all that is above the others";
+            return Err(self.wrong(&format!("{path}.success_percent"), last.success_percent, wanted));
+        }
+        if rules.last().is_some_and(|rule| rule.change_percent <= 0) {
             let wanted = "above 0: an endpoint would never come back";
-            return Err(self.wrong(&path, "change_percent", step.change_percent, wanted));
+            return Err(self.wrong(&format!("{path}.change_percent"), last.change_percent, wanted));
         }
         Ok(rules)
     }
 
-    fn percent(&self, path: &str, key: &str, value: &RawValue) -> Result<Per10k, Flaw> {
+    fn percent(&self, key: &str, value: &RawValue) -> Result<Per10k, Flaw> {
         let wanted = "a number from 0 to 100 with at most two decimals";
-        let percent = self.number(path, key, value, is_percent, wanted)?;
-        Per10k::new((percent * 100.0).round() as u16).ok_or_else(|| self.wrong(path, key, value, wanted))
+        let percent = self.number(key, value, is_percent, wanted)?;
+        Per10k::new((percent * 100.0).round() as u16).ok_or_else(|| self.wrong(key, value, wanted))
     }
 
-    fn number(
-        &self,
-        path: &str,
-        key: &str,
-        value: &RawValue,
-        is_good: fn(f64) -> bool,
-        wanted: &str,
-    ) -> Result<f64, Flaw> {
+    fn number(&self, key: &str, value: &RawValue, is_good: fn(f64) -> bool, wanted: &str) -> Result<f64, Flaw> {
         let number = serde_json::from_str(value.get()).ok().filter(|&number| is_good(number));
-        number.ok_or_else(|| self.wrong(path, key, value, wanted))
+        number.ok_or_else(|| self.wrong(key, value, wanted))
     }
 
-    fn wrong(&self, path: &str, key: &str, value: &RawValue, wanted: &str) -> Flaw {
-        Flaw { line: self.line_of(value), what: format!("{path}.{key}: {value} is not {wanted}") }
+    fn wrong(&self, key: &str, value: &RawValue, wanted: &str) -> Flaw {
+        // What is no number may have any length.
+        let shown: String = value.get().chars().take(MAX_SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let rest = if value.get().chars().nth(MAX_SHOWN).is_some() { "…" } else { "" };
+        Flaw { line: self.line_of(value), what: format!("{key}: {shown}{rest} is not {wanted}") }
     }
 
     /// A raw value is a piece of the text it was read from.

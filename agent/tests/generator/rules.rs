@@ -58,6 +58,11 @@ fn a_bad_file_is_told_with_line_key_value_and_what_was_expected() {
         ("\"success_percent\": 70", "\"success_percent\": 1e999", "25: "),
         (
             "\"success_percent\": 70",
+            "\"success_percent\": [\n\"a text that is longer than what is shown of it\"]",
+            "25: rules[2].steps[0].success_percent: [ \"a text that is longer than what is sh… is not a number",
+        ),
+        (
+            "\"success_percent\": 70",
             "\"success_percent\": 99",
             "26: rules[2].steps[1].success_percent: 98 is not above 99, that of the step before",
         ),
