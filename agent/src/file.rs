@@ -11,58 +11,21 @@
 //! what is shielded. A file with a bad line is not used at all: what was read last stays in force.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mcrpc_core::id::Per10k;
 use mcrpc_core::strategy::endpoint::Endpoint;
 use mcrpc_core::strategy::entry::{Entry, Kind, RejectLevel};
 
+use crate::watched::{FileError, Flaw, Watched};
+
 /// What a file says.
 pub type Strategies = BTreeMap<Endpoint, Entry>;
 
-/// Why a file is not used.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// It cannot be read.
-    #[error("{path}: {source}", path = path.display())]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// What the operating system says.
-        source: io::Error,
-    },
-    /// A line of it is wrong.
-    #[error("{path}:{line}: {what}", path = path.display())]
-    Line {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, from 1 on.
-        line: usize,
-        /// What is wrong, and what would be right.
-        what: String,
-    },
-}
-
-/// A file that is read again whenever it has changed.
+/// A file of strategies that is read again whenever it has changed.
 #[derive(Debug)]
-pub struct StrategiesFile {
-    path: PathBuf,
-    /// Of the content that was read last, good or bad; `None` if there was no file.
-    stamp: Option<Stamp>,
-    strategies: Strategies,
-}
-
-/// What changes with a file's content: modification time, length and inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    modified: (i64, i64),
-    len: u64,
-    inode: u64,
-}
+pub struct StrategiesFile(Watched<Strategies>);
 
 impl StrategiesFile {
     /// Reads a file.
@@ -71,15 +34,12 @@ impl StrategiesFile {
     ///
     /// It cannot be read, or a line is wrong.
     pub fn open(path: &Path) -> Result<StrategiesFile, FileError> {
-        let mut file = StrategiesFile { path: path.to_owned(), stamp: None, strategies: Strategies::new() };
-        file.stamp = Some(file.look()?);
-        file.strategies = file.read()?;
-        Ok(file)
+        Watched::open(path, parse).map(StrategiesFile)
     }
 
     /// What it said when it was last good.
     pub fn strategies(&self) -> &Strategies {
-        &self.strategies
+        self.0.content()
     }
 
     /// Reads the file again if it has changed. Whether it has.
@@ -88,48 +48,21 @@ impl StrategiesFile {
     ///
     /// As for [`open`](Self::open), once for each change: what was read last stays in force.
     pub fn poll(&mut self) -> Result<bool, FileError> {
-        let stamp = match self.look() {
-            Ok(stamp) => stamp,
-            Err(error) => return if self.stamp.take().is_some() { Err(error) } else { Ok(false) },
-        };
-        // Looked at before it is read: what is written meanwhile is read the next time.
-        if self.stamp.replace(stamp) == Some(stamp) {
-            return Ok(false);
-        }
-        self.strategies = self.read()?;
-        Ok(true)
-    }
-
-    fn look(&self) -> Result<Stamp, FileError> {
-        let metadata = fs::metadata(&self.path).map_err(|source| self.io_error(source))?;
-        let modified = (metadata.mtime(), metadata.mtime_nsec());
-        Ok(Stamp { modified, len: metadata.len(), inode: metadata.ino() })
-    }
-
-    fn read(&self) -> Result<Strategies, FileError> {
-        let text = fs::read_to_string(&self.path).map_err(|source| self.io_error(source))?;
-        parse(&text).map_err(|(line, what)| FileError::Line { path: self.path.clone(), line, what })
-    }
-
-    fn io_error(&self, source: io::Error) -> FileError {
-        FileError::Io { path: self.path.clone(), source }
+        self.0.poll()
     }
 }
 
-/// Reads all lines; the number of the first bad one, and what is wrong with it.
-fn parse(text: &str) -> Result<Strategies, (usize, String)> {
+fn parse(text: &str) -> Result<Strategies, Flaw> {
     let mut strategies = Strategies::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.split('#').next().unwrap_or_default();
         let mut words = line.split_whitespace();
         let Some(address) = words.next() else { continue };
-        let (endpoint, entry) = parse_line(address, words).map_err(|what| (number, what))?;
+        let (endpoint, entry) = parse_line(address, words).map_err(|what| Flaw { line: number, what })?;
         if strategies.insert(endpoint, entry).is_some() {
             let Endpoint { service_id, .. } = endpoint;
-            return Err((
-                number,
-                format!("{address} service={service_id} stands in a line before: remove one of them"),
-            ));
+            let what = format!("{address} service={service_id} stands in a line before: remove one of them");
+            return Err(Flaw { line: number, what });
         }
     }
     Ok(strategies)
@@ -184,6 +117,8 @@ fn percentage(text: &str) -> Option<Per10k> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn one(line: &str) -> (Endpoint, Entry) {
@@ -230,8 +165,8 @@ mod tests {
             ("10.0.0.1:1 colour=red", "only service, pass, level and kind"),
             ("10.0.0.2:1 service=3", "10.0.0.2:1 service=3 stands in a line before"),
         ] {
-            let (number, what) = parse(&format!("# a comment\n10.0.0.2:1 service=3\n{line}\n")).unwrap_err();
-            assert!(number == 3 && what.contains(words), "{number}: {what}");
+            let flaw = parse(&format!("# a comment\n10.0.0.2:1 service=3\n{line}\n")).unwrap_err();
+            assert!(flaw.line == 3 && flaw.what.contains(words), "{flaw:?}");
         }
     }
 

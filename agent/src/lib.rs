@@ -9,15 +9,19 @@
 //! | [`directory`] | open or make the directory; make, attach and replace its files |
 //! | `sweep` | frees what dead processes left in the common trace ring |
 //! | [`mapping`] | a file in memory |
+//! | [`generator`] | strategies computed from what calls met |
 //! | [`mod@file`] | strategies that a person has written into a file |
+//! | [`watched`] | a file that is read again when it has changed |
 //! | [`clock`] | the clocks that the segments are stamped with |
 
 pub mod clock;
 pub mod directory;
 pub mod file;
+pub mod generator;
 pub mod mapping;
 pub mod publisher;
 pub mod segments;
 pub mod started;
 pub mod strategies;
 mod sweep;
+pub mod watched;

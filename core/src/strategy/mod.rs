@@ -13,10 +13,12 @@
 //! | [`writer`] | insert, delete, refresh, adopt after a crash |
 //! | `placement` | where an entry stands, and the order in which one is moved |
 //! | [`liveness`] | whether the writer still lives |
+//! | [`generate`] | what the entries should say, after what calls met |
 
 pub mod cold;
 pub mod endpoint;
 pub mod entry;
+pub mod generate;
 pub mod liveness;
 mod placement;
 pub mod table;
