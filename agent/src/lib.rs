@@ -10,6 +10,7 @@
 //! | `sweep` | frees what dead processes left in the common trace ring |
 //! | [`mapping`] | a file in memory |
 //! | [`mod@file`] | strategies that a person has written into a file |
+//! | [`route`] | which servers a service has, and how it is called, from files |
 //! | [`clock`] | the clocks that the segments are stamped with |
 
 pub mod clock;
@@ -17,6 +18,7 @@ pub mod directory;
 pub mod file;
 pub mod mapping;
 pub mod publisher;
+pub mod route;
 pub mod segments;
 pub mod started;
 pub mod strategies;
