@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -38,6 +38,16 @@ fn mcrpc(root: &Path, arguments: &[&str]) -> Command {
 fn run(root: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = mcrpc(root, arguments).output().unwrap();
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// Ends with the test, however that ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]
@@ -86,9 +96,9 @@ fn show_says_what_a_client_uses_and_from_which_file() {
 fn a_watch_shows_what_takes_effect_and_what_is_refused() {
     let root = documented();
     let mut command = mcrpc(root.path(), &["show", ".", "sz", "demo", "--json", "--watch"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut shown = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut refused = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut child = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut shown = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    let mut refused = BufReader::new(child.0.stderr.take().unwrap()).lines();
     let mut next = || -> Value { serde_json::from_str(&shown.next().unwrap().unwrap()).unwrap() };
     assert_eq!(next()["timeouts"]["call_ms"], 800);
     replace(root.path(), CLIENT, "[Timeouts]\nCallMs = 0\n");
@@ -97,6 +107,4 @@ fn a_watch_shows_what_takes_effect_and_what_is_refused() {
     assert_eq!(refused.next().unwrap().unwrap(), "What was good last stays in force.");
     replace(root.path(), CLIENT, "[Timeouts]\nCallMs = 9\n[Groups]\nRule0 = group=canary share=0%\n");
     assert_eq!(next()["timeouts"]["call_ms"], 9);
-    child.kill().unwrap();
-    child.wait().unwrap();
 }

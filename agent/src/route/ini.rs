@@ -1,6 +1,8 @@
 //! An INI file as sections of keys with their lines. The parser is line by line and goes on behind a line that it cannot
 //! use, so that every fault is found at once; a section or a key that stands there twice is a fault.
 
+use std::collections::BTreeMap;
+
 use ini_roundtrip::{Item, Parser};
 
 use super::error::FaultList;
@@ -26,56 +28,67 @@ pub(super) fn parse(text: &str, faults: &mut FaultList) -> Vec<Section> {
     // The parser takes comments and sections only at the start of a line; people indent them.
     let lines: Vec<&str> = text.trim_start_matches('\u{feff}').lines().map(str::trim).collect();
     let text = lines.join("\n");
-    let mut sections: Vec<Section> = Vec::new();
-    // Below a section that is not used: its keys are no faults of their own.
-    let mut is_skipped = false;
+    if text.trim().is_empty() {
+        faults.of_file("is empty: expected sections, as [Name], with keys below");
+    }
+    let mut document = Document { sections: Vec::new(), lines: BTreeMap::new(), is_skipping: false, faults };
     let mut parser = Parser::new(&text);
     loop {
         let line = parser.line() + 1;
-        let Some(item) = parser.next() else { break };
-        match item {
-            Item::Section { name, .. } => {
-                is_skipped = !open(&mut sections, name, line, faults);
-            }
-            Item::Error(header) => {
-                faults.of_line(line, format!("{header:?} is no section: expected [Name], and nothing behind it"));
-                is_skipped = true;
-            }
-            Item::Property { key, val, .. } if !is_skipped => add(&mut sections, key, val, line, faults),
-            Item::Property { .. } | Item::SectionEnd | Item::Comment { .. } | Item::Blank { .. } => {}
+        match parser.next() {
+            Some(Item::Section { name, .. }) => document.open(name, line),
+            Some(Item::Error(header)) => document.skip(header, line),
+            Some(Item::Property { key, val, .. }) => document.add(key, val, line),
+            Some(Item::SectionEnd | Item::Comment { .. } | Item::Blank { .. }) => {}
+            None => return document.sections,
         }
     }
-    if sections.is_empty() && text.trim().is_empty() {
-        faults.of_file("is empty: expected sections, as [Name], with keys below");
-    }
-    sections
 }
 
-/// Whether what follows is to be read.
-fn open(sections: &mut Vec<Section>, name: &str, line: u32, faults: &mut FaultList) -> bool {
-    if let Some(before) = sections.iter().find(|section| section.name == name) {
-        faults.of_section(line, name, format!("stands in line {} before: remove or rename one of them", before.line));
-        return false;
-    }
-    sections.push(Section { name: name.to_owned(), line, entries: Vec::new() });
-    true
+struct Document<'a> {
+    sections: Vec<Section>,
+    /// Where the sections start.
+    lines: BTreeMap<String, u32>,
+    /// Below a section that is not used: its keys are no faults of their own.
+    is_skipping: bool,
+    faults: &'a mut FaultList,
 }
 
-fn add(sections: &mut [Section], key: &str, value: Option<&str>, line: u32, faults: &mut FaultList) {
-    let Some(section) = sections.last_mut() else {
-        faults.of_line(line, format!("{key:?} stands in no section: expected [Name] before it"));
-        return;
-    };
-    let Some(value) = value.filter(|_| !key.is_empty()) else {
-        faults.of_section(line, &section.name, format!("{key:?} is no setting: expected Key = value"));
-        return;
-    };
-    if let Some(before) = section.entries.iter().find(|entry| entry.key == key) {
-        let what = format!("stands in line {} before: remove one of them", before.line);
-        faults.of_key(line, &section.name, key, what);
-        return;
+impl Document<'_> {
+    fn open(&mut self, name: &str, line: u32) {
+        let first = *self.lines.entry(name.to_owned()).or_insert(line);
+        self.is_skipping = first != line;
+        if self.is_skipping {
+            self.faults.of_section(line, name, format!("stands in line {first} before: remove or rename one of them"));
+        } else {
+            self.sections.push(Section { name: name.to_owned(), line, entries: Vec::new() });
+        }
     }
-    section.entries.push(Entry { key: key.to_owned(), value: value.to_owned(), line });
+
+    fn skip(&mut self, header: &str, line: u32) {
+        self.faults.of_line(line, format!("{header:?} is no section: expected [Name], and nothing behind it"));
+        self.is_skipping = true;
+    }
+
+    fn add(&mut self, key: &str, value: Option<&str>, line: u32) {
+        if self.is_skipping {
+            return;
+        }
+        let Some(section) = self.sections.last_mut() else {
+            self.faults.of_line(line, format!("{key:?} stands in no section: expected [Name] before it"));
+            return;
+        };
+        let Some(value) = value.filter(|_| !key.is_empty()) else {
+            self.faults.of_section(line, &section.name, format!("{key:?} is no setting: expected Key = value"));
+            return;
+        };
+        if let Some(before) = section.entries.iter().find(|entry| entry.key == key) {
+            let what = format!("stands in line {} before: remove one of them", before.line);
+            self.faults.of_key(line, &section.name, key, what);
+            return;
+        }
+        section.entries.push(Entry { key: key.to_owned(), value: value.to_owned(), line });
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,27 @@
 //! The invariant: what is in force is one whole configuration that had no fault. Files that are bad, half written or
 //! missing change nothing, and are reported once.
 //!
+//! ```no_run
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! use mcrpc_agent::route::Routes;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let routes = Arc::new(Routes::new(Path::new("/etc/mcrpc"), "sz"));
+//! // Fails if there is nothing good to start with.
+//! let demo = routes.service("demo")?;
+//! // In a program that forks, in the child; or call `routes.poll` from a loop of your own.
+//! let _watch = routes.watch(|change| match &change.result {
+//!     Ok(route) => println!("{}: {} servers", change.service, route.servers.len()),
+//!     Err(faults) => eprintln!("{faults}"),
+//! })?;
+//! // For each call: one whole configuration, which stays as it is for as long as it is kept.
+//! let route = demo.get();
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The layout, and `FailCount`, `NewFailCount` and `UseMMLB`, are those of WeChat's Svrkit; the INI style is that of
 //! its open relative phxrpc.
 

@@ -1,6 +1,7 @@
 //! Client and route files, through the public API: what good ones say, what bad ones are told, and what is in force while
 //! they change. Time is a number here; nothing waits for a clock.
 
+mod any_file;
 mod bad_files;
 mod changes;
 mod whole_tree;
