@@ -1,5 +1,7 @@
 //! What is in force while files are written, broken, replaced and removed.
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -103,6 +105,25 @@ fn a_file_that_is_renamed_into_place_takes_effect_whole() {
     let mut world = World::started();
     world.root.replace(ROUTE, with_servers(2));
     assert_eq!(world.settled(), "7 servers=2");
+}
+
+#[test]
+fn a_directory_of_links_that_is_swapped_in_one_step_takes_effect_whole() {
+    // As container platforms mount configuration: the files are links through a link to the directory in force.
+    let mut world = World::of(&[("1/route.conf", GOOD_ROUTE), ("2/route.conf", &with_servers(2))]);
+    world.root.write("1/client.conf", GOOD_CLIENT);
+    world.root.write("2/client.conf", "[Timeouts]\nCallMs = 77\n");
+    let path = world.root.path().to_owned();
+    symlink("1", path.join("data")).unwrap();
+    for (link, file) in [(CLIENT, "client.conf"), (ROUTE, "route.conf")] {
+        fs::create_dir_all(path.join(link).parent().unwrap()).unwrap();
+        symlink(path.join("data").join(file), path.join(link)).unwrap();
+    }
+    assert_eq!(world.settled(), "7 servers=1");
+    symlink("2", path.join("new")).unwrap();
+    fs::rename(path.join("new"), path.join("data")).unwrap();
+    assert_eq!(world.settled(), "7 servers=2");
+    assert_eq!(world.follower.current().unwrap().client.timeouts.call.0, 77);
 }
 
 #[test]
