@@ -7,6 +7,7 @@ mod demo;
 mod host;
 mod inspect;
 mod operator;
+mod route;
 mod top;
 
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ enum Command {
     Top(top::Options),
     /// Show what is in a shared segment, and whether it is to be believed
     Inspect(inspect::Options),
+    /// Check the client and route files by which services are found, and show what a client uses
+    Route(route::Options),
     /// Turn every mechanism on this host off, and back to what it was
     Kill(kill::Options),
     /// Turn one mechanism off, let it observe or enforce, for all users or a share of them; or list the modes
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Agent(options) => agent::run(&options),
         Command::Top(options) => top::run(&options),
         Command::Inspect(options) => inspect::run(&options),
+        Command::Route(options) => route::run(&options),
         Command::Kill(options) => kill::run(&options),
         Command::Mode(options) => mode::run(&options),
         Command::Shield(options) => shield::run(&options),

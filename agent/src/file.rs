@@ -101,7 +101,7 @@ fn parse_line<'t>(address: &str, words: impl Iterator<Item = &'t str>) -> Result
 }
 
 /// A percentage with at most two decimals, as `12.5%`.
-fn percentage(text: &str) -> Option<Per10k> {
+pub(crate) fn percentage(text: &str) -> Option<Per10k> {
     let (whole, decimals) = match text.strip_suffix('%')?.split_once('.') {
         Some((whole, decimals)) if (1..=2).contains(&decimals.len()) => (whole, decimals),
         Some(_) => return None,

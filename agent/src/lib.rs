@@ -12,6 +12,7 @@
 //! | [`generator`] | strategies computed from what calls met |
 //! | [`mod@file`] | strategies that a person has written into a file |
 //! | [`watched`] | a file that is read again when it has changed |
+//! | [`route`] | which servers a service has, and how it is called, from files |
 //! | [`clock`] | the clocks that the segments are stamped with |
 
 pub mod clock;
@@ -20,6 +21,7 @@ pub mod file;
 pub mod generator;
 pub mod mapping;
 pub mod publisher;
+pub mod route;
 pub mod segments;
 pub mod started;
 pub mod strategies;

@@ -185,7 +185,7 @@ const fn backoff_ms(step: u32, settings: &Settings, noise: u64) -> u32 {
     let doubled = (settings.backoff_min_ms as u64) << step;
     let max = settings.backoff_max_ms as u64;
     let backoff = if doubled < max { doubled } else { max };
-    (backoff * 3 / 4 + (backoff * (noise & 0xFFFF) >> 17)) as u32
+    (backoff * 3 / 4 + ((backoff * (noise & 0xFFFF)) >> 17)) as u32
 }
 
 /// What is left until `moment_ms`; 0 if that was less than 24 days ago, or is further away than anybody can have set it: then
