@@ -560,8 +560,8 @@ int main(int argc, char **argv) {
     config.workers_per_queue = options.threads;
     size_t len = 0;
     must(config.memory_size(len), "memory_size");
-    const mcrpc::AdmissionMemory memory =
-        options.processes > 0 ? mcrpc::AdmissionMemory::shared(len) : mcrpc::AdmissionMemory::heap(len);
+    const mcrpc::Memory memory =
+        options.processes > 0 ? mcrpc::Memory::shared(len) : mcrpc::Memory::heap(len);
     mcrpc::Admission admission;
     must(mcrpc::Admission::init(memory, config, mcrpc::now_ns(), admission), "init");
 

@@ -4,8 +4,8 @@
 //                 C namesake and converts to it.
 // Errors          No exceptions, no RTTI. A Status is returned and must be looked at; outputs come last and are written
 //                 only on success.
-// Ownership       AdmissionMemory owns its memory, Running ends one request, Host owns its mappings. Everything else is a
-//                 plain value: copy it, drop it. A handle refers to the memory it was made from, which has to outlive it.
+// Ownership       Memory owns its memory, Running ends one request, Attempt reports one attempt, Host owns its mappings.
+//                 Everything else is a plain value: copy it, drop it. A handle refers to the memory it was made from, which has to outlive it.
 // Threads         Admission may be used by any number of threads and processes at once, a FrameDecoder by one thread at
 //                 a time, like any other value.
 
@@ -119,25 +119,25 @@ struct QueueSnapshot : mcrpc_queue_snapshot_t {
     constexpr QueueSnapshot() noexcept : mcrpc_queue_snapshot_t{} { struct_size = sizeof(QueueSnapshot); }
 };
 
-// Memory for a controller, aligned, and released with this object; all handles into it must be gone by then.
+// Memory for a controller or a set of endpoints, aligned, and released with this object; all handles into it must be gone by then.
 //
 // Move-only; moving it leaves the memory where it is, so handles stay good. Empty if there was not enough memory, which
-// Admission::init() reports as MCRPC_NULL_ARGUMENT.
-class AdmissionMemory {
+// init() reports as MCRPC_NULL_ARGUMENT.
+class Memory {
 public:
-    AdmissionMemory() noexcept = default;
-    AdmissionMemory(AdmissionMemory &&other) noexcept
+    Memory() noexcept = default;
+    Memory(Memory &&other) noexcept
         : data_(std::exchange(other.data_, nullptr)),
           len_(std::exchange(other.len_, 0)),
           mapped_(other.mapped_) {}
-    AdmissionMemory &operator=(AdmissionMemory &&other) noexcept {
-        AdmissionMemory taken(std::move(other));
+    Memory &operator=(Memory &&other) noexcept {
+        Memory taken(std::move(other));
         std::swap(data_, taken.data_);
         std::swap(len_, taken.len_);
         std::swap(mapped_, taken.mapped_);
         return *this;
     }
-    ~AdmissionMemory() {
+    ~Memory() {
         if (data_ == nullptr) {
             return;
         }
@@ -149,15 +149,15 @@ public:
     }
 
     // For the threads of one process.
-    static AdmissionMemory heap(std::size_t len) noexcept {
+    static Memory heap(std::size_t len) noexcept {
         void *data = ::operator new(len, std::align_val_t{MCRPC_ADMISSION_ALIGN}, std::nothrow);
-        return AdmissionMemory(data, len, false);
+        return Memory(data, len, false);
     }
 
     // For a process and the children it forks after this call. A child's own object unmaps it from the child alone.
-    static AdmissionMemory shared(std::size_t len) noexcept {
+    static Memory shared(std::size_t len) noexcept {
         void *data = mmap(nullptr, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        return AdmissionMemory(data == MAP_FAILED ? nullptr : data, len, true);
+        return Memory(data == MAP_FAILED ? nullptr : data, len, true);
     }
 
     void *data() const noexcept { return data_; }
@@ -165,7 +165,7 @@ public:
     std::size_t size() const noexcept { return len_; }
 
 private:
-    AdmissionMemory(void *data, std::size_t len, bool mapped) noexcept
+    Memory(void *data, std::size_t len, bool mapped) noexcept
         : data_(data), len_(data == nullptr ? 0 : len), mapped_(mapped) {}
 
     void *data_ = nullptr;
@@ -184,7 +184,7 @@ public:
                        Admission &out) noexcept {
         return Status(mcrpc_admission_init(memory, len, &config, now_ns, &out.handle_));
     }
-    static Status init(const AdmissionMemory &memory, const AdmissionConfig &config, std::uint64_t now_ns,
+    static Status init(const Memory &memory, const AdmissionConfig &config, std::uint64_t now_ns,
                        Admission &out) noexcept {
         return init(memory.data(), memory.size(), config, now_ns, out);
     }
@@ -227,6 +227,10 @@ public:
     Status set_mode(std::uint32_t mode) const noexcept { return Status(mcrpc_admission_set_mode(&handle_, mode)); }
 
     Status snapshot(AdmissionSnapshot &out) const noexcept { return Status(mcrpc_admission_snapshot(&handle_, &out)); }
+    // A request says that its caller withheld `count` others, one of which had this key.
+    Status withheld(std::uint32_t queue, std::uint32_t key, std::uint32_t count) const noexcept {
+        return Status(mcrpc_admission_withheld(&handle_, queue, key, count));
+    }
     Status queue_snapshot(std::uint32_t queue, QueueSnapshot &out) const noexcept {
         return Status(mcrpc_admission_queue_snapshot(&handle_, queue, &out));
     }
@@ -395,8 +399,163 @@ public:
             mcrpc_trace(&host_, kind, reinterpret_cast<const std::uint8_t *>(text.data()), text.size(), now_ns));
     }
 
+    // For the functions of mcrpc.h.
+    const mcrpc_host_t *handle() const noexcept { return &host_; }
+
 private:
     mcrpc_host_t host_{};
+};
+
+// Settings of a set of endpoints, at their defaults to begin with.
+struct EndpointsConfig : mcrpc_endpoints_config_t {
+    constexpr EndpointsConfig() noexcept : mcrpc_endpoints_config_t MCRPC_ENDPOINTS_CONFIG_INIT {}
+
+    // The bytes that a set with these settings needs.
+    Status memory_size(std::size_t &out) const noexcept { return Status(mcrpc_endpoints_memory_size(this, &out)); }
+};
+
+// One endpoint of a set: of weight 100, for everybody, in no particular zone.
+struct EndpointSpec : mcrpc_endpoint_spec_t {
+    constexpr EndpointSpec() noexcept : mcrpc_endpoint_spec_t{} { weight = 100; }
+    constexpr explicit EndpointSpec(const Endpoint &where, std::uint64_t data = 0) noexcept : EndpointSpec() {
+        endpoint = where;
+        user_data = data;
+    }
+};
+
+// Sends a share of the users, or of a range of them, to the endpoints of a group.
+struct GroupRule : mcrpc_group_rule_t {
+    constexpr GroupRule() noexcept : mcrpc_group_rule_t{} { last_uin = UINT64_MAX; }
+    constexpr GroupRule(std::uint16_t to, std::uint16_t per_10k) noexcept : GroupRule() {
+        group = to;
+        share_per_10k = per_10k;
+    }
+};
+
+// A call and its attempts so far: fill in the user, a call id, the deadline, the key and what is called. One thread at a time.
+struct Call : mcrpc_call_t {
+    constexpr Call() noexcept : mcrpc_call_t{} {}
+};
+
+// What is known of an endpoint.
+struct Health : mcrpc_health_t {
+    constexpr Health() noexcept : mcrpc_health_t{} { struct_size = sizeof(Health); }
+};
+
+// What a set decided so far.
+struct EndpointsSnapshot : mcrpc_endpoints_snapshot_t {
+    constexpr EndpointsSnapshot() noexcept : mcrpc_endpoints_snapshot_t{} { struct_size = sizeof(EndpointsSnapshot); }
+};
+
+// The endpoints of one service, as this process sees them: a plain value. Any number of threads may use one or copies of it
+// at once, and a child after fork(). It refers to its memory and its host, which have to outlive it. A default one answers
+// MCRPC_NOT_INITIALISED to everything.
+class Endpoints {
+public:
+    Endpoints() noexcept = default;
+
+    // An empty set in memory of the caller's. `host` may be null: then the set knows what its own calls met.
+    static Status init(const Memory &memory, const EndpointsConfig &config, const Host *host, Endpoints &out) noexcept {
+        out.host_ = host == nullptr ? nullptr : host->handle();
+        return Status(mcrpc_endpoints_init(memory.data(), memory.size(), &config, &out.handle_));
+    }
+
+    // Puts another list in force, as a whole and at once; calls go on meanwhile. By one thread at a time.
+    Status replace(const EndpointSpec *specs, std::uint32_t count, const GroupRule *rules = nullptr,
+                   std::uint32_t rule_count = 0) const noexcept {
+        return Status(mcrpc_endpoints_replace(&handle_, host_, specs, count, rules, rule_count));
+    }
+
+    // Which endpoint for the next attempt? Not OK: do not send. An Attempt does this and report() in one.
+    Status select(Call &call, std::uint32_t attempt, std::uint64_t now_ns, mcrpc_choice_t &out) const noexcept {
+        return Status(mcrpc_select(&handle_, host_, &call, attempt, now_ns, &out));
+    }
+    // What an attempt met: MCRPC_OUTCOME_...
+    Status report(const mcrpc_choice_t &choice, std::uint32_t outcome, std::uint64_t elapsed_ns,
+                  std::uint64_t now_ns) const noexcept {
+        return Status(mcrpc_report(&handle_, host_, &choice, outcome, elapsed_ns, now_ns));
+    }
+    // A reply said which keys its endpoint admits, and for how long.
+    Status heard(const mcrpc_choice_t &choice, std::uint32_t cursor, std::uint32_t hold_ms,
+                 std::uint64_t now_ns) const noexcept {
+        return Status(mcrpc_heard(&handle_, host_, &choice, cursor, hold_ms, now_ns));
+    }
+
+    // Hands over what was counted: about five times per second.
+    Status tick() const noexcept { return Status(mcrpc_endpoints_tick(&handle_, host_)); }
+    Status health(std::uint32_t index, std::uint64_t now_ns, Health &out) const noexcept {
+        return Status(mcrpc_endpoints_health(&handle_, host_, index, now_ns, &out));
+    }
+    Status snapshot(EndpointsSnapshot &out) const noexcept {
+        return Status(mcrpc_endpoints_snapshot(&handle_, &out));
+    }
+
+private:
+    mcrpc_endpoints_t handle_{};
+    const mcrpc_host_t *host_ = nullptr;
+};
+
+// One attempt of a call: chooses an endpoint when it is made, and reports what happened when it goes out of scope, however
+// that happens. An attempt of which nobody said that it was answered has failed. Refers to the set, which has to outlive it;
+// one thread at a time.
+//
+//     mcrpc::Call call;                                  // fill in uin, call_id, deadline_ns, key
+//     for (;;) {
+//         mcrpc::Attempt attempt(endpoints, call);
+//         if (!attempt.status().ok()) return attempt.status();     // refused, or no endpoint or retry is left
+//         if (send_to(attempt.endpoint(), request, reply)) {       // false: could not connect, no answer in time
+//             attempt.answered(reply.status, reply.cursor, 300);
+//             if (!attempt.is_retriable()) return reply.status;
+//         }
+//     }
+class [[nodiscard]] Attempt {
+public:
+    Attempt(const Endpoints &endpoints, Call &call, std::uint32_t attempt = MCRPC_ATTEMPT_NEXT) noexcept
+        : endpoints_(&endpoints), started_ns_(now_ns()) {
+        status_ = endpoints.select(call, attempt, started_ns_, choice_);
+        reports_ = status_.ok();
+    }
+    Attempt(const Attempt &) = delete;
+    Attempt &operator=(const Attempt &) = delete;
+    ~Attempt() {
+        if (reports_) {
+            const std::uint64_t now = now_ns();
+            static_cast<void>(endpoints_->report(choice_, outcome_, now - started_ns_, now));
+        }
+    }
+
+    // OK: send. Anything else: do not.
+    Status status() const noexcept { return status_; }
+    const mcrpc_endpoint_t &endpoint() const noexcept { return choice_.endpoint; }
+    std::uint32_t index() const noexcept { return choice_.index; }
+    std::uint64_t user_data() const noexcept { return choice_.user_data; }
+    // Whether it finds out for the whole host if a shielded endpoint works again.
+    bool is_probe() const noexcept { return (choice_.flags & MCRPC_CHOICE_PROBE) != 0; }
+    // To be sent along when it is not 0.
+    std::uint32_t withheld_count() const noexcept { return choice_.withheld_count; }
+    std::uint32_t withheld_key() const noexcept { return choice_.withheld_key; }
+
+    // A reply came, with this status of the library's list or the service's own.
+    void answered(std::int32_t status) noexcept { outcome_ = mcrpc_outcome_of(status); }
+    // It also said which keys the endpoint admits, and for how long.
+    void answered(std::int32_t status, std::uint32_t cursor, std::uint32_t hold_ms) noexcept {
+        answered(status);
+        static_cast<void>(endpoints_->heard(choice_, cursor, hold_ms, now_ns()));
+    }
+    // Nothing can be said of the endpoint: the attempt was given up, as the slower one of two.
+    void abandon() noexcept { reports_ = false; }
+    // Whether another endpoint may do better.
+    bool is_retriable() const noexcept {
+        return outcome_ == MCRPC_OUTCOME_FAILED || outcome_ == MCRPC_OUTCOME_OVERLOADED;
+    }
+
+private:
+    const Endpoints *endpoints_;
+    mcrpc_choice_t choice_{};
+    Status status_;
+    std::uint64_t started_ns_;
+    std::uint32_t outcome_ = MCRPC_OUTCOME_FAILED;
+    bool reports_ = false;
 };
 
 // A struct that grew would no longer be what its struct_size, or an array of its C namesake, says.
@@ -406,6 +565,10 @@ static_assert(sizeof(AdmissionSnapshot) == sizeof(mcrpc_admission_snapshot_t));
 static_assert(sizeof(QueueSnapshot) == sizeof(mcrpc_queue_snapshot_t));
 static_assert(sizeof(Endpoint) == sizeof(mcrpc_endpoint_t) && sizeof(Leak) == sizeof(mcrpc_leak_t));
 static_assert(sizeof(HostConfig) == sizeof(mcrpc_host_config_t));
+static_assert(sizeof(EndpointsConfig) == sizeof(mcrpc_endpoints_config_t));
+static_assert(sizeof(EndpointSpec) == sizeof(mcrpc_endpoint_spec_t) && sizeof(GroupRule) == sizeof(mcrpc_group_rule_t));
+static_assert(sizeof(Call) == sizeof(mcrpc_call_t) && sizeof(Health) == sizeof(mcrpc_health_t));
+static_assert(sizeof(EndpointsSnapshot) == sizeof(mcrpc_endpoints_snapshot_t));
 static_assert(sizeof(SegmentStatus) == sizeof(mcrpc_segment_status_t));
 
 }  // namespace mcrpc

@@ -20,8 +20,8 @@
 mcrpc::Status admit_from_second_unit(const mcrpc::Admission &, const mcrpc::Request &, std::uint64_t);
 
 static_assert(std::is_trivially_copyable_v<mcrpc::Admission>);
-static_assert(!std::is_copy_constructible_v<mcrpc::AdmissionMemory>);
-static_assert(std::is_nothrow_move_constructible_v<mcrpc::AdmissionMemory>);
+static_assert(!std::is_copy_constructible_v<mcrpc::Memory>);
+static_assert(std::is_nothrow_move_constructible_v<mcrpc::Memory>);
 static_assert(!std::is_copy_constructible_v<mcrpc::Running>);
 
 static mcrpc::QueueSnapshot queue_of(const mcrpc::Admission &admission) {
@@ -35,7 +35,7 @@ static void a_request_from_bytes_to_done() {
     config.workers_per_queue = 2;
     std::size_t size = 0;
     CHECK(config.memory_size(size).ok());
-    auto memory = mcrpc::AdmissionMemory::heap(size);
+    auto memory = mcrpc::Memory::heap(size);
     mcrpc::Admission admission;
     CHECK(admission.set_mode(MCRPC_MODE_OFF).code() == MCRPC_NOT_INITIALISED);
     CHECK(mcrpc::Admission::init(memory, config, mcrpc::now_ns(), admission).ok());
@@ -70,13 +70,13 @@ static void a_request_from_bytes_to_done() {
     CHECK(queue_of(admission).running == 0 && queue_of(admission).completed == 1);
     CHECK(admission.cursor(0) == MCRPC_CURSOR_OPEN);
 
-    mcrpc::AdmissionMemory moved = std::move(memory);
+    mcrpc::Memory moved = std::move(memory);
     CHECK(memory.data() == nullptr && moved.size() == size);
     CHECK(queue_of(admission).completed == 1);
 }
 
 static void a_moved_guard_ends_its_request_once() {
-    auto memory = mcrpc::AdmissionMemory::heap(1 << 20);
+    auto memory = mcrpc::Memory::heap(1 << 20);
     mcrpc::Admission admission;
     CHECK(mcrpc::Admission::init(memory, mcrpc::AdmissionConfig(), 1, admission).ok());
     const mcrpc::Request request;
@@ -89,7 +89,7 @@ static void a_moved_guard_ends_its_request_once() {
 }
 
 static void a_child_shares_the_controller() {
-    auto memory = mcrpc::AdmissionMemory::shared(1 << 20);
+    auto memory = mcrpc::Memory::shared(1 << 20);
     mcrpc::Admission admission;
     CHECK(mcrpc::Admission::init(memory, mcrpc::AdmissionConfig(), 1, admission).ok());
     const pid_t child = fork();
@@ -112,7 +112,7 @@ static void a_host_in_memory_of_its_own() {
     config.set_name("wrapper");
     std::size_t size = 0;
     CHECK(mcrpc::Host::memory_size(config, size).ok());
-    auto memory = mcrpc::AdmissionMemory::shared(size);
+    auto memory = mcrpc::Memory::shared(size);
     mcrpc::Host host;
     CHECK(host.tick(1).code() == MCRPC_NOT_INITIALISED);
     CHECK(host.create(memory.data(), memory.size(), config, 1).ok() && host.tick(2).ok());
