@@ -71,7 +71,7 @@ fn count(walk: &Walk<'_, '_, '_>, ring: &RingPlace, scope: usize) -> Cap {
     let (mut all, mut shielded, mut unwell) = (0u32, 0u32, 0);
     for index in 0..walk.table.len() {
         let endpoint = walk.table.endpoint(index);
-        if !walk.table.is_member(index, ring, scope, &walk.set.settings) || walk.is_kept_from(&endpoint) {
+        if !walk.table.is_member(index, ring, scope, &walk.set.settings) || walk.is_operators(&endpoint) {
             continue;
         }
         let word = walk.table.health(index, walk.host.fail).breaker();
