@@ -211,11 +211,10 @@ impl<'a> Walk<'_, '_, 'a> {
         match word.state(&self.set.settings.rules.breaker, self.now_ms) {
             State::Normal => return take,
             State::Recovering { share } if self.draw(endpoint) >> 48 < u64::from(share) => return take,
+            State::Recovering { .. } if !self.host.is_enforced(Mechanism::Shield, self.call.uin) => return take,
             State::Recovering { .. } => {
-                if !self.host.is_enforced(Mechanism::Shield, self.call.uin)
-                    || cap::cap(self, self.set.words, on.number, &on.place, on.scope).ramps_are_open
-                {
-                    return take;
+                if cap::cap(self, self.set.words, on.number, &on.place, on.scope).is_mostly_unwell {
+                    return if on.has_wider { Verdict::Widen } else { take };
                 }
                 self.met.reserve.get_or_insert(index);
                 return Verdict::Lost;
