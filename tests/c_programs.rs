@@ -47,9 +47,19 @@ fn the_hot_path_rules_hold_for_a_host() {
 fn wrong_arguments_give_a_status_and_never_a_fault() {
     for linkage in BOTH {
         for standard in ["-std=c11", "-std=c17"] {
-            let directory = tempfile::tempdir().unwrap();
-            run(&mut Command::new(compile(directory.path(), &["tests/c/arguments.c"], &[standard], linkage)));
+            for source in ["tests/c/arguments.c", "tests/c/select_arguments.c"] {
+                let directory = tempfile::tempdir().unwrap();
+                run(&mut Command::new(compile(directory.path(), &[source], &[standard], linkage)));
+            }
         }
+    }
+}
+
+#[test]
+fn a_set_of_endpoints_does_what_the_header_says() {
+    for linkage in BOTH {
+        let directory = tempfile::tempdir().unwrap();
+        run(&mut Command::new(compile(directory.path(), &["tests/c/select.c"], &["-std=c11"], linkage)));
     }
 }
 
@@ -57,10 +67,11 @@ fn wrong_arguments_give_a_status_and_never_a_fault() {
 fn the_cpp_layer_needs_neither_exceptions_nor_rtti_and_works_in_two_units() {
     for linkage in BOTH {
         for standard in ["-std=c++17", "-std=c++20"] {
-            let directory = tempfile::tempdir().unwrap();
-            let flags = [standard, "-fno-exceptions", "-fno-rtti"];
-            let sources = ["tests/cpp/wrapper.cpp", "tests/cpp/second_unit.cpp"];
-            run(&mut Command::new(compile(directory.path(), &sources, &flags, linkage)));
+            let flags = [standard, "-fno-exceptions", "-fno-rtti", "-Wconversion"];
+            for sources in [&["tests/cpp/wrapper.cpp", "tests/cpp/second_unit.cpp"][..], &["tests/cpp/endpoints.cpp"]] {
+                let directory = tempfile::tempdir().unwrap();
+                run(&mut Command::new(compile(directory.path(), sources, &flags, linkage)));
+            }
         }
     }
 }
@@ -79,5 +90,14 @@ fn the_c_example_serves_what_it_can() {
     for program in [env!("MCRPC_ADMIT_STATIC"), env!("MCRPC_ADMIT_SHARED")] {
         let output = run(&mut Command::new(program));
         assert!(output.contains("below_cursor"), "{output}");
+    }
+}
+
+#[test]
+fn the_client_example_loses_no_call_to_a_broken_machine() {
+    for program in [env!("MCRPC_SELECT_STATIC"), env!("MCRPC_SELECT_SHARED")] {
+        let output = run(&mut Command::new(program));
+        assert!(output.contains("24000 calls, 0 without an answer"), "{output}");
+        assert!(output.contains("shielded") && output.contains("recovering"), "{output}");
     }
 }
