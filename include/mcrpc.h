@@ -717,7 +717,7 @@ typedef struct {
     uint64_t shields;
 } mcrpc_health_t;
 
-// A call and its attempts so far. Zero it, fill in the first seven fields, and use it for all attempts of one call.
+// A call and its attempts so far. Zero it, fill in the first six fields, and use it for all attempts of one call.
 typedef struct {
     // The user; 0 if there is none.
     uint64_t uin;
@@ -731,14 +731,12 @@ typedef struct {
     uint32_t service_id;
     // The method that is called, as in `mcrpc skip`.
     uint32_t method_id;
-    // 0.
-    uint32_t reserved;
     // Attempts so far. Private from here on.
-    uint32_t attempts;
+    uint8_t attempts;
+    // 0.
+    uint8_t reserved[3];
     // The endpoints that were tried.
     uint32_t tried[MCRPC_MAX_ATTEMPTS];
-    // 0.
-    uint32_t reserved2;
 } mcrpc_call_t;
 
 // The endpoint for an attempt.

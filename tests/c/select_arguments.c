@@ -183,7 +183,7 @@ static void choices(void) {
     EXPECT(call.attempts == 1 && choice.index == 0 && choice.reserved == 0, 1);
     /* Nobody is left to retry; a call that was damaged has no attempt left. */
     EXPECT(mcrpc_select(&set, NULL, &call, MCRPC_ATTEMPT_NEXT, 1, &choice), MCRPC_NO_ENDPOINT);
-    call.attempts = UINT32_MAX;
+    call.attempts = UINT8_MAX;
     EXPECT(mcrpc_select(&set, NULL, &call, MCRPC_ATTEMPT_NEXT, 1, &choice), MCRPC_ATTEMPTS_EXHAUSTED);
 
     EXPECT(mcrpc_report(&set, NULL, NULL, MCRPC_OUTCOME_OK, 1, 1), MCRPC_NULL_ARGUMENT);

@@ -11,8 +11,8 @@
 
 use super::budget::Budget;
 use super::call::{Attempt, Call, Choice};
-use super::cap::CAPS;
-use super::pick;
+use super::cap::{self, CAPS};
+use super::pick::{End, Walk};
 use super::settings::{BudgetSettings, GroupRule, Settings, Spec};
 use super::table::{Table, identity, table_len};
 use super::tally;
@@ -255,14 +255,13 @@ impl<'a> EndpointSet<'a> {
         (index < self.len()).then(|| self.table(self.words.load(ACTIVE)).health(index, self.shared(host)))
     }
 
-    /// Which endpoint for the next attempt of a call? Hot.
+    /// Which endpoint for the next attempt of a call?
     ///
     /// # Errors
     ///
     /// Why there is none: [`Status::SKIPPED`], [`Status::WITHHELD`], [`Status::SHIELDED`], [`Status::BUCKET_FULL`],
     /// [`Status::NO_ENDPOINT`]; of attempts after the first one also [`Status::ATTEMPTS_EXHAUSTED`],
     /// [`Status::BUDGET_EXHAUSTED`], [`Status::OUT_OF_TIME`].
-    #[inline]
     pub fn select(
         &self,
         call: &mut Call,
@@ -270,55 +269,85 @@ impl<'a> EndpointSet<'a> {
         host: &HostView<'_, 'a>,
         now: Nanos,
     ) -> Result<Choice, Status> {
-        let is_first = call.attempts == 0 && attempt == Attempt::Next;
-        let result =
-            if is_first { self.select_first(call, host, now) } else { self.select_again(call, attempt, host, now) };
-        match result {
-            Ok(choice) => call.note(choice.identity),
-            Err(status) => self.count(Decision::of_refusal(status)),
-        }
-        result
+        let mut chosen = None;
+        self.select_to(call, attempt, host, now, &mut |choice| chosen = Some(*choice))?;
+        chosen.ok_or(Status::NO_ENDPOINT)
     }
 
-    #[inline]
-    fn select_first(&self, call: &Call, host: &HostView<'_, 'a>, now: Nanos) -> Result<Choice, Status> {
-        if host.control.is_some_and(|control| control.is_skipped(call.target, call.uin)) {
-            self.apply(Mechanism::Skip, call.uin, host, Status::SKIPPED)?;
+    /// As [`EndpointSet::select`], but hands the choice to `sink`, which leaves the walk's stack to others. Hot.
+    ///
+    /// # Errors
+    ///
+    /// As there; then `sink` was not called.
+    #[inline(always)]
+    pub fn select_to(
+        &self,
+        call: &mut Call,
+        attempt: Attempt,
+        host: &HostView<'_, 'a>,
+        now: Nanos,
+        sink: &mut dyn FnMut(&Choice),
+    ) -> Result<(), Status> {
+        match self.attempt(call, attempt, host, now, sink) {
+            Ok(identity) => {
+                call.note(identity);
+                Ok(())
+            }
+            Err(status) => {
+                self.count(Decision::of_refusal(status));
+                Err(status)
+            }
         }
-        let choice = self.choose(call, true, host, now)?;
-        self.retries().deposit();
-        self.backups().deposit();
-        Ok(choice)
     }
 
-    #[inline(never)]
-    fn select_again(
+    #[inline(always)]
+    fn attempt(
         &self,
         call: &Call,
         attempt: Attempt,
         host: &HostView<'_, 'a>,
         now: Nanos,
-    ) -> Result<Choice, Status> {
+        sink: &mut dyn FnMut(&Choice),
+    ) -> Result<u32, Status> {
+        let is_first = call.attempts == 0 && attempt == Attempt::Next;
+        let mut has_token = false;
+        if !is_first {
+            has_token = self.permit_again(call, attempt, host, now)?;
+        } else if host.control.is_some_and(|control| control.is_skipped(call.target, call.uin)) {
+            self.apply(Mechanism::Skip, call.uin, host, Status::SKIPPED)?;
+        }
+        let chosen = self.choose(call, is_first, host, now, sink);
+        match chosen {
+            Ok(_) if is_first => {
+                self.retries().deposit();
+                self.backups().deposit();
+            }
+            Ok(_) => self.count(if attempt == Attempt::Next { Decision::Retry } else { Decision::Backup }),
+            Err(_) if has_token => self.budget_of(attempt).give_back(),
+            Err(_) => {}
+        }
+        chosen
+    }
+
+    /// Whether there may be one more attempt. It takes a token for it, unless there is none and the operator lets it pass: `false`.
+    #[cold]
+    #[inline(never)]
+    fn permit_again(&self, call: &Call, attempt: Attempt, host: &HostView<'_, 'a>, now: Nanos) -> Result<bool, Status> {
         if call.attempts >= self.settings.max_attempts {
             return Err(Status::ATTEMPTS_EXHAUSTED);
         }
-        if now >= call.deadline {
+        if call.is_late(now) {
             return Err(Status::OUT_OF_TIME);
         }
-        let (budget, decision) = match attempt {
-            Attempt::Next => (self.retries(), Decision::Retry),
-            Attempt::Backup => (self.backups(), Decision::Backup),
-        };
-        if !budget.has_token() {
+        let has_token = self.budget_of(attempt).withdraw();
+        if !has_token {
             self.apply(Mechanism::RetryBudget, call.uin, host, Status::BUDGET_EXHAUSTED)?;
         }
-        let choice = self.choose(call, false, host, now)?;
-        // Another thread may have taken the last one.
-        if !budget.withdraw() {
-            self.apply(Mechanism::RetryBudget, call.uin, host, Status::BUDGET_EXHAUSTED)?;
-        }
-        self.count(decision);
-        Ok(choice)
+        Ok(has_token)
+    }
+
+    fn budget_of(&self, attempt: Attempt) -> Budget<'a> {
+        if attempt == Attempt::Next { self.retries() } else { self.backups() }
     }
 
     /// Refuses with `status`, unless the operator has a mechanism only observed or off.
@@ -339,27 +368,89 @@ impl<'a> EndpointSet<'a> {
         Ok(())
     }
 
-    #[inline]
-    fn choose(&self, call: &Call, is_first: bool, host: &HostView<'_, 'a>, now: Nanos) -> Result<Choice, Status> {
-        let host = &HostView { fail: self.shared(host), ..*host };
+    /// Names the endpoint that was chosen.
+    #[inline(always)]
+    fn choose(
+        &self,
+        call: &Call,
+        is_first: bool,
+        host: &HostView<'_, 'a>,
+        now: Nanos,
+        sink: &mut dyn FnMut(&Choice),
+    ) -> Result<u32, Status> {
         for _ in 0..CHOICES_TRIED {
             let generation = self.words.load(ACTIVE);
             if generation == 0 {
-                return Err(Status::NO_ENDPOINT);
+                break;
             }
             self.words.view().acquire();
-            let result = pick::pick(self, generation, call, is_first, host, now);
-            self.words.view().acquire();
-            // Its version is only written again when the one after next is made.
-            if self.words.load(BUILDING) < generation + 2 {
-                return result;
+            match self.walk(generation, call, is_first, host, now) {
+                End::At { index, is_probe } => {
+                    let identity = self.deliver(generation, index, is_probe, host, sink);
+                    if identity != 0 {
+                        return Ok(identity);
+                    }
+                }
+                End::Nowhere(status) if self.is_whole(generation) => return Err(status),
+                _ => {}
             }
         }
         Err(Status::NO_ENDPOINT)
     }
 
-    /// An attempt met this, and took so long. Hot.
+    #[inline(always)]
+    fn walk(&self, generation: u64, call: &Call, is_first: bool, host: &HostView<'_, 'a>, now: Nanos) -> End {
+        let mut walk = Walk::new(self, generation, call, is_first, host, now);
+        loop {
+            match walk.find() {
+                // Once for each ring.
+                End::Count { ring } => cap::count(&mut walk, ring),
+                end => return end,
+            }
+        }
+    }
+
+    /// Whether nobody has written to a version since it was put in force: that happens when the one after next is made.
     #[inline]
+    fn is_whole(&self, generation: u64) -> bool {
+        self.words.view().acquire();
+        self.words.load(BUILDING) < generation + 2
+    }
+
+    /// Hands an endpoint over as the choice. Returns what names it, or 0 if its version was being written meanwhile.
+    #[inline(never)]
+    fn deliver(
+        &self,
+        generation: u64,
+        index: u32,
+        is_probe: bool,
+        host: &HostView<'_, 'a>,
+        sink: &mut dyn FnMut(&Choice),
+    ) -> u32 {
+        let (table, at) = (self.table(generation), index as usize);
+        let endpoint = table.endpoint(at);
+        if is_probe {
+            self.count(Decision::Probe);
+        }
+        let choice = Choice {
+            index,
+            generation,
+            endpoint,
+            user_data: table.user_data(at),
+            is_probe,
+            withheld: tally::take_withheld(table.words, table.withheld_at(at)),
+            cell: self.shared(host).map(|_| table.cell_id(at)),
+            identity: identity(&endpoint),
+        };
+        if !self.is_whole(generation) {
+            return 0;
+        }
+        sink(&choice);
+        choice.identity
+    }
+
+    /// An attempt met this, and took so long. Hot.
+    #[inline(always)]
     pub fn report(&self, choice: &Choice, outcome: Outcome, elapsed_ns: u64, host: &HostView<'_, 'a>, now: Nanos) {
         let Some((table, index)) = self.find(choice) else { return self.report_departed(choice, outcome, host, now) };
         let health = self.health_of(choice, &table, index, host);

@@ -217,9 +217,9 @@ impl<'a> Table<'a> {
         Ring::new(points, words.part(place.index_at, index_len(members)), members)
     }
 
-    /// Whether an endpoint is on a ring.
-    pub(super) fn is_member(&self, index: usize, ring: &RingPlace, scope: usize, settings: &Settings) -> bool {
-        self.place(index).is_in(ring.group, scope, settings)
+    /// Whether an endpoint is on the ring of a group and a scope.
+    pub(super) fn is_member(&self, index: usize, group: u16, scope: usize, settings: &Settings) -> bool {
+        self.place(index).is_in(group, scope, settings)
     }
 
     /// Writes a version into words that nobody reads. What is known of endpoints that are in `old` too is kept.

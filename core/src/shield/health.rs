@@ -161,6 +161,7 @@ impl<'a> Health<'a> {
     }
 
     /// Changes the breaker's word. Whether the endpoint is shielded now and was not before.
+    #[inline(never)]
     fn change(&self, next: &dyn Fn(Word) -> Word) -> bool {
         let (mut old, mut new) = (self.breaker(), self.breaker());
         let changed = (0..TRIES).any(|_| {
