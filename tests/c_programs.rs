@@ -43,6 +43,37 @@ fn the_hot_path_rules_hold_for_a_host() {
     }
 }
 
+/// The same, for choosing endpoints: some have strategies, an operator shields one and skips a service.
+#[test]
+fn the_hot_path_rules_hold_for_a_client() {
+    let entries = [
+        Entry { pass_rate: Per10k::NONE, kind: Kind::Normal, reject_level: RejectLevel::OPEN },
+        Entry { pass_rate: Per10k::ALL, kind: Kind::Probe, reject_level: RejectLevel::new(2_000).unwrap() },
+        Entry { pass_rate: Per10k::ALL, kind: Kind::Shielded, reject_level: RejectLevel::OPEN },
+    ];
+    for linkage in BOTH {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mcrpc");
+        let settings = Settings { capacity: 1_000, seats: 8, counters: 64, ..Settings::default() };
+        let (mut publisher, _) = Publisher::open(&path, settings).unwrap();
+        for (last, entry) in (1..).zip(&entries) {
+            let endpoint = Endpoint::new(format!("10.0.1.{last}:1").parse().unwrap(), 7);
+            publisher.set(&endpoint, entry, Counts::default()).unwrap();
+        }
+        let operate = |arguments: &[&str]| {
+            run(Command::new(env!("CARGO_BIN_EXE_mcrpc")).args(arguments).arg("--dir").arg(&path));
+        };
+        operate(&["shield", "10.0.3.1:1", "--service", "7"]);
+        operate(&["skip", "9", "100%"]);
+        let program = compile(directory.path(), &["tests/c/select_hot_path.c"], &["-std=c11"], linkage);
+        for rule in ["alloc", "seccomp", "stack", "signal", "fork"] {
+            // Strategies that nobody has refreshed for 5 s are not believed.
+            publisher.refresh().unwrap();
+            run(Command::new(&program).arg(rule).arg(&path));
+        }
+    }
+}
+
 #[test]
 fn wrong_arguments_give_a_status_and_never_a_fault() {
     for linkage in BOTH {
