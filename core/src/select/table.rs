@@ -77,6 +77,7 @@ impl Place {
     }
 
     /// Whether it belongs into a scope of a group's rings.
+    #[inline(never)]
     fn is_in(self, group: u16, scope: usize, settings: &Settings) -> bool {
         let in_region = self.region == settings.region;
         let in_zone = in_region && self.zone == settings.zone;
@@ -258,6 +259,7 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
+    #[inline(never)]
     fn write_rules(&self, rules: &[GroupRule]) {
         self.words.set(RULE_COUNT, rules.len() as u64);
         for (rule, at) in rules.iter().zip((RULES..).step_by(RULE_LEN)) {
@@ -277,6 +279,7 @@ impl<'a> Table<'a> {
         self.words.set(GROUP_COUNT, groups as u64);
     }
 
+    #[inline(never)]
     fn set_ring(&self, group: usize, scope: usize, who: u64, place: u64) {
         let at = RINGS + (group * SCOPES + scope) * RING_LEN;
         self.words.set(at, who);
