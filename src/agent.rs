@@ -8,8 +8,6 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
-use clap::ArgAction;
-use clap::builder::BoolishValueParser;
 use mcrpc_agent::agent::{Agent, Sources};
 use mcrpc_agent::directory::SharedMode;
 use mcrpc_agent::event::Event;
@@ -46,8 +44,8 @@ pub struct Options {
     #[arg(long, value_name = "N,RATE|off", default_value = "20,20%")]
     judge_failures: Judge,
     /// Ask shielded endpoints over the network whether they listen again
-    #[arg(long, value_name = "on|off", default_value = "on", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
-    probe: bool,
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    probe: Switch,
     /// Endpoints in the table of strategies; it grows when they are more
     #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT.capacity, value_parser = up_to(MAX_CAPACITY))]
     capacity: u32,
@@ -72,6 +70,12 @@ enum SharedWith {
     World,
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
 /// When the agent shields; `None`: never.
 #[derive(Clone, Copy)]
 struct Judge(Option<RateRules>);
@@ -94,11 +98,12 @@ impl FromStr for Judge {
 
 /// Publishes until SIGTERM or SIGINT.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let Options { capacity, seats, counters, probe: probes, judge_failures: Judge(rules), .. } = *options;
+    let Options { capacity, seats, counters, judge_failures: Judge(rules), .. } = *options;
     let shared_mode = match options.shared_with {
         SharedWith::Group => SharedMode::GROUP,
         SharedWith::World => SharedMode::WORLD,
     };
+    let probes = matches!(options.probe, Switch::On);
     let settings = Settings { capacity, seats, counters, shared_mode, ..DEFAULT };
     // Before anything is touched: a bad file should not cost the good entries of the agent before.
     let file = options.strategies.as_deref().map(StrategiesFile::open).transpose()?;

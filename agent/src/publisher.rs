@@ -45,7 +45,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Room for a quarter of a million endpoints and 128 processes: 29 MB, 16 of them in the cold segment.
+    /// Room for a quarter of a million endpoints and 128 processes: 30 MB, 16 of them in the cold segment.
     pub const DEFAULT: Settings = Settings {
         capacity: 250_000,
         seats: 128,
