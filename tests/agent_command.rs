@@ -64,6 +64,13 @@ impl Host {
         Some(table.lookup(&endpoint).map_or(10_000, |entry| entry.pass_rate.get()))
     }
 
+    fn spawn(&self, arguments: &[&str]) -> Child {
+        let agent = self.command().args(arguments).spawn().unwrap();
+        // It is made after the table.
+        wait_until(|| Directory::open(&self.dir(), None).is_ok_and(|directory| directory.map(Segment::Fail).is_ok()));
+        agent
+    }
+
     /// What all processes know of an endpoint.
     fn with_health<R>(&self, endpoint: &Endpoint, act: impl FnOnce(&Health<'_>) -> R) -> R {
         let mapping = Directory::open(&self.dir(), None).unwrap().map_writable(Segment::Fail).unwrap();
@@ -187,8 +194,7 @@ fn what_keeps_it_from_starting_is_said_in_a_sentence() {
 #[test]
 fn what_processes_report_becomes_a_pass_rate_and_a_shield_without_a_file() {
     let host = Host::new("");
-    let agent = host.command().args(["--judge-failures", "1000,50%"]).spawn().unwrap();
-    wait_until(|| host.pass_rate("10.0.0.1:80") == Some(10_000));
+    let agent = host.spawn(&["--judge-failures", "1000,50%"]);
     let [partly, mostly] = ["10.0.0.1:80", "10.0.0.2:80"].map(|socket| Endpoint::new(socket.parse().unwrap(), 7));
     wait_until(|| {
         host.call(&partly, 9, 1);
@@ -207,8 +213,7 @@ fn what_processes_report_becomes_a_pass_rate_and_a_shield_without_a_file() {
 #[test]
 fn a_shielded_endpoint_whose_port_begins_to_listen_is_due() {
     let host = Host::new("");
-    let agent = host.command().args(["--generator", "none", "--judge-failures", "off"]).spawn().unwrap();
-    wait_until(|| host.pass_rate("10.0.0.1:80") == Some(10_000));
+    let agent = host.spawn(&["--generator", "none", "--judge-failures", "off"]);
     // Bound, so that nobody else gets the port, and refusing as long as it does not listen.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
