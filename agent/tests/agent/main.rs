@@ -1,6 +1,7 @@
 //! Given a host's directory, an agent with a stepped clock, and processes that report what their calls met, when seconds
 //! pass, then the table says what follows, and whatever happens to agent or segment, nothing counts twice.
 
+mod calls;
 mod judge;
 mod levels;
 mod probes;
