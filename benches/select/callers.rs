@@ -15,12 +15,12 @@ use mcrpc_core::shield::outcome::Outcome;
 use mcrpc_core::strategy::table::Table;
 use mcrpc_core::time::Nanos;
 use mcrpc_ffi::endpoints::{mcrpc_endpoint_spec_t, mcrpc_endpoints_config_t, mcrpc_endpoints_t};
-use mcrpc_ffi::host::mcrpc_host_t;
+use mcrpc_ffi::host::{mcrpc_host_config_t, mcrpc_host_t};
 use mcrpc_ffi::select::{MCRPC_ATTEMPT_NEXT, mcrpc_call_t, mcrpc_choice_t};
 use mcrpc_ffi::strategy::mcrpc_endpoint_t;
 
 use crate::api::Api;
-use crate::world::{Trouble, World};
+use crate::world::{NOW, Trouble, World};
 
 /// What a call takes, in ns.
 const ELAPSED_NS: u64 = 1_000_000;
@@ -114,7 +114,6 @@ pub struct Rust<'a> {
     control: Control<'a>,
     strategy: Table<'a>,
     fail: FailBuckets<'a>,
-    now: Nanos,
 }
 
 impl<'a> Rust<'a> {
@@ -124,13 +123,12 @@ impl<'a> Rust<'a> {
             control: Control::attach(world.control.view(), world.control.len()).unwrap(),
             strategy: Table::attach(world.strategy.view(), world.strategy.len()).unwrap(),
             fail: FailBuckets::attach(world.fail.shared(), world.fail.len()).unwrap(),
-            now: world.now,
         };
         rust.set.replace(world.plan.endpoints, &|index| world.plan.spec(index), &[], &rust.view()).unwrap();
         if let Trouble::Shielded(count) = world.plan.trouble {
             for index in 0..count {
                 let health = rust.set.health(index, &rust.view()).unwrap();
-                health.trip(Reason::Rate, &world.plan.settings().rules.breaker, world.now);
+                health.trip(Reason::Rate, &world.plan.settings().rules.breaker, NOW);
             }
         }
         rust
@@ -146,7 +144,7 @@ impl<'a> Rust<'a> {
         for index in 0..self.set.len() {
             let health = self.set.health(index, &self.view()).unwrap();
             for _ in 0..MAX_LEVEL {
-                health.report(Outcome::Ok, false, &self.set.settings().rules, self.now);
+                health.report(Outcome::Ok, false, &self.set.settings().rules, NOW);
             }
             assert!(health.breaker().is_calm(), "an endpoint was shielded by failures meant to be too few for that");
         }
@@ -164,12 +162,12 @@ impl Caller for Rust<'_> {
 
     #[inline(always)]
     fn select(&self, call: &mut Call) -> Option<Choice> {
-        self.set.select(call, Attempt::Next, &self.view(), self.now).ok()
+        self.set.select(call, Attempt::Next, &self.view(), NOW).ok()
     }
 
     #[inline(always)]
     fn report(&self, choice: &Choice, outcome: Outcome) {
-        self.set.report(black_box(choice), outcome, ELAPSED_NS, &self.view(), self.now);
+        self.set.report(black_box(choice), outcome, ELAPSED_NS, &self.view(), NOW);
     }
 
     fn index(choice: &Choice) -> usize {
@@ -183,7 +181,6 @@ pub struct C<'a> {
     endpoints: mcrpc_endpoints_t,
     /// Stays where it is.
     host: Box<mcrpc_host_t>,
-    now_ns: u64,
 }
 
 // SAFETY: any number of threads may use the library's handles at once; they are only read here.
@@ -196,14 +193,15 @@ impl<'a> C<'a> {
             api,
             endpoints: mcrpc_endpoints_t { opaque: [0; 24] },
             host: Box::new(mcrpc_host_t { opaque: [0; 512] }),
-            now_ns: world.now.0,
         };
         let (config, memory) = (config(world), &world.memories[1]);
         let specs: Vec<_> = (0..world.plan.endpoints).map(|index| spec(world, index)).collect();
+        // The strategies count although nobody refreshes them meanwhile.
+        let host = mcrpc_host_config_t { max_age_ms: 3_600_000, ..Default::default() };
         // SAFETY: path, specs and configuration are live; the memory is aligned, long enough, there while the world is, and
         // used by this set only; both handles are ours and new.
         unsafe {
-            assert_eq!((api.host_open)(path.as_ptr(), std::ptr::null(), c.now_ns, &raw mut *c.host), 0);
+            assert_eq!((api.host_open)(path.as_ptr(), &raw const host, NOW.0, &raw mut *c.host), 0);
             let (start, len) = (memory.as_mut_ptr().cast(), memory.len());
             assert_eq!((api.endpoints_init)(start, len, &raw const config, &raw mut c.endpoints), 0);
             let (specs, count) = (specs.as_ptr(), specs.len() as u32);
@@ -235,8 +233,7 @@ impl Caller for C<'_> {
         let mut choice = mcrpc_choice_t::default();
         let (endpoints, host) = (&raw const self.endpoints, &raw const *self.host);
         // SAFETY: both handles were set up in `new`; call and choice are live and this thread's own.
-        let code =
-            unsafe { (self.api.select)(endpoints, host, call, MCRPC_ATTEMPT_NEXT, self.now_ns, &raw mut choice) };
+        let code = unsafe { (self.api.select)(endpoints, host, call, MCRPC_ATTEMPT_NEXT, NOW.0, &raw mut choice) };
         (code == 0).then_some(choice)
     }
 
@@ -244,7 +241,7 @@ impl Caller for C<'_> {
     fn report(&self, choice: &mcrpc_choice_t, outcome: Outcome) {
         let (endpoints, host) = (&raw const self.endpoints, &raw const *self.host);
         // SAFETY: as for `select`.
-        unsafe { (self.api.report)(endpoints, host, choice, outcome as u32, ELAPSED_NS, self.now_ns) };
+        unsafe { (self.api.report)(endpoints, host, choice, outcome as u32, ELAPSED_NS, NOW.0) };
     }
 
     fn index(choice: &mcrpc_choice_t) -> usize {

@@ -1,6 +1,7 @@
 //! What a noisy machine cannot disturb: instructions, cache misses, and the lines that a call touches.
 
 use std::hint::black_box;
+use std::path::Path;
 
 use crate::Size;
 use crate::api::Api;
@@ -18,26 +19,31 @@ pub fn all(size: Size) {
     if !size.with_valgrind {
         return;
     }
-    let (Some(call), Some(report_alone)) = (instructions("call"), instructions("report")) else {
+    let world = World::create(Plan::healthy(100));
+    let path = world.path.to_str().expect("a temporary directory has a plain name");
+    let Some([call, report_alone]) = all_of(["call", "report"].map(|what| instructions(&[what, path]))) else {
         println!("\ninstructions and cache misses: left out, valgrind is not installed");
         return;
     };
     println!("\ncounted by valgrind, 100 endpoints, through the C ABI\n");
     report("instructions of select and report", Spread::exact(call), "", Wanted::Nothing);
     report("instructions of report", Spread::exact(report_alone), "", Wanted::Nothing);
-    let ([Some(call), Some(report_alone)], Some(cold)) = (["call", "report"].map(misses), misses("cold-call")) else {
-        return;
-    };
-    report("first-level misses of select and report", Spread::exact(call[0]), "", Wanted::AtMost(2.0));
-    report("last-level misses of select and report", Spread::exact(call[1]), "", Wanted::AtMost(2.0));
-    report("first-level misses of report", Spread::exact(report_alone[0]), "", Wanted::Nothing);
-    let lines = cold[0] - SWEPT_LINES as f64;
+    let counted = ["call", "report", "cold-call"].map(|what| misses(&[what, path]));
+    let Some([[first, last], [of_report, _], [cold, _]]) = all_of(counted) else { return };
+    report("first-level misses of select and report", Spread::exact(first), "", Wanted::AtMost(2.0));
+    report("second-level misses of select and report", Spread::exact(last), "", Wanted::AtMost(2.0));
+    report("first-level misses of report", Spread::exact(of_report), "", Wanted::Nothing);
+    let lines = cold - SWEPT_LINES as f64;
     report("lines that select and report touch, the stack included", Spread::exact(lines), "", Wanted::Nothing);
 }
 
-/// One piece of work over and over, to be counted.
-pub fn once(what: &str, count: u64) {
-    let (api, world) = (Api::load(), World::create(Plan::healthy(100)));
+fn all_of<T, const N: usize>(counted: [Option<T>; N]) -> Option<[T; N]> {
+    counted.into_iter().collect::<Option<Vec<T>>>()?.try_into().ok()
+}
+
+/// One piece of work over and over, to be counted, on the host in a directory.
+pub fn once(what: &str, directory: &Path, count: u64) {
+    let (api, world) = (Api::load(), World::open(Plan::healthy(100), directory));
     let (c, mut users) = (C::new(&api, &world), Users(0));
     match what {
         "call" => c.calls(&mut users, count),

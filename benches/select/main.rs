@@ -38,7 +38,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["neighbour", directory, behaviour] => neighbour::run(Path::new(directory), behaviour),
-        ["once", what, count] => counts::once(what, count.parse().unwrap()),
+        ["once", what, directory, count] => counts::once(what, Path::new(directory), count.parse().unwrap()),
         _ => {
             let size = if arguments.iter().any(|argument| argument == "--quick") { QUICK } else { FULL };
             let api = Api::load();

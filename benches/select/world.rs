@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
-use mcrpc_agent::clock;
 use mcrpc_agent::mapping::{Mapping, WritableMapping};
 use mcrpc_agent::publisher::{self, Publisher};
 use mcrpc_core::host::files::Segment;
@@ -22,6 +21,9 @@ const SIZES: publisher::Settings =
     publisher::Settings { capacity: 10_000, seats: 8, counters: 64, trace_cells: 64, ..publisher::Settings::DEFAULT };
 /// Zones among which endpoints are spread in turn; the callers are in the first one.
 const ZONES: usize = 4;
+
+/// All calls are made at this moment, so that what is shielded stays so.
+pub const NOW: Nanos = Nanos::from_millis(1_000_000);
 
 /// What is wrong with a set's endpoints.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,8 +68,6 @@ impl Plan {
 pub struct World {
     pub plan: Plan,
     pub path: PathBuf,
-    /// All calls are made at this moment, so that what is shielded stays so.
-    pub now: Nanos,
     pub control: Mapping,
     pub strategy: Mapping,
     pub fail: WritableMapping,
@@ -104,7 +104,6 @@ impl World {
         World {
             plan,
             path,
-            now: clock::monotonic(),
             control: directory.map(Segment::Control).unwrap(),
             strategy: directory.map(Segment::Strategy).unwrap(),
             fail: directory.map_writable(Segment::Fail).unwrap(),
