@@ -364,7 +364,8 @@ impl<'a> EndpointSet<'a> {
     /// the C ABI would cost as much as the rest.
     #[inline(always)]
     pub fn report(&self, choice: &Choice, outcome: Outcome, elapsed_ns: u64, host: &HostView<'_, 'a>, now: Nanos) {
-        let Some((table, index)) = self.find(choice) else {
+        let (generation, table) = self.active();
+        let Some(index) = self.find(choice, generation, &table) else {
             return self.report_departed(choice.cell, choice.is_probe, outcome, host, now);
         };
         let health = self.health_of(choice.cell, &table, index, host);
@@ -372,7 +373,7 @@ impl<'a> EndpointSet<'a> {
             self.count(Decision::Shielding);
         }
         if tally::count(table.words, table.tally_at(index), outcome, elapsed_ns) {
-            hand_over_tally(&table, index, health);
+            hand_over_tally(table.words, table.tally_at(index), health);
         }
     }
 
@@ -394,26 +395,32 @@ impl<'a> EndpointSet<'a> {
     /// A reply said what the endpoint admits, and for how long that holds (SPEC S13): from now on calls that it would refuse
     /// are not sent, by any process of the host.
     pub fn heard(&self, choice: &Choice, cursor: Cursor, hold_ms: u32, host: &HostView<'_, 'a>, now: Nanos) {
-        if let Some((table, index)) = self.find(choice) {
+        let (generation, table) = self.active();
+        if let Some(index) = self.find(choice, generation, &table) {
             self.health_of(choice.cell, &table, index, host).set_cursor(cursor, hold_ms, now);
         }
     }
 
-    /// Where the endpoint of a choice is now.
     #[inline(always)]
-    fn find(&self, choice: &Choice) -> Option<(Table<'a>, usize)> {
+    fn active(&self) -> (u64, Table<'a>) {
         let generation = self.words.load(ACTIVE);
-        let (table, index) = (self.table(generation), choice.index as usize);
+        (generation, self.table(generation))
+    }
+
+    /// The number that the endpoint of a choice has now.
+    #[inline(always)]
+    fn find(&self, choice: &Choice, generation: u64, table: &Table<'a>) -> Option<usize> {
+        let index = choice.index as usize;
         if choice.generation == generation && index < table.len() {
-            return Some((table, index));
+            return Some(index);
         }
-        self.find_moved(choice.identity, table)
+        self.find_moved(generation, choice.identity)
     }
 
     #[cold]
-    fn find_moved(&self, wanted: u32, table: Table<'a>) -> Option<(Table<'a>, usize)> {
-        let index = (0..table.len()).find(|&index| identity(&table.endpoint(index)) == wanted)?;
-        Some((table, index))
+    fn find_moved(&self, generation: u64, wanted: u32) -> Option<usize> {
+        let table = self.table(generation);
+        (0..table.len()).find(|&index| identity(&table.endpoint(index)) == wanted)
     }
 
     #[inline(always)]
@@ -440,7 +447,7 @@ impl<'a> EndpointSet<'a> {
         let table = self.table(generation);
         self.open_cells(&table, host);
         for index in 0..table.len() {
-            hand_over_tally(&table, index, table.health(index, self.shared(host)));
+            hand_over_tally(table.words, table.tally_at(index), table.health(index, self.shared(host)));
         }
     }
 
@@ -494,6 +501,6 @@ impl<'a> EndpointSet<'a> {
 }
 
 #[cold]
-fn hand_over_tally(table: &Table<'_>, index: usize, health: Health<'_>) {
-    health.add(&tally::take(table.words, table.tally_at(index)));
+fn hand_over_tally(words: Shared<'_>, tally_at: usize, health: Health<'_>) {
+    health.add(&tally::take(words, tally_at));
 }
