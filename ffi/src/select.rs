@@ -69,8 +69,13 @@ impl mcrpc_call_t {
     fn to_core(self) -> Call {
         let deadline = if self.deadline_ns == 0 { Nanos::NEVER } else { Nanos(self.deadline_ns) };
         let target = Target { service_id: self.service_id, method_id: self.method_id };
-        let attempts = if self.attempts > u8::MAX.into() { u8::MAX } else { self.attempts as u8 };
-        Call::new(Uin(self.uin), self.call_id, Key(self.key), target, deadline).resumed(attempts, self.tried)
+        let call = Call::new(Uin(self.uin), self.call_id, Key(self.key), target, deadline);
+        match self.attempts {
+            // Just zeroed, most likely in other pieces than it would be read in, for which the processor waits.
+            0 => call,
+            1..=255 => call.resumed(self.attempts as u8, self.tried),
+            _ => call.resumed(u8::MAX, self.tried),
+        }
     }
 }
 
@@ -164,14 +169,15 @@ pub unsafe extern "C" fn mcrpc_select(
         // SAFETY: the caller's promises.
         let (set, host) = unsafe { (endpoints::get(endpoints)?, endpoints::view(host)?) };
         // SAFETY: checked for null and alignment; the caller's own meanwhile, by its promise.
-        let mut core_call = unsafe { call.read() }.to_core();
+        let call = unsafe { &mut *call };
+        let mut core_call = call.to_core();
         let choice = set.select(&mut core_call, attempt, &host, Nanos(now_ns))?;
-        // SAFETY: checked for null and alignment; writable by the caller's promise.
-        unsafe {
-            (*call).attempts = core_call.attempts.into();
-            (*call).tried = *core_call.tried();
-            out.write(mcrpc_choice_t::from_core(&choice));
+        if let Some(place) = call.tried.get_mut(usize::from(core_call.attempts).wrapping_sub(1)) {
+            *place = choice.identity;
         }
+        call.attempts = core_call.attempts.into();
+        // SAFETY: checked for null and alignment; writable by the caller's promise.
+        unsafe { out.write(mcrpc_choice_t::from_core(&choice)) };
         Ok(())
     })())
 }
