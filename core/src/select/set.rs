@@ -18,7 +18,7 @@ use super::table::{Table, identity, table_len};
 use super::tally;
 use crate::admission::{Cursor, Mode};
 use crate::host::control::{Control, Mechanism};
-use crate::host::fail::FailBuckets;
+use crate::host::fail::{BucketId, FailBuckets};
 use crate::host::region::Shared;
 use crate::id::{Salt, Uin};
 use crate::shield::health::Health;
@@ -163,6 +163,8 @@ impl Decision {
 pub struct EndpointSet<'a> {
     pub(super) words: Shared<'a>,
     pub(super) settings: Settings,
+    /// Words of a version.
+    table_len: usize,
 }
 
 impl<'a> EndpointSet<'a> {
@@ -190,7 +192,7 @@ impl<'a> EndpointSet<'a> {
         for word in 0..len {
             words.set(word, 0);
         }
-        let set = EndpointSet { words, settings: *settings };
+        let set = EndpointSet { words, settings: *settings, table_len: table_len(settings) };
         set.retries().fill();
         set.backups().fill();
         Ok(set)
@@ -230,8 +232,8 @@ impl<'a> EndpointSet<'a> {
 
     #[inline]
     pub(super) fn table(&self, generation: u64) -> Table<'a> {
-        let len = table_len(&self.settings);
-        Table::new(self.words.part(HEAD_LEN + (generation & 1) as usize * len, len), &self.settings)
+        let start = HEAD_LEN + (generation & 1) as usize * self.table_len;
+        Table::new(self.words.part(start, self.table_len), &self.settings)
     }
 
     /// How many endpoints are in force.
@@ -449,56 +451,81 @@ impl<'a> EndpointSet<'a> {
         choice.identity
     }
 
-    /// An attempt met this, and took so long. Hot.
+    /// An attempt met this, and took so long. Hot: always inlined, since it needs little of a choice, and copying one across
+    /// the C ABI would cost as much as the rest.
     #[inline(always)]
     pub fn report(&self, choice: &Choice, outcome: Outcome, elapsed_ns: u64, host: &HostView<'_, 'a>, now: Nanos) {
-        let Some((table, index)) = self.find(choice) else { return self.report_departed(choice, outcome, host, now) };
-        let health = self.health_of(choice, &table, index, host);
+        let (generation, table) = self.active();
+        let Some(index) = self.find(choice, generation, &table) else {
+            return self.report_departed(choice.cell, choice.is_probe, outcome, host, now);
+        };
+        let health = self.health_of(choice.cell, &table, index, host);
         if health.report(outcome, choice.is_probe, &self.settings.rules, now) {
             self.count(Decision::Shielding);
         }
         if tally::count(table.words, table.tally_at(index), outcome, elapsed_ns) {
-            health.add(&tally::take(table.words, table.tally_at(index)));
+            hand_over_tally(table.words, table.tally_at(index), health);
         }
     }
 
     /// The endpoint has left the set, so its tally is gone; what the host knows of it is not.
     #[cold]
-    fn report_departed(&self, choice: &Choice, outcome: Outcome, host: &HostView<'_, 'a>, now: Nanos) {
-        let cell = choice.cell.and_then(|cell| self.shared(host)?.health(cell).ok());
-        if let Some(health) = cell {
-            health.report(outcome, choice.is_probe, &self.settings.rules, now);
+    fn report_departed(
+        &self,
+        cell: Option<BucketId>,
+        is_probe: bool,
+        outcome: Outcome,
+        host: &HostView<'_, 'a>,
+        now: Nanos,
+    ) {
+        if let Some(health) = cell.and_then(|cell| self.shared(host)?.health(cell).ok()) {
+            health.report(outcome, is_probe, &self.settings.rules, now);
         }
     }
 
     /// A reply said what the endpoint admits, and for how long that holds (SPEC S13): from now on calls that it would refuse
     /// are not sent, by any process of the host.
     pub fn heard(&self, choice: &Choice, cursor: Cursor, hold_ms: u32, host: &HostView<'_, 'a>, now: Nanos) {
-        if let Some((table, index)) = self.find(choice) {
-            self.health_of(choice, &table, index, host).set_cursor(cursor, hold_ms, now);
+        let (generation, table) = self.active();
+        if let Some(index) = self.find(choice, generation, &table) {
+            self.health_of(choice.cell, &table, index, host).set_cursor(cursor, hold_ms, now);
         }
     }
 
-    /// Where the endpoint of a choice is now.
-    #[inline]
-    fn find(&self, choice: &Choice) -> Option<(Table<'a>, usize)> {
+    #[inline(always)]
+    fn active(&self) -> (u64, Table<'a>) {
         let generation = self.words.load(ACTIVE);
-        let (table, index) = (self.table(generation), choice.index as usize);
+        (generation, self.table(generation))
+    }
+
+    /// The number that the endpoint of a choice has now.
+    #[inline(always)]
+    fn find(&self, choice: &Choice, generation: u64, table: &Table<'a>) -> Option<usize> {
+        let index = choice.index as usize;
         if choice.generation == generation && index < table.len() {
-            return Some((table, index));
+            return Some(index);
         }
-        self.find_moved(choice, table)
+        self.find_moved(generation, choice.identity)
     }
 
     #[cold]
-    fn find_moved(&self, choice: &Choice, table: Table<'a>) -> Option<(Table<'a>, usize)> {
-        let index = (0..table.len()).find(|&index| identity(&table.endpoint(index)) == choice.identity)?;
-        Some((table, index))
+    fn find_moved(&self, generation: u64, wanted: u32) -> Option<usize> {
+        let table = self.table(generation);
+        (0..table.len()).find(|&index| identity(&table.endpoint(index)) == wanted)
     }
 
-    #[inline]
-    fn health_of(&self, choice: &Choice, table: &Table<'a>, index: usize, host: &HostView<'_, 'a>) -> Health<'a> {
-        choice.cell.and_then(|cell| self.shared(host)?.health(cell).ok()).unwrap_or_else(|| table.own_health(index))
+    #[inline(always)]
+    fn health_of(
+        &self,
+        cell: Option<BucketId>,
+        table: &Table<'a>,
+        index: usize,
+        host: &HostView<'_, 'a>,
+    ) -> Health<'a> {
+        match (cell, self.shared(host)) {
+            (Some(cell), Some(fail)) => fail.health(cell).unwrap_or_else(|_| table.own_health(index)),
+            _ => table.own_health(index),
+        }
     }
 
     /// Hands over what was counted, and finds the endpoints' cells in a new segment: a few times per second, by any thread.
@@ -511,7 +538,7 @@ impl<'a> EndpointSet<'a> {
         let table = self.table(generation);
         self.open_cells(&table, host);
         for index in 0..table.len() {
-            table.health(index, self.shared(host)).add(&tally::take(table.words, table.tally_at(index)));
+            hand_over_tally(table.words, table.tally_at(index), table.health(index, self.shared(host)));
         }
     }
 
@@ -562,4 +589,9 @@ impl<'a> EndpointSet<'a> {
     pub(super) fn user_hash(&self, call: &Call) -> u64 {
         Salt(self.settings.ring_seed).hash(if call.uin.0 == 0 { call.call_id } else { call.uin.0 })
     }
+}
+
+#[cold]
+fn hand_over_tally(words: Shared<'_>, tally_at: usize, health: Health<'_>) {
+    health.add(&tally::take(words, tally_at));
 }

@@ -48,9 +48,14 @@ const fn scopes(settings: &Settings) -> usize {
 
 /// Words of a table.
 pub(super) const fn table_len(settings: &Settings) -> usize {
-    let capacity = settings.capacity;
-    let rings = scopes(settings) * (points_len(capacity) + points_len(capacity) / 2);
-    (HEAD_LEN + capacity as usize * (ENTRY_LEN + health::LEN) + rings).next_multiple_of(8)
+    let indexes = scopes(settings) * points_len(settings.capacity) / 2;
+    (HEAD_LEN + settings.capacity as usize * (ENTRY_LEN + health::LEN) + points_room(settings) + indexes)
+        .next_multiple_of(8)
+}
+
+/// Words of all points; those of each ring have an end of their own.
+const fn points_room(settings: &Settings) -> usize {
+    scopes(settings) * (points_len(settings.capacity) + (MAX_GROUPS - 1) * points_len(0))
 }
 
 /// Where an endpoint stands, and its weight.
@@ -309,7 +314,7 @@ impl<'a> Table<'a> {
 
     fn build_rings(&self, settings: &Settings) {
         let mut points_at = HEAD_LEN + self.capacity as usize * (ENTRY_LEN + health::LEN);
-        let mut index_at = points_at + scopes(settings) * points_len(self.capacity);
+        let mut index_at = points_at + points_room(settings);
         for group in 0..MAX_GROUPS.min(self.words.load(GROUP_COUNT) as usize) {
             let group_id = self.ring_place(group, 0).group;
             for scope in 0..SCOPES {
