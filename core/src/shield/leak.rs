@@ -37,14 +37,15 @@ impl Leak {
         Some(Leak { limit_ns: if limit_ns == 0 { 1 } else { limit_ns }, ..Leak::DEFAULT })
     }
 
-    /// Checks that drain, limit and capacity are in this order, above 0 and below a day.
+    /// Checks that drain and limit are above 0 and within the capacity, and that below a day. With a limit below the drain
+    /// the first failure fills the bucket.
     ///
     /// # Errors
     ///
     /// [`Status::INVALID_ARGUMENT`].
     pub fn validate(&self) -> Result<(), Status> {
-        let ordered = [1, self.drain_ns, self.limit_ns, self.capacity_ns, 86_400 * NANOS_PER_SECOND].is_sorted();
-        if ordered { Ok(()) } else { Err(Status::INVALID_ARGUMENT) }
+        let within = |ns| [1, ns, self.capacity_ns, 86_400 * NANOS_PER_SECOND].is_sorted();
+        if within(self.drain_ns) && within(self.limit_ns) { Ok(()) } else { Err(Status::INVALID_ARGUMENT) }
     }
 
     /// The word after one more failure; `None` if that changes nothing, because the bucket cannot be fuller.
