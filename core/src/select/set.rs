@@ -309,12 +309,13 @@ impl<'a> EndpointSet<'a> {
             Attempt::Next => (self.retries(), Decision::Retry),
             Attempt::Backup => (self.backups(), Decision::Backup),
         };
-        if !budget.has_token() {
+        let has_token = budget.has_token();
+        if !has_token {
             self.apply(Mechanism::RetryBudget, call.uin, host, Status::BUDGET_EXHAUSTED)?;
         }
         let choice = self.choose(call, false, host, now)?;
         // Another thread may have taken the last one.
-        if !budget.withdraw() {
+        if has_token && !budget.withdraw() {
             self.apply(Mechanism::RetryBudget, call.uin, host, Status::BUDGET_EXHAUSTED)?;
         }
         self.count(decision);
