@@ -217,7 +217,7 @@ impl<'a> EndpointSet<'a> {
         host: &HostView<'_, 'a>,
     ) -> Result<(), Status> {
         self.hand_over(host);
-        let next = self.words.load(ACTIVE) + 1;
+        let next = self.words.load(ACTIVE).wrapping_add(1);
         self.words.set(BUILDING, next);
         self.words.release();
         let table = self.table(next);
@@ -352,7 +352,7 @@ impl<'a> EndpointSet<'a> {
             let result = pick::pick(self, generation, call, is_first, host, now);
             self.words.view().acquire();
             // Its version is only written again when the one after next is made.
-            if self.words.load(BUILDING) < generation + 2 {
+            if self.words.load(BUILDING).wrapping_sub(generation) < 2 {
                 return result;
             }
         }
