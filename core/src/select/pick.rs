@@ -43,10 +43,14 @@ pub(super) struct Walk<'w, 'h, 'a> {
 #[derive(Default)]
 struct Met {
     withheld: bool,
+    /// An endpoint is told of it.
+    is_told: bool,
     by_operator: bool,
     by_breaker: bool,
-    /// The first one that only a draw held back: better than none.
-    reserve: Option<usize>,
+    /// A ring was left before all of it was looked at.
+    has_widened: bool,
+    /// The first one that only a draw held back, and whether a call of it is a probe: better than none.
+    reserve: Option<(usize, bool)>,
 }
 
 enum Verdict {
@@ -54,6 +58,8 @@ enum Verdict {
         is_probe: bool,
     },
     Pass,
+    /// Nothing but a draw speaks against it.
+    Reserve,
     /// Too many of this ring are shielded, and there is a wider one.
     Widen,
 }
@@ -88,6 +94,23 @@ pub(super) fn pick<'a>(
 impl<'a> Walk<'_, '_, 'a> {
     #[inline]
     fn find(&mut self) -> Result<(usize, bool), Status> {
+        match self.walk_rings(true) {
+            Some(found) => Ok(found),
+            None => self.find_all_the_same().ok_or(self.reason()),
+        }
+    }
+
+    /// A ring that was left because too many of it are shielded may have others, and whom a draw held back is better than
+    /// none.
+    #[cold]
+    #[inline(never)]
+    fn find_all_the_same(&mut self) -> Option<(usize, bool)> {
+        let left = self.met.has_widened.then(|| self.walk_rings(false)).flatten();
+        left.or_else(|| self.take_reserve())
+    }
+
+    #[inline]
+    fn walk_rings(&mut self, may_widen: bool) -> Option<(usize, bool)> {
         let group = self.table.group_of(self.call.uin);
         let rings = if group == 0 { SCOPES } else { 2 * SCOPES };
         for step in 0..rings {
@@ -97,16 +120,31 @@ impl<'a> Walk<'_, '_, 'a> {
             if place.members == 0 {
                 continue;
             }
-            let has_wider = (step + 1..rings).any(|later| {
-                let group = if later < SCOPES { group } else { 0 };
-                self.table.ring_place(group, later % SCOPES).members != 0
-            });
+            let has_members = |step: usize| {
+                let group = if step < SCOPES { group } else { 0 };
+                self.table.ring_place(group, step % SCOPES).members != 0
+            };
+            let has_wider = may_widen && (step + 1..rings).any(has_members);
             let mut ring = OnRing { place, number, scope, has_wider, zone: None };
             if let Some(found) = self.walk_ring(&mut ring) {
-                return Ok(found);
+                return Some(found);
             }
         }
-        self.met.reserve.map(|index| (index, false)).ok_or(self.reason())
+        None
+    }
+
+    fn take_reserve(&mut self) -> Option<(usize, bool)> {
+        let (index, is_probe) = self.met.reserve?;
+        let health = self.table.health(index, self.host.fail);
+        (!is_probe || self.takes_probe(&health)).then_some((index, is_probe))
+    }
+
+    #[cold]
+    fn takes_probe(&mut self, health: &Health<'_>) -> bool {
+        let taken = health.take_probe(&self.set.settings.rules.breaker, self.now);
+        // Else another call was faster.
+        self.met.by_breaker |= !taken;
+        taken
     }
 
     #[inline]
@@ -121,7 +159,7 @@ impl<'a> Walk<'_, '_, 'a> {
             match self.judge(index, on) {
                 Verdict::Take { is_probe } => return Some((index, is_probe)),
                 Verdict::Widen => return None,
-                Verdict::Pass => {}
+                Verdict::Pass | Verdict::Reserve => {}
             }
             hash = Salt(self.user_hash).hash(round);
         }
@@ -142,7 +180,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 match self.judge(index, on) {
                     Verdict::Take { is_probe } => return Some((index, is_probe)),
                     Verdict::Widen => return None,
-                    Verdict::Pass => {}
+                    Verdict::Pass | Verdict::Reserve => {}
                 }
             }
             on.zone.take()?;
@@ -152,6 +190,10 @@ impl<'a> Walk<'_, '_, 'a> {
     /// May this endpoint be called?
     #[inline(never)]
     fn judge(&mut self, index: usize, on: &OnRing) -> Verdict {
+        // A ring in damaged memory may name any number, and the caller's own lists end with the last endpoint.
+        if index >= self.table.len() {
+            return Verdict::Pass;
+        }
         let endpoint = self.table.endpoint(index);
         let place = self.table.place(index);
         if on.zone.is_some_and(|zone| zone != place.zone) || !self.is_first && self.call.has_tried(identity(&endpoint))
@@ -164,23 +206,24 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         let health = self.table.health(index, self.host.fail);
         let word = health.breaker();
+        let max_weight = on.place.max_weight;
+        let mut is_reserve = place.weight < max_weight && !self.draws_weight(&endpoint, place.weight, max_weight);
         let mut is_probe = false;
         if !word.is_normal() {
-            match self.judge_unwell(index, &endpoint, word, on) {
+            match self.judge_unwell(&endpoint, word, on) {
                 Verdict::Take { is_probe: probes } => is_probe = probes,
+                Verdict::Reserve => is_reserve = true,
                 other => return other,
             }
         }
-        if !self.is_admitted(index, &endpoint, &health) {
+        if !self.is_admitted(index, &endpoint, &health, &mut is_reserve) {
             return Verdict::Pass;
         }
-        if place.weight < on.place.max_weight && !self.draws_weight(&endpoint, place.weight, on.place.max_weight) {
-            self.met.reserve.get_or_insert(index);
-            return Verdict::Pass;
+        if is_reserve {
+            self.met.reserve.get_or_insert((index, is_probe));
+            return Verdict::Reserve;
         }
-        if is_probe && !health.take_probe(&self.set.settings.rules.breaker, self.now) {
-            // Another call was faster.
-            self.met.by_breaker = true;
+        if is_probe && !self.takes_probe(&health) {
             return Verdict::Pass;
         }
         Verdict::Take { is_probe }
@@ -196,17 +239,14 @@ impl<'a> Walk<'_, '_, 'a> {
     /// The breaker is not in its normal state.
     #[cold]
     #[inline(never)]
-    fn judge_unwell(&mut self, index: usize, endpoint: &Endpoint, word: Word, on: &OnRing) -> Verdict {
+    fn judge_unwell(&mut self, endpoint: &Endpoint, word: Word, on: &OnRing) -> Verdict {
         let take = Verdict::Take { is_probe: false };
         match word.state(&self.set.settings.rules.breaker, self.now_ms) {
             State::Normal => return take,
             State::Recovering { share } if self.draw(endpoint) >> 48 < u64::from(share) => return take,
             State::Recovering { .. } => {
-                if cap::cap(self, self.set.words, on.number, &on.place, on.scope).ramps_are_open {
-                    return take;
-                }
-                self.met.reserve.get_or_insert(index);
-                return Verdict::Pass;
+                let cap = cap::cap(self, self.set.words, on.number, &on.place, on.scope);
+                return if cap.ramps_are_open { take } else { Verdict::Reserve };
             }
             // A call that failed once already is not risked again.
             State::Due if self.is_first => return Verdict::Take { is_probe: true },
@@ -217,6 +257,7 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         let cap = cap::cap(self, self.set.words, on.number, &on.place, on.scope);
         if cap.is_exceeded() && on.has_wider {
+            self.met.has_widened = true;
             return Verdict::Widen;
         }
         if cap.lets_through(endpoint, word) {
@@ -227,13 +268,13 @@ impl<'a> Walk<'_, '_, 'a> {
         Verdict::Pass
     }
 
-    /// Whether neither the strategy nor the endpoint's own cursor holds the call back.
+    /// Whether neither the strategy nor the endpoint's own cursor holds the call back. A pass rate may make it a reserve.
     #[inline]
-    fn is_admitted(&mut self, index: usize, endpoint: &Endpoint, health: &Health<'_>) -> bool {
+    fn is_admitted(&mut self, index: usize, endpoint: &Endpoint, health: &Health<'_>, is_reserve: &mut bool) -> bool {
         let cursor = health.cursor(self.now);
         match self.host.strategy.and_then(|strategy| strategy.lookup(endpoint)) {
-            Some(entry) => self.is_admitted_by(entry, cursor, index, endpoint, health),
-            None => cursor.admits(self.call.key) || self.passes_withheld(index),
+            Some(entry) => self.is_admitted_by(entry, cursor, index, endpoint, health, is_reserve),
+            None => cursor.admits(self.call.key) || self.passes_withheld(index, *is_reserve),
         }
     }
 
@@ -246,6 +287,7 @@ impl<'a> Walk<'_, '_, 'a> {
         index: usize,
         endpoint: &Endpoint,
         health: &Health<'_>,
+        is_reserve: &mut bool,
     ) -> bool {
         let uin = self.call.uin;
         if entry.kind == Kind::Shielded && self.set.apply(Mechanism::Shield, uin, self.host, Status::SHIELDED).is_err()
@@ -256,30 +298,31 @@ impl<'a> Walk<'_, '_, 'a> {
         // A draw per attempt, so that a user's retries do not all lose.
         let attempt = Salt(self.call.call_id ^ u64::from(self.call.attempts) << 56).hash(self.draw(endpoint));
         let rate = if entry.pass_rate < LEAST_PASS_RATE { LEAST_PASS_RATE } else { entry.pass_rate };
-        if entry.kind != Kind::Shielded
+        let loses = entry.kind != Kind::Shielded
             && !rate.covers(attempt)
-            && self.set.apply(Mechanism::PassRate, uin, self.host, Status::WITHHELD).is_err()
-        {
-            if self.is_first && health.take_measurement(self.now) {
-                self.set.count(Decision::Measurement);
-            } else {
-                self.met.reserve.get_or_insert(index);
-                return false;
-            }
-        }
+            && self.set.apply(Mechanism::PassRate, uin, self.host, Status::WITHHELD).is_err();
         let level = entry.reject_level.cursor();
-        cursor.min(level).admits(self.call.key) || self.passes_withheld(index)
+        if !cursor.min(level).admits(self.call.key) && !self.passes_withheld(index, *is_reserve || loses) {
+            return false;
+        }
+        if loses && !*is_reserve && self.is_first && health.take_measurement(self.now) {
+            self.set.count(Decision::Measurement);
+        } else {
+            *is_reserve |= loses;
+        }
+        true
     }
 
     /// The endpoint would refuse the call. Whether it is sent all the same.
     #[cold]
     #[inline(never)]
-    fn passes_withheld(&mut self, index: usize) -> bool {
+    fn passes_withheld(&mut self, index: usize, is_reserve: bool) -> bool {
         if self.set.apply(Mechanism::FastReject, self.call.uin, self.host, Status::WITHHELD).is_ok() {
             return true;
         }
-        // It would have been sent to the first one, and only once.
-        if self.is_first && !self.met.withheld {
+        // It would have been sent to the first one that no draw held back, and only once.
+        if self.is_first && !is_reserve && !self.met.is_told {
+            self.met.is_told = true;
             tally::withhold(self.table.words, self.table.withheld_at(index), self.call.key, self.now);
         }
         self.met.withheld = true;
