@@ -39,12 +39,11 @@ impl Chain {
         }
         for last in (1..LEVELS).rev() {
             let out: f64 = rates[last][..last].iter().sum();
-            for from in 0..last {
-                let through = rates[from][last] / out;
-                rates[from][last] = through;
-                for to in 0..last {
-                    rates[from][to] += through * rates[last][to];
-                }
+            let onward = rates[last];
+            for rates in &mut rates[..last] {
+                rates[last] /= out;
+                let through = rates[last];
+                rates.iter_mut().zip(onward).take(last).for_each(|(rate, onward)| *rate += through * onward);
             }
         }
         let mut weights = [0.0; LEVELS];
