@@ -218,7 +218,8 @@ impl<'a> EndpointSet<'a> {
     ) -> Result<(), Status> {
         self.hand_over(host);
         let next = self.words.load(ACTIVE).wrapping_add(1);
-        self.words.set(BUILDING, next);
+        // Whoever sees this sees that the version before is in force, and whoever sees what is written from here on sees this.
+        self.words.publish(BUILDING, next);
         self.words.release();
         let table = self.table(next);
         let old = (next > 1).then(|| self.table(next - 1));
@@ -355,6 +356,7 @@ impl<'a> EndpointSet<'a> {
             if self.words.load(BUILDING).wrapping_sub(generation) < 2 {
                 return result;
             }
+            self.words.view().acquire();
         }
         Err(Status::NO_ENDPOINT)
     }
