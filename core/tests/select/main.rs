@@ -8,6 +8,7 @@ mod demand;
 mod fast_reject;
 mod fleet;
 mod groups;
+mod operator;
 mod outage;
 mod pass_rate;
 mod replace;
