@@ -57,7 +57,7 @@ impl Owned {
     /// Loom explores which list is in force and which is built, and of each how many are on its ring, half the address, and
     /// the caller's word. All else is the same in each list.
     fn explore(&self) {
-        explore_parts(&self.words, &[0..2]);
+        explore_parts(&self.words, &[0..1, 1..2]);
         for table in [HEAD_LEN, HEAD_LEN + TABLE_LEN] {
             explore_parts(&self.words, &[RING, ENTRY + 1, ENTRY + 4].map(|word| table + word..table + word + 1));
         }
