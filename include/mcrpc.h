@@ -593,7 +593,7 @@ typedef struct {
     uint32_t reject_cursor;
 } mcrpc_strategy_t;
 
-// How a bucket leaks; the same for all who use it. 0 < drain and limit, both <= capacity <= one day. Start from MCRPC_LEAK_INIT.
+// How a bucket leaks; the same for all who use it. 0 < drain, limit <= capacity <= one day. Start from MCRPC_LEAK_INIT.
 typedef struct {
     // How long one failure takes to leak out.
     uint64_t drain_ns;
