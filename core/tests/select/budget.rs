@@ -101,6 +101,28 @@ fn behind_the_deadline_only_a_first_attempt_is_made() {
     assert_eq!(select(&mut call_until(at(0)), Attempt::Next, 5), Ok(()), "its caller may still wait");
 }
 
+/// A call that has failed once is not risked at an endpoint of which nobody knows whether it works again.
+#[test]
+fn a_retry_is_never_a_probe() {
+    let settings = free(4);
+    let memory = set_words(&settings);
+    let (set, host) = (set_of(&memory, 2, &settings), HostView::default());
+    let users =
+        |index| (1..).find(|&uin| set.select(&mut call(uin), Attempt::Next, &host, at(0)).unwrap().index == index);
+    let [of_failing, of_other] = [0, 1].map(|index| users(index).unwrap());
+    for _ in 0..6 {
+        let choice = set.select(&mut call(of_failing), Attempt::Next, &host, at(0)).unwrap();
+        set.report(&choice, Outcome::Failed, TOOK_NS, &host, at(0));
+    }
+    for kind in [Attempt::Next, Attempt::Backup] {
+        let mut call = call(of_other);
+        assert_eq!(set.select(&mut call, Attempt::Next, &host, at(1_000)).unwrap().index, 1);
+        assert_eq!(set.select(&mut call, kind, &host, at(1_000)).err(), Some(Status::BUCKET_FULL), "{kind:?}");
+    }
+    let probe = set.select(&mut call(of_failing), Attempt::Next, &host, at(1_000)).unwrap();
+    assert_eq!((probe.index, probe.is_probe), (0, true), "the next first attempt is one");
+}
+
 /// Two retries are saved, and a tenth of the calls brings one more; backups have their own.
 #[test]
 fn retries_and_backups_have_their_own_tokens() {
