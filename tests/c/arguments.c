@@ -329,7 +329,7 @@ static void questions_to_a_host(void) {
     mcrpc_leak_t wrong = leak;
     wrong.drain_ns = 0;
     EXPECT(mcrpc_bucket_pour(&host, number, &wrong, 1), MCRPC_INVALID_ARGUMENT);
-    wrong.drain_ns = wrong.limit_ns + 1;
+    wrong.drain_ns = wrong.capacity_ns + 1;
     EXPECT(mcrpc_bucket_pour(&host, number, &wrong, 1), MCRPC_INVALID_ARGUMENT);
     leak.drain_ns = leak.capacity_ns = UINT64_C(86400000000000);
     leak.limit_ns = leak.drain_ns;

@@ -39,10 +39,16 @@ pub(super) struct Walk<'w, 'h, 'a> {
     user_hash: u64,
     /// The rings of which it was counted for this call how many endpoints are shielded.
     pub(super) counted: u32,
-    /// The first endpoint that only a draw held back: better than none.
-    reserve: Option<u32>,
+    /// Those on which a call was refused by an older count.
+    trusted: u32,
+    /// The first endpoint that only a draw held back, and whether a call of it is a probe: better than none.
+    reserve: Option<(u32, bool)>,
     is_first: bool,
     withheld: bool,
+    /// An endpoint is told that the call was withheld.
+    is_told: bool,
+    /// A ring was left before all of it was looked at.
+    has_widened: bool,
     by_operator: bool,
     by_breaker: bool,
 }
@@ -63,7 +69,7 @@ enum Verdict {
         is_probe: bool,
     },
     Pass,
-    /// Only a draw was lost, which shares users out.
+    /// Nothing but a draw speaks against it, which shares users out.
     Lost,
     /// Too many of this ring are shielded, and there is a wider one.
     Widen,
@@ -100,9 +106,12 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
             call,
             user_hash: set.user_hash(call),
             counted: 0,
+            trusted: 0,
             reserve: None,
             is_first,
             withheld: false,
+            is_told: false,
+            has_widened: false,
             by_operator: false,
             by_breaker: false,
         }
@@ -118,25 +127,48 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
         self.table().ring_place(on.number as usize / SCOPES, on.number as usize % SCOPES)
     }
 
-    /// Chooses for the call.
-    #[inline(never)]
+    /// Chooses for the call. A ring that was left because too many of it are shielded may have others, and whom a draw held
+    /// back is better than none.
+    #[inline]
     pub(super) fn find(&mut self) -> End {
+        self.walk_rings(true).unwrap_or_else(|| self.find_all_the_same())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_all_the_same(&mut self) -> End {
+        if self.has_widened
+            && let Some(end) = self.walk_rings(false)
+        {
+            return end;
+        }
+        if let Some((index, is_probe)) = self.reserve
+            && (!is_probe || self.take_probe(index as usize))
+        {
+            return End::At { index, is_probe };
+        }
+        match self.trusted & !self.counted {
+            0 => End::Nowhere(self.reason()),
+            rings => End::Count { ring: rings.trailing_zeros() },
+        }
+    }
+
+    #[inline(never)]
+    fn walk_rings(&mut self, may_widen: bool) -> Option<End> {
         let group = self.table().group_of(self.call.uin);
         let rings = if group == 0 { SCOPES } else { 2 * SCOPES };
         let number = |step: usize| if step < SCOPES { group * SCOPES + step } else { step - SCOPES };
         for step in 0..rings {
             let has_members = |step: usize| self.has_members(number(step));
             if has_members(step) {
-                let has_wider = (step + 1..rings).any(has_members);
-                if let Some(end) = self.walk_ring(OnRing { number: number(step) as u32, has_wider, zone: None }) {
+                let has_wider = may_widen && (step + 1..rings).any(has_members);
+                let end = self.walk_ring(OnRing { number: number(step) as u32, has_wider, zone: None });
+                if end.is_some() {
                     return end;
                 }
             }
         }
-        match self.reserve {
-            Some(index) => End::At { index, is_probe: false },
-            None => End::Nowhere(self.reason()),
-        }
+        None
     }
 
     #[inline]
@@ -216,18 +248,23 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
         if self.is_out_of_reach(index, on) {
             return Verdict::Pass;
         }
-        let mut is_probe = false;
+        let (mut is_probe, mut is_lost) = (false, !self.draws_weight(index, on));
         if !self.health(index).breaker().is_normal() {
             match self.judge_unwell(index, on) {
                 Verdict::Take { is_probe: probes } => is_probe = probes,
+                Verdict::Lost => is_lost = true,
                 other => return other,
             }
         }
         let entry = self.host.strategy.and_then(|strategy| self.entry(strategy, index));
-        if entry.is_some_and(|entry| !self.passes_entry(entry, index)) || !self.is_admitted(entry, index) {
+        let holds_back = entry.is_some_and(|entry| self.holds_back(entry, index));
+        if entry.is_some_and(|entry| self.is_shielded_by(entry))
+            || !self.is_admitted(entry, index, is_lost || holds_back)
+        {
             return Verdict::Pass;
         }
-        if !self.draws_weight(index, on) {
+        if is_lost || holds_back && !self.measures(index) {
+            self.reserve.get_or_insert((index as u32, is_probe));
             return Verdict::Lost;
         }
         if is_probe && !self.take_probe(index) {
@@ -293,13 +330,11 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
             return match (cap.is_mostly_unwell, on.has_wider) {
                 (true, true) => Verdict::Widen,
                 (true, false) => take,
-                (false, _) => {
-                    self.reserve.get_or_insert(index as u32);
-                    Verdict::Lost
-                }
+                (false, _) => Verdict::Lost,
             };
         }
         if cap.is_exceeded() && on.has_wider {
+            self.has_widened = true;
             return Verdict::Widen;
         }
         if cap.lets_through(&endpoint, word) {
@@ -307,6 +342,7 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
             return take;
         }
         self.by_breaker = true;
+        self.trusted |= 1 << on.number;
         Verdict::Pass
     }
 
@@ -317,44 +353,52 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
 
     /// Whether neither the endpoint's own cursor nor the one in its strategy holds the call back.
     #[inline]
-    fn is_admitted(&mut self, entry: Option<Entry>, index: usize) -> bool {
+    fn is_admitted(&mut self, entry: Option<Entry>, index: usize, is_lost: bool) -> bool {
         let level = entry.map_or(Cursor::OPEN, |entry| entry.reject_level.cursor());
-        self.health(index).cursor(self.now).min(level).admits(self.call.key) || self.passes_withheld(index)
+        self.health(index).cursor(self.now).min(level).admits(self.call.key) || self.passes_withheld(index, is_lost)
     }
 
     #[cold]
+    fn is_shielded_by(&mut self, entry: Entry) -> bool {
+        let is_shielded = entry.kind == Kind::Shielded
+            && self.set.apply(Mechanism::Shield, self.call.uin, self.host, Status::SHIELDED).is_err();
+        self.by_operator |= is_shielded;
+        is_shielded
+    }
+
+    /// Whether the pass rate of a strategy holds the call back.
+    #[cold]
     #[inline(never)]
-    fn passes_entry(&mut self, entry: Entry, index: usize) -> bool {
-        let uin = self.call.uin;
-        if entry.kind == Kind::Shielded {
-            let is_kept_from = self.set.apply(Mechanism::Shield, uin, self.host, Status::SHIELDED).is_err();
-            self.by_operator |= is_kept_from;
-            return !is_kept_from;
-        }
+    fn holds_back(&mut self, entry: Entry, index: usize) -> bool {
         // A draw per attempt, so that a user's retries do not all lose.
         let attempt = Salt(self.call.call_id ^ u64::from(self.call.attempts) << 56)
             .hash(self.draw(&self.table().endpoint(index)));
         let rate = if entry.pass_rate < LEAST_PASS_RATE { LEAST_PASS_RATE } else { entry.pass_rate };
-        if rate.covers(attempt) || self.set.apply(Mechanism::PassRate, uin, self.host, Status::WITHHELD).is_ok() {
-            return true;
-        }
-        if self.is_first && self.health(index).take_measurement(self.now) {
+        entry.kind != Kind::Shielded
+            && !rate.covers(attempt)
+            && self.set.apply(Mechanism::PassRate, self.call.uin, self.host, Status::WITHHELD).is_err()
+    }
+
+    /// Whether a call that a pass rate holds back is made all the same, to measure.
+    #[cold]
+    fn measures(&mut self, index: usize) -> bool {
+        let measures = self.is_first && self.health(index).take_measurement(self.now);
+        if measures {
             self.set.count(Decision::Measurement);
-            return true;
         }
-        self.reserve.get_or_insert(index as u32);
-        false
+        measures
     }
 
     /// The endpoint would refuse the call. Whether it is sent all the same.
     #[cold]
     #[inline(never)]
-    fn passes_withheld(&mut self, index: usize) -> bool {
+    fn passes_withheld(&mut self, index: usize, is_lost: bool) -> bool {
         if self.set.apply(Mechanism::FastReject, self.call.uin, self.host, Status::WITHHELD).is_ok() {
             return true;
         }
-        // It would have been sent to the first one, and only once.
-        if self.is_first && !self.withheld {
+        // It would have been sent to the first one that no draw held back, and only once.
+        if self.is_first && !is_lost && !self.is_told {
+            self.is_told = true;
             let table = self.table();
             tally::withhold(table.words, table.withheld_at(index), self.call.key, self.now);
         }
@@ -364,14 +408,10 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
 
     /// Whether the user is one of the endpoint's share, which its weight says.
     #[inline(never)]
-    fn draws_weight(&mut self, index: usize, on: &OnRing) -> bool {
+    fn draws_weight(&self, index: usize, on: &OnRing) -> bool {
         let (weight, max_weight) = (self.table().place(index).weight, self.place(on).max_weight);
         let draw = Salt(MULTIPLIERS[2]).hash(self.draw(&self.table().endpoint(index)));
-        let is_drawn = weight >= max_weight || crate::host::bucket::scale(draw, max_weight.into()) < weight.into();
-        if !is_drawn {
-            self.reserve.get_or_insert(index as u32);
-        }
-        is_drawn
+        weight >= max_weight || crate::host::bucket::scale(draw, max_weight.into()) < weight.into()
     }
 
     /// A number that is always the same for a user and an endpoint.

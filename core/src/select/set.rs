@@ -219,8 +219,9 @@ impl<'a> EndpointSet<'a> {
         host: &HostView<'_, 'a>,
     ) -> Result<(), Status> {
         self.hand_over(host);
-        let next = self.words.load(ACTIVE) + 1;
-        self.words.set(BUILDING, next);
+        let next = self.words.load(ACTIVE).wrapping_add(1);
+        // Whoever sees this sees that the version before is in force, and whoever sees what is written from here on sees this.
+        self.words.publish(BUILDING, next);
         self.words.release();
         let table = self.table(next);
         let old = (next > 1).then(|| self.table(next - 1));
@@ -396,6 +397,8 @@ impl<'a> EndpointSet<'a> {
                 End::Nowhere(status) if self.is_whole(generation) => return Err(status),
                 _ => {}
             }
+            // Whoever sees a version being written sees the one in force before it.
+            self.words.view().acquire();
         }
         Err(Status::NO_ENDPOINT)
     }
@@ -416,7 +419,7 @@ impl<'a> EndpointSet<'a> {
     #[inline]
     fn is_whole(&self, generation: u64) -> bool {
         self.words.view().acquire();
-        self.words.load(BUILDING) < generation + 2
+        self.words.load(BUILDING).wrapping_sub(generation) < 2
     }
 
     /// Hands an endpoint over as the choice. Returns what names it, or 0 if its version was being written meanwhile.
@@ -433,6 +436,10 @@ impl<'a> EndpointSet<'a> {
         let endpoint = table.endpoint(at);
         if is_probe {
             self.count(Decision::Probe);
+        }
+        // A ring in damaged memory may name any number.
+        if at >= table.len() {
+            return 0;
         }
         let choice = Choice {
             index,
