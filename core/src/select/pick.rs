@@ -47,7 +47,9 @@ pub(super) struct Walk<'w, 'h, 'a> {
     withheld: bool,
     /// An endpoint is told that the call was withheld.
     is_told: bool,
-    /// A ring was left before all of it was looked at.
+    /// A ring may be left for a wider one before all of it was looked at.
+    may_widen: bool,
+    /// One was.
     has_widened: bool,
     by_operator: bool,
     by_breaker: bool,
@@ -62,6 +64,8 @@ pub(super) enum End {
     Nowhere(Status),
     /// It goes on when it is known how many endpoints of this ring are shielded.
     Count { ring: u32 },
+    /// It goes on from its beginning, on rings that were left.
+    Again,
 }
 
 enum Verdict {
@@ -111,6 +115,7 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
             is_first,
             withheld: false,
             is_told: false,
+            may_widen: true,
             has_widened: false,
             by_operator: false,
             by_breaker: false,
@@ -127,20 +132,32 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
         self.table().ring_place(on.number as usize / SCOPES, on.number as usize % SCOPES)
     }
 
-    /// Chooses for the call. A ring that was left because too many of it are shielded may have others, and whom a draw held
-    /// back is better than none.
-    #[inline]
+    /// Chooses for the call.
+    #[inline(never)]
     pub(super) fn find(&mut self) -> End {
-        self.walk_rings(true).unwrap_or_else(|| self.find_all_the_same())
+        let group = self.table().group_of(self.call.uin);
+        let rings = if group == 0 { SCOPES } else { 2 * SCOPES };
+        let number = |step: usize| if step < SCOPES { group * SCOPES + step } else { step - SCOPES };
+        for step in 0..rings {
+            let has_members = |step: usize| self.has_members(number(step));
+            if has_members(step) {
+                let has_wider = self.may_widen && (step + 1..rings).any(has_members);
+                if let Some(end) = self.walk_ring(OnRing { number: number(step) as u32, has_wider, zone: None }) {
+                    return end;
+                }
+            }
+        }
+        self.last_resort()
     }
 
+    /// Nothing was found. A ring that was left because too many of it are shielded may have others; whom a draw held back is
+    /// better than none; and a refusal takes a new count.
     #[cold]
     #[inline(never)]
-    fn find_all_the_same(&mut self) -> End {
-        if self.has_widened
-            && let Some(end) = self.walk_rings(false)
-        {
-            return end;
+    fn last_resort(&mut self) -> End {
+        if self.has_widened && self.may_widen {
+            self.may_widen = false;
+            return End::Again;
         }
         if let Some((index, is_probe)) = self.reserve
             && (!is_probe || self.take_probe(index as usize))
@@ -151,24 +168,6 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
             0 => End::Nowhere(self.reason()),
             rings => End::Count { ring: rings.trailing_zeros() },
         }
-    }
-
-    #[inline(never)]
-    fn walk_rings(&mut self, may_widen: bool) -> Option<End> {
-        let group = self.table().group_of(self.call.uin);
-        let rings = if group == 0 { SCOPES } else { 2 * SCOPES };
-        let number = |step: usize| if step < SCOPES { group * SCOPES + step } else { step - SCOPES };
-        for step in 0..rings {
-            let has_members = |step: usize| self.has_members(number(step));
-            if has_members(step) {
-                let has_wider = may_widen && (step + 1..rings).any(has_members);
-                let end = self.walk_ring(OnRing { number: number(step) as u32, has_wider, zone: None });
-                if end.is_some() {
-                    return end;
-                }
-            }
-        }
-        None
     }
 
     #[inline]

@@ -410,6 +410,8 @@ impl<'a> EndpointSet<'a> {
             match walk.find() {
                 // Once for each ring.
                 End::Count { ring } => cap::count(&mut walk, ring),
+                // Once.
+                End::Again => {}
                 end => return end,
             }
         }
