@@ -20,7 +20,7 @@ const SETTINGS: Settings = Settings { capacity: 1, ..Settings::DEFAULT };
 const NOW: Nanos = Nanos(1_000_000_000_000);
 /// The words of a set's head; of a version with one endpoint, and where its ring and that endpoint stand in it.
 const HEAD_LEN: usize = 64;
-const TABLE_LEN: usize = 136;
+const TABLE_LEN: usize = 176;
 const RING: usize = 28;
 const ENTRY: usize = 64;
 
