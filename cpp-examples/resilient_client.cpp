@@ -137,9 +137,8 @@ public:
 
     void run() {
         std::vector<std::thread> threads;
-        for (uint32_t i = 0; i < options_.threads; ++i) threads.emplace_back([this] { work(); });
-        const uint64_t last_ns = end_ns_ + options_.deadline_ns() + 2 * kBucketMs * kMs;
-        for (uint64_t turn = 0; mcrpc::now_ns() < last_ns; ++turn) {
+        for (; working_ < options_.threads; ++working_) threads.emplace_back([this] { work(); });
+        for (uint64_t turn = 0; working_ > 0; ++turn) {
             std::this_thread::sleep_for(std::chrono::milliseconds(kBucketMs));
             const uint64_t now_ns = mcrpc::now_ns();
             if (turn % 2 == 0) must(endpoints_.tick(), "tick");
@@ -148,6 +147,7 @@ public:
             print_until(now_ns - options_.deadline_ns() - kBucketMs * kMs);
         }
         for (std::thread &thread : threads) thread.join();
+        print_until(end_ns_ + kBucketMs * kMs);
     }
 
 private:
@@ -163,10 +163,11 @@ private:
             const uint64_t arrival_ns = next_arrival_ns_;
             const uint64_t uin = random_() | 1;  // 0 would be nobody
             lock.unlock();
-            if (arrival_ns >= end_ns_) return;
+            if (arrival_ns >= end_ns_) break;
             sleep_until(arrival_ns);
             call(arrival_ns, uin);
         }
+        --working_;
     }
 
     void call(uint64_t arrival_ns, uint64_t uin) {
@@ -305,6 +306,7 @@ private:
     std::deque<Pool> pools_;  // by the targets' numbers
     uint64_t end_ns_ = 0;
     std::atomic<uint64_t> last_call_id_{0};
+    std::atomic<uint32_t> working_{0};
 
     std::mutex arrivals_mutex_;
     uint64_t next_arrival_ns_ = 0;

@@ -62,8 +62,8 @@ impl Process {
         let mut sender = Some(sender);
         // From here on its guard ends the process, whatever happens.
         let mut process = Process::start(command, move |line| {
-            if sender.is_some()
-                && let (Some(found), Some(sender)) = (parse(line), sender.take())
+            if let Some(found) = parse(line)
+                && let Some(sender) = sender.take()
             {
                 // The receiver is gone only if the start was given up.
                 let _ = sender.send(found);

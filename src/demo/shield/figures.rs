@@ -33,12 +33,12 @@ pub(crate) struct RunFigures {
     pub(crate) share_to_faulty: f64,
     /// During the fault.
     pub(crate) attempts_per_call: f64,
-    /// From the end of the fault to the end of the first second in which each faulty machine's share of the attempts is what
-    /// it was before, within a tenth. `None`: never, or a machine that flaps.
+    /// From the end of the fault to the first second in which the faulty machines have their usual shares of the attempts
+    /// again, within a tenth. `None`: never, or a machine that flaps.
     pub(crate) back_to_share_s: Option<f64>,
-    /// From the end of the fault to the end of the first second in which 99 % of the calls were answered.
+    /// From the end of the fault to the first second in which 99 % of the calls were answered.
     pub(crate) back_to_success_s: Option<f64>,
-    /// The largest share that the faulty machines had in any second after the fault, over what it was before.
+    /// The largest share that the faulty machines had in any second after the fault, over the usual one.
     pub(crate) highest_share_after: f64,
     /// During the fault: calls, those of which no attempt was made, attempts that were probes.
     pub(crate) calls: u64,
@@ -57,18 +57,18 @@ pub(crate) struct Curves {
     pub(crate) fault_s: [f64; 2],
     pub(crate) success: Vec<f64>,
     pub(crate) share_to_faulty: Vec<f64>,
-    pub(crate) share_before: f64,
+    pub(crate) usual_share: f64,
 }
 
 impl RunFigures {
-    /// The figures of a run.
-    pub(crate) fn new(scenario: Scenario, moments: &Moments, series: &Series) -> RunFigures {
-        let Moments { measured_from_ms, fault_from_ms, fault_to_ms, .. } = *moments;
+    /// The figures of a run on machines with these usual shares.
+    pub(crate) fn new(scenario: Scenario, moments: &Moments, usual_shares: &[f64], series: &Series) -> RunFigures {
+        let Moments { fault_from_ms, fault_to_ms, .. } = *moments;
         let faulty = scenario.fault.faulty();
-        let before = series.sum(measured_from_ms, fault_from_ms);
+        let usual_share: f64 = faulty.iter().map(|&machine| usual_shares[machine]).sum();
         let during = series.sum(fault_from_ms, fault_to_ms);
         let late = series.sum(fault_from_ms + 1_000, fault_to_ms);
-        let is_back = |window: &Sample| is_back(window, &before, &faulty);
+        let is_back = |window: &Sample| is_back(window, usual_shares, &faulty);
         let is_normal = |window: &Sample| window.success().is_some_and(|success| success >= NORMAL_SUCCESS);
         let back_to_share_s = first_window(series, moments, is_back).filter(|_| scenario.fault != Fault::Flap);
         RunFigures {
@@ -80,22 +80,22 @@ impl RunFigures {
             attempts_per_call: rounded(ratio(during.all_attempts(), during.calls).unwrap_or(0.0)),
             back_to_share_s,
             back_to_success_s: first_window(series, moments, is_normal),
-            highest_share_after: rounded(highest_share_after(series, moments, &faulty) / share(&before, &faulty)),
+            highest_share_after: rounded(highest_share_after(series, moments, &faulty) / usual_share),
             calls: during.calls,
             refused: during.refused,
             probes: during.probes,
             p99_ms: percentile_ms(&during.latencies_us, 0.99),
-            curves: Curves::new(moments, series, &faulty, share(&before, &faulty)),
+            curves: Curves::new(moments, series, &faulty, usual_share),
         }
     }
 }
 
 impl Curves {
-    fn new(moments: &Moments, series: &Series, faulty: &[usize], share_before: f64) -> Curves {
+    fn new(moments: &Moments, series: &Series, faulty: &[usize], usual_share: f64) -> Curves {
         let seconds = |at_ms: u64| (at_ms - moments.measured_from_ms) as f64 / 1_000.0;
         let mut curves = Curves {
             fault_s: [seconds(moments.fault_from_ms), seconds(moments.fault_to_ms)],
-            share_before,
+            usual_share,
             ..Curves::default()
         };
         for from_ms in (moments.measured_from_ms..moments.end_ms).step_by(BUCKET_MS as usize) {
@@ -112,28 +112,28 @@ fn share(sample: &Sample, machines: &[usize]) -> f64 {
     machines.iter().filter_map(|&machine| sample.share_of(machine)).sum()
 }
 
-/// Whether the machines' shares are what they were, within the tolerance taken together: what one has too much another may
-/// have too little, but not make up for it.
-fn is_back(window: &Sample, before: &Sample, machines: &[usize]) -> bool {
-    let difference = |&machine: &usize| Some((window.share_of(machine)? - before.share_of(machine)?).abs());
+/// Whether the machines' shares are the usual ones, within the tolerance; what one has too much does not make up for what
+/// another lacks.
+fn is_back(window: &Sample, usual: &[f64], machines: &[usize]) -> bool {
+    let difference = |&machine: &usize| Some((window.share_of(machine)? - usual[machine]).abs());
     let differences: Option<f64> = machines.iter().map(difference).sum();
-    differences.is_some_and(|sum| sum <= SHARE_TOLERANCE * share(before, machines))
+    let whole: f64 = machines.iter().map(|&machine| usual[machine]).sum();
+    differences.is_some_and(|sum| sum <= SHARE_TOLERANCE * whole)
 }
 
-/// From the end of the fault to the end of the first window for which something holds.
+/// From the end of the fault to the first window for which something holds.
 fn first_window(series: &Series, moments: &Moments, holds: impl Fn(&Sample) -> bool) -> Option<f64> {
-    let mut windows = windows_after(moments);
-    let to_ms = windows.find(|&to_ms| holds(&series.sum(to_ms - WINDOW_MS, to_ms)))?;
-    Some((to_ms - moments.fault_to_ms) as f64 / 1_000.0)
+    let from_ms = windows_after(moments).find(|&from_ms| holds(&series.sum(from_ms, from_ms + WINDOW_MS)))?;
+    Some((from_ms - moments.fault_to_ms) as f64 / 1_000.0)
 }
 
 fn highest_share_after(series: &Series, moments: &Moments, machines: &[usize]) -> f64 {
-    windows_after(moments).map(|to_ms| share(&series.sum(to_ms - WINDOW_MS, to_ms), machines)).fold(0.0, f64::max)
+    windows_after(moments).map(|from_ms| share(&series.sum(from_ms, from_ms + WINDOW_MS), machines)).fold(0.0, f64::max)
 }
 
-/// The ends of the windows after the fault.
+/// Where the windows after the fault begin.
 fn windows_after(moments: &Moments) -> impl Iterator<Item = u64> + use<> {
-    (moments.fault_to_ms + WINDOW_MS..=moments.end_ms).step_by(BUCKET_MS as usize)
+    (moments.fault_to_ms..=moments.end_ms - WINDOW_MS).step_by(BUCKET_MS as usize)
 }
 
 fn percentile_ms(values_us: &[u64], share: f64) -> Option<f64> {
@@ -168,7 +168,7 @@ pub(super) mod tests {
             );
             series.add_line(&line).unwrap();
         }
-        RunFigures::new(DOWN, &moments, &series)
+        RunFigures::new(DOWN, &moments, &[0.4, 0.3, 0.3], &series)
     }
 
     #[test]
@@ -176,8 +176,7 @@ pub(super) mod tests {
         let figures = run(3_000);
         assert_eq!((figures.success, figures.success_after_1s, figures.share_to_faulty), (0.9, 1.0, 0.0));
         assert_eq!((figures.attempts_per_call, figures.calls), (1.0, 400));
-        // The first whole second with the usual share ends a second later; a tenth of the attempts may still be missing.
-        assert_eq!((figures.back_to_share_s, figures.back_to_success_s), (Some(3.9), Some(1.0)));
+        assert_eq!((figures.back_to_share_s, figures.back_to_success_s), (Some(3.0), Some(0.0)));
         assert_eq!((figures.highest_share_after, figures.p99_ms), (1.0, Some(2.0)));
         assert_eq!((figures.curves.fault_s, figures.curves.success.len()), ([1.5, 5.5], 155));
     }

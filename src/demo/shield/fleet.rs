@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use super::super::server::Server;
 use super::clock::{Moments, sleep_until};
 use super::plan::{FAILING_SHARE, FLAP, Fault, Machine, SLOW};
+use super::shares;
 use super::switchable::{Behaviour, Switchable};
 
 /// Below the ports that the kernel gives to clients: while a machine is down nobody else must get its port.
@@ -59,6 +60,11 @@ impl Fleet {
         let machines = self.fault.machines().iter().zip(&self.ports);
         let texts = machines.map(|(machine, port)| format!("127.0.0.1:{port}/{}/{}", machine.zone, machine.weight));
         texts.collect::<Vec<_>>().join(",")
+    }
+
+    /// The share of the users that each machine has while all are well.
+    pub(crate) fn usual_shares(&self) -> Result<Vec<f64>> {
+        shares::usual(self.fault, &self.ports)
     }
 
     /// Lets the fault happen, from its beginning to its end.

@@ -1,7 +1,7 @@
 //! `mcrpc demo shield`: machines fail and recover under C++ clients, without and with shields.
 //!
 //! [`plan`] says what is measured; this file goes through it, several runs at a time. [`run`] is one of them: [`fleet`] and
-//! [`switchable`] are its machines, [`clock`] its time, [`series`] adds up what the clients print, [`figures`] makes figures
+//! [`switchable`] are its machines, [`clock`] its time, [`shares`] says what is usual, [`series`] adds up what the clients print, [`figures`] makes figures
 //! of it, and [`report`], [`page`] and [`plot`] show them.
 
 mod clock;
@@ -13,6 +13,7 @@ mod plot;
 mod report;
 mod run;
 mod series;
+mod shares;
 mod switchable;
 
 use std::path::PathBuf;

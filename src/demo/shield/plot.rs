@@ -1,7 +1,7 @@
 //! The plots: success and the share of the faulty machines over time.
 //!
 //! Blue is the share of the calls that are answered, red the share of the attempts at the faulty machines, the dashed line
-//! what that was before; the time of the fault is grey.
+//! what that is while all is well; the time of the fault is grey.
 
 use anyhow::Result;
 use plotters::prelude::*;
@@ -16,7 +16,7 @@ pub(crate) fn legend() -> [(String, &'static str); 4] {
         (css(OFFERED), "the fault"),
         (css(ON), "calls answered"),
         (css(OFF), "attempts at the faulty machines"),
-        (css(INK), "their share before (dashed)"),
+        (css(INK), "their usual share (dashed)"),
     ]
 }
 
@@ -81,8 +81,8 @@ fn over_time(area: &Area<'_>, curves: &Curves, is_large: bool) -> Drawn {
         .draw()?;
     let [from, to] = curves.fault_s;
     chart.draw_series([Rectangle::new([(from, 0.0), (to, 1.04)], OFFERED.filled())])?;
-    let before = [(0.0, curves.share_before), (end_s, curves.share_before)];
-    chart.draw_series(DashedLineSeries::new(before, 4, 4, INK.stroke_width(1)))?;
+    let usual = [(0.0, curves.usual_share), (end_s, curves.usual_share)];
+    chart.draw_series(DashedLineSeries::new(usual, 4, 4, INK.stroke_width(1)))?;
     chart.draw_series(LineSeries::new(points(&curves.share_to_faulty), OFF.stroke_width(line_px)))?;
     chart.draw_series(LineSeries::new(points(&curves.success), ON.stroke_width(line_px)))?;
     Ok(())

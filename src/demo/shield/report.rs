@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn rows_are_compact() {
-        let expected = ["down", "host", "90.0 %", "100.0 %", "0.0 %", "1.00", "3.9 s", "1.0 s", "0", "2"];
+        let expected = ["down", "host", "90.0 %", "100.0 %", "0.0 %", "1.00", "3.0 s", "0.0 s", "0", "2"];
         assert_eq!(row(&run(3_000)), expected);
     }
 

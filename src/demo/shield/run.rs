@@ -24,6 +24,7 @@ pub(crate) async fn measure(scenario: Scenario, timing: Timing) -> Result<RunFig
         _ => None,
     };
     let mut fleet = Fleet::start(scenario.fault).await?;
+    let usual_shares = fleet.usual_shares()?;
     let moments = Moments::after(now_ms(), timing);
     let clients = Clients::start(scenario, &fleet.endpoints(), host.as_ref(), &moments)?;
     fleet.suffer(&moments).await?;
@@ -32,7 +33,7 @@ pub(crate) async fn measure(scenario: Scenario, timing: Timing) -> Result<RunFig
     if let Some(host) = host {
         host.agent.stop().await.context("the agent")?;
     }
-    Ok(RunFigures::new(scenario, &moments, &series))
+    Ok(RunFigures::new(scenario, &moments, &usual_shares, &series))
 }
 
 /// A host of the clients' own: a directory and its agent.
