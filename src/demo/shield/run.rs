@@ -38,8 +38,9 @@ pub(crate) async fn measure(scenario: Scenario, timing: Timing) -> Result<RunFig
 
 /// A host of the clients' own: a directory and its agent.
 struct Host {
-    directory: TempDir,
+    // Before the directory: it tidies up there when it ends.
     agent: Process,
+    directory: TempDir,
 }
 
 impl Host {
@@ -49,7 +50,7 @@ impl Host {
         command.args(["agent", "--dir"]).arg(directory.path().join("mcrpc"));
         let ready = |line: &str| line.starts_with("mcrpc agent").then_some(());
         let (agent, ()) = Process::start_until(command, ready).await.context("the agent")?;
-        Ok(Host { directory, agent })
+        Ok(Host { agent, directory })
     }
 }
 
