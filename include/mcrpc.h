@@ -630,8 +630,8 @@ typedef struct {
     uint32_t backup_ratio_per_10k;
     // So many backup requests are saved up at most, 0 to 65535.
     uint32_t backup_burst;
-    // So many failures within a second or so shield an endpoint, 1 to 30, however many calls succeed; 0: only the bucket
-    // that counts in requests does.
+    // So many failures within a second or so shield an endpoint, 2 to 10000, however many calls succeed; 0: only the
+    // bucket that counts in requests does.
     uint32_t fail_count;
     // An endpoint is first shielded for about so long, then for twice as long each time. Each time here: 1 to 3600000.
     uint32_t backoff_min_ms;

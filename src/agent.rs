@@ -1,29 +1,31 @@
-//! `mcrpc agent`: the host's publisher of strategies, from a file.
+//! `mcrpc agent`: the options of the host's agent, which is [`mcrpc_agent`].
 //!
-//! It owns the directory of shared segments, puts what the file says into the table once a second, and lets the table's
-//! heartbeat move. Whenever it ends, however it ends, no call waits for it: after an orderly end all calls pass at
-//! once, after a crash a few seconds later, and the next agent goes on where this one stopped.
+//! Whenever it ends, however it ends, no call waits for it: after an orderly end all calls pass at once, after a crash a
+//! few seconds later, and the next agent goes on where this one stopped.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::str::FromStr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use mcrpc_agent::agent::{Agent, Sources};
 use mcrpc_agent::directory::SharedMode;
+use mcrpc_agent::event::Event;
 use mcrpc_agent::file::StrategiesFile;
+use mcrpc_agent::generator::{Choice, Generator};
 use mcrpc_agent::publisher::{Publisher, Settings};
+use mcrpc_agent::run;
 use mcrpc_core::host::files::DEFAULT_DIRECTORY;
 use mcrpc_core::host::seat::MAX_SEATS;
 use mcrpc_core::host::stat::MAX_COUNTERS;
-use mcrpc_core::strategy::cold::Counts;
-use mcrpc_core::strategy::endpoint::Endpoint;
+use mcrpc_core::shield::rate::RateRules;
 use mcrpc_core::strategy::table::MAX_CAPACITY;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
+
+use crate::host::text::parse_percent;
 
 const DEFAULT: Settings = Settings::DEFAULT;
-const REFRESHED_EACH: Duration = Duration::from_secs(1);
 
 /// The options of `mcrpc agent`.
 #[derive(clap::Args)]
@@ -32,9 +34,18 @@ pub struct Options {
     #[arg(long, value_name = "DIR", env = "MCRPC_DIR", default_value = DEFAULT_DIRECTORY)]
     dir: PathBuf,
     /// Strategies, a line each: 10.0.0.1:8080 service=7 pass=35% level=2048 kind=normal|probe|shielded; read again when
-    /// the file changes
+    /// the file changes. It has the last word on the endpoints that it names
     #[arg(long, value_name = "FILE")]
     strategies: Option<PathBuf>,
+    /// How pass rates follow from what calls met: none, default, table, table:FILE, wilson or plugin:FILE
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    generator: Choice,
+    /// Shield an endpoint that failed so many calls of all processes within ten seconds, and this share of them; or off
+    #[arg(long, value_name = "N,RATE|off", default_value = "20,20%")]
+    judge_failures: Judge,
+    /// Ask shielded endpoints over the network whether they listen again
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    probe: Switch,
     /// Endpoints in the table of strategies; it grows when they are more
     #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT.capacity, value_parser = up_to(MAX_CAPACITY))]
     capacity: u32,
@@ -59,16 +70,47 @@ enum SharedWith {
     World,
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+/// When the agent shields; `None`: never.
+#[derive(Clone, Copy)]
+struct Judge(Option<RateRules>);
+
+impl FromStr for Judge {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Judge> {
+        if text == "off" {
+            return Ok(Judge(None));
+        }
+        let Some((count, share)) = text.split_once(',') else {
+            bail!("say how many failures and which share of the calls, as 20,20%, or off");
+        };
+        let min_failures = count.parse().ok().filter(|&count| count > 0);
+        let min_failures = min_failures.with_context(|| format!("{count:?} is no number of failures above 0"))?;
+        Ok(Judge(Some(RateRules { min_failures, rate: parse_percent(share)? })))
+    }
+}
+
 /// Publishes until SIGTERM or SIGINT.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let Options { capacity, seats, counters, .. } = *options;
+    let Options { capacity, seats, counters, judge_failures: Judge(rules), .. } = *options;
     let shared_mode = match options.shared_with {
         SharedWith::Group => SharedMode::GROUP,
         SharedWith::World => SharedMode::WORLD,
     };
+    let probes = matches!(options.probe, Switch::On);
     let settings = Settings { capacity, seats, counters, shared_mode, ..DEFAULT };
     // Before anything is touched: a bad file should not cost the good entries of the agent before.
     let file = options.strategies.as_deref().map(StrategiesFile::open).transpose()?;
+    let generator = match &options.generator {
+        Choice::None => None,
+        choice => Some(Generator::open(choice)?),
+    };
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Before the directory is locked: from then on an end is an orderly one.
@@ -76,64 +118,21 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
         let (publisher, started) = Publisher::open(&options.dir, settings)?;
         println!("mcrpc agent in {}: {started}", options.dir.display());
-        let mut agent = Agent { publisher, file, is_new: true, last_error: String::new() };
-        let mut ticks = interval(REFRESHED_EACH);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        let end = async {
             tokio::select! {
-                biased;
-                _ = terminated.recv() => break,
-                _ = interrupted.recv() => break,
-                _ = ticks.tick() => agent.refresh(),
+                _ = terminated.recv() => {}
+                _ = interrupted.recv() => {}
             }
-        }
-        agent.publisher.close();
+        };
+        run::run(Agent::new(publisher, Sources { file, generator, rules, probes }), end, tell).await;
         Ok(ExitCode::SUCCESS)
     })
 }
 
-struct Agent {
-    publisher: Publisher,
-    file: Option<StrategiesFile>,
-    /// What the file says has not been compared with the table yet.
-    is_new: bool,
-    last_error: String,
-}
-
-impl Agent {
-    fn refresh(&mut self) {
-        if let Some(file) = &mut self.file {
-            match file.poll() {
-                Ok(changed) => self.is_new |= changed,
-                Err(error) => eprintln!("mcrpc agent: {error}; what was read last stays in force"),
-            }
-            if std::mem::take(&mut self.is_new) {
-                let wanted = file.strategies();
-                let unwanted = |endpoint: &Endpoint| !wanted.contains_key(endpoint);
-                let gone: Vec<_> =
-                    self.publisher.entries().map(|(record, _)| record.endpoint).filter(unwanted).collect();
-                for endpoint in gone {
-                    self.publisher.remove(&endpoint);
-                }
-            }
-            for (endpoint, entry) in file.strategies() {
-                // One that is refused now gets its place in the new table that the refresh makes.
-                let _ = self.publisher.set(endpoint, entry, Counts::default());
-            }
-        }
-        let error = match self.publisher.refresh() {
-            Ok(refreshed) => {
-                if let Some(capacity) = refreshed.replaced {
-                    println!("mcrpc agent: made a new table of strategies with room for {capacity}");
-                }
-                String::new()
-            }
-            Err(error) => format!("cannot make another table of strategies: {error}"),
-        };
-        // Once for as long as it lasts.
-        if error != self.last_error && !error.is_empty() {
-            eprintln!("mcrpc agent: {error}");
-        }
-        self.last_error = error;
+fn tell(event: &Event) {
+    if event.is_error() {
+        eprintln!("mcrpc agent: {event}");
+    } else {
+        println!("mcrpc agent: {event}");
     }
 }

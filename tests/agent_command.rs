@@ -1,5 +1,5 @@
 //! `mcrpc agent`: what it publishes is what readers find, and whatever happens to it or its file, the last good strategies
-//! are in force.
+//! are in force. What processes report comes back as pass rates, shields and probes.
 
 use std::fs;
 use std::io::Read as _;
@@ -7,12 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use mcrpc_agent::clock;
 use mcrpc_agent::directory::Directory;
+use mcrpc_core::host::fail::FailBuckets;
 use mcrpc_core::host::files::Segment;
+use mcrpc_core::shield::breaker::{Reason, Settings as Breaker, State};
+use mcrpc_core::shield::health::{Health, Totals, wrapping_ms};
 use mcrpc_core::strategy::endpoint::Endpoint;
 use mcrpc_core::strategy::table::Table;
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
+use tokio::runtime::Builder;
 
 /// Nothing here takes longer, on however slow a machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -56,6 +62,25 @@ impl Host {
         let table = Table::attach(mapping.view(), mapping.len()).ok()?;
         let endpoint = Endpoint::new(socket.parse().unwrap(), 7);
         Some(table.lookup(&endpoint).map_or(10_000, |entry| entry.pass_rate.get()))
+    }
+
+    fn spawn(&self, arguments: &[&str]) -> Child {
+        let agent = self.command().args(arguments).spawn().unwrap();
+        // It is made after the table.
+        wait_until(|| Directory::open(&self.dir(), None).is_ok_and(|directory| directory.map(Segment::Fail).is_ok()));
+        agent
+    }
+
+    /// What all processes know of an endpoint.
+    fn with_health<R>(&self, endpoint: &Endpoint, act: impl FnOnce(&Health<'_>) -> R) -> R {
+        let mapping = Directory::open(&self.dir(), None).unwrap().map_writable(Segment::Fail).unwrap();
+        let cells = FailBuckets::attach(mapping.shared(), mapping.len()).unwrap();
+        act(&cells.health(cells.bucket(endpoint).unwrap()).unwrap())
+    }
+
+    /// A process hands over the outcomes of calls.
+    fn call(&self, endpoint: &Endpoint, ok: u64, failed: u64) {
+        self.with_health(endpoint, |health| health.add(&Totals { calls: [ok, 0, failed, 0], time_us: 0 }));
     }
 
     fn beat(&self) -> Option<u64> {
@@ -164,4 +189,68 @@ fn what_keeps_it_from_starting_is_said_in_a_sentence() {
     refused(&mut host.command(), "strategies:1: speed=7: only service, pass, level and kind are known");
     fs::remove_file(host.file()).unwrap();
     refused(&mut host.command(), "strategies: No such file");
+}
+
+#[test]
+fn what_processes_report_becomes_a_pass_rate_and_a_shield_without_a_file() {
+    let host = Host::new("");
+    let agent = host.spawn(&["--judge-failures", "1000,50%"]);
+    let [partly, mostly] = ["10.0.0.1:80", "10.0.0.2:80"].map(|socket| Endpoint::new(socket.parse().unwrap(), 7));
+    wait_until(|| {
+        host.call(&partly, 9, 1);
+        host.pass_rate("10.0.0.1:80").is_some_and(|rate| (8_500..9_500).contains(&rate))
+    });
+    wait_until(|| {
+        host.call(&mostly, 4, 6);
+        host.with_health(&mostly, |health| health.breaker().is_shielded())
+    });
+    host.with_health(&mostly, |health| assert_eq!(health.breaker().reason(), Reason::Rate));
+    let output = end(agent, Signal::TERM);
+    assert!(text(&output.stdout).contains("of their calls failed: 10.0.0.2:80 service=7\n"), "{output:?}");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn a_shielded_endpoint_whose_port_begins_to_listen_is_due() {
+    let host = Host::new("");
+    let agent = host.spawn(&["--generator", "none", "--judge-failures", "off"]);
+    // Bound, so that nobody else gets the port, and refusing as long as it does not listen.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let endpoint = Endpoint::new(socket.local_addr().unwrap(), 7);
+    // For an hour: nothing but an answer ends it earlier.
+    let long = Breaker { backoff_min_ms: 3_600_000, backoff_max_ms: 3_600_000, ..Breaker::DEFAULT };
+    host.with_health(&endpoint, |health| health.trip(Reason::Failures, &long, clock::monotonic()));
+    let state = || {
+        let now_ms = wrapping_ms(clock::monotonic());
+        host.with_health(&endpoint, |health| health.breaker().state(&long, now_ms))
+    };
+    let beat = host.beat().unwrap();
+    wait_until(|| host.beat().unwrap() >= beat + 2);
+    assert!(matches!(state(), State::Shielded { .. }));
+
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let _entered = runtime.enter();
+    let _listener = socket.listen(16).unwrap();
+    wait_until(|| state() == State::Due);
+    assert!(end(agent, Signal::TERM).status.success());
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused_with_what_would_be_right() {
+    let cases = [
+        (["--generator", "wilsen"], "a generator is none, default, table"),
+        (["--generator", "table:/nowhere"], "/nowhere: No such file"),
+        (["--judge-failures", "20"], "as 20,20%, or off"),
+        (["--judge-failures", "0,20%"], "no number of failures above 0"),
+        (["--judge-failures", "20,0.2"], "write it as 5% or 0.25%"),
+        (["--probe", "sometimes"], "sometimes"),
+    ];
+    for (arguments, words) in cases {
+        let host = Host::new("");
+        let output = host.command().args(arguments).output().unwrap();
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && said.contains(words), "{arguments:?}: {said}");
+        assert!(!host.dir().exists(), "nothing was touched");
+    }
 }

@@ -1,7 +1,14 @@
-//! The host agent as a library: the directory of shared segments, and the one writer of the strategies.
+//! The host agent as a library: the directory of shared segments, the one writer of the strategies, and who judges and
+//! probes the endpoints of all processes.
 //!
 //! | module | |
 //! |---|---|
+//! | [`agent`] | a second of the agent: outcomes in, strategies and shields out |
+//! | [`run`] | the seconds of the agent, and what happens in between |
+//! | [`event`] | what the agent has to tell a person |
+//! | `cells` | the health of all endpoints, in the host's segment |
+//! | [`endpoints`] | what the agent knows of each endpoint |
+//! | [`probe`] | looks whether shielded endpoints answer again |
 //! | [`publisher`] | the one process of a host that publishes strategies |
 //! | [`started`] | what it found when it started, and what it did about it |
 //! | [`strategies`] | the table and its cold segment: adopt, make, replace |
@@ -15,13 +22,19 @@
 //! | [`route`] | which servers a service has, and how it is called, from files |
 //! | [`clock`] | the clocks that the segments are stamped with |
 
+pub mod agent;
+mod cells;
 pub mod clock;
 pub mod directory;
+pub mod endpoints;
+pub mod event;
 pub mod file;
 pub mod generator;
 pub mod mapping;
+pub mod probe;
 pub mod publisher;
 pub mod route;
+pub mod run;
 pub mod segments;
 pub mod started;
 pub mod strategies;

@@ -19,7 +19,7 @@ use mcrpc_core::strategy::writer::{Change, EXPIRE_MS, Writer};
 
 use crate::clock;
 use crate::directory::{Directory, Error, Lock, SharedMode, refused};
-use crate::segments;
+use crate::segments::{self, Outcome};
 use crate::started::{Origin, Started};
 use crate::strategies::Strategies;
 use crate::sweep::Sweeper;
@@ -38,14 +38,14 @@ pub struct Settings {
     pub counters: u32,
     /// Cells of 64 bytes in a trace ring: a power of two.
     pub trace_cells: u32,
-    /// Endpoints that have a leaky bucket.
+    /// Endpoints whose health is known to all processes.
     pub fail_capacity: u32,
     /// Who may write the segments that all processes write.
     pub shared_mode: SharedMode,
 }
 
 impl Settings {
-    /// Room for a quarter of a million endpoints and 128 processes: 27 MB, 16 of them in the cold segment.
+    /// Room for a quarter of a million endpoints and 128 processes: 30 MB, 16 of them in the cold segment.
     pub const DEFAULT: Settings = Settings {
         capacity: 250_000,
         seats: 128,
@@ -239,6 +239,17 @@ impl Publisher {
             Ok(())
         };
         Strategies::make(&self.directory, capacity, self.settings.shared_mode, fill)
+    }
+
+    /// Makes those of the common segments anew that are not believed any more; processes attach the new ones.
+    ///
+    /// # Errors
+    ///
+    /// There is no room, or the directory cannot be written.
+    pub fn mend(&mut self) -> Result<Vec<Outcome>, Error> {
+        let segments = segments::keep_or_make(&self.directory, &self.settings)?;
+        self.sweeper = Sweeper::new(&self.directory)?;
+        Ok(segments)
     }
 
     /// All entries in force, with what they were computed from.

@@ -1,9 +1,10 @@
 //! The data of the segments as tables, one function for each.
 
 use mcrpc_core::id::Per10k;
+use mcrpc_core::shield::breaker;
 
-use super::buckets::Buckets;
 use super::control::{AuthorOf, Orders};
+use super::endpoints::{BreakerState, EndpointHealth, Endpoints};
 use super::listing::{Listing, number, text};
 use super::rates::Rates;
 use super::stat::{Process, Stat};
@@ -11,8 +12,6 @@ use super::strategy::{Keys, Strategies, Strategy};
 use super::text::{percent, span_ms};
 use super::trace::Traces;
 
-/// Cells of a bar.
-const BAR_LEN: usize = 20;
 const NOTHING: &str = "–";
 
 fn or_nothing<T: ToString>(value: Option<T>) -> String {
@@ -179,42 +178,59 @@ pub(crate) fn keys(keys: &Keys) -> Listing {
     }
 }
 
-/// The buckets that are not empty.
-pub(crate) fn buckets(buckets: &Buckets) -> Listing {
-    let row = |bucket: &super::buckets::Bucket| {
-        vec![
-            or_nothing(bucket.endpoint.as_ref()),
-            service(bucket.service_id),
-            bar(bucket.fill()),
-            format!("{:.0}%", 100.0 * bucket.fill().min(9.99)),
-            if bucket.full { "full".to_owned() } else { String::new() },
-            span_ms(bucket.level_ms / 100 * 100),
-        ]
-    };
-    let mut notes =
-        vec![format!("{} of {} slots in use, {} of them empty.", buckets.used, buckets.slots, buckets.empty)];
-    if buckets.damaged > 0 {
-        notes.push(format!("{} hold a level that no failure can have made: they count as empty.", buckets.damaged));
+/// The endpoints of which calls have failed.
+pub(crate) fn endpoints(endpoints: &Endpoints) -> Listing {
+    let columns = [
+        text("endpoint"),
+        number("service"),
+        text("state"),
+        text("why"),
+        number("bucket"),
+        number("requests"),
+        number("failures"),
+        number("success"),
+        number("probes"),
+        number("shields"),
+        number("leaks out in"),
+        text(""),
+    ];
+    let mut notes = vec![format!(
+        "{} of {} slots in use; no call has failed in {}.",
+        endpoints.used, endpoints.slots, endpoints.well
+    )];
+    if endpoints.damaged > 0 {
+        notes.push(format!("{} hold a level that no failure can have made: they count as empty.", endpoints.damaged));
     }
     Listing {
-        title: "Leaky buckets",
-        columns: vec![
-            text("endpoint"),
-            number("service"),
-            text("level of limit"),
-            number(""),
-            text(""),
-            number("empty in"),
-        ],
-        rows: buckets.filling.iter().map(row).collect(),
+        title: "Endpoints",
+        columns: columns.to_vec(),
+        rows: endpoints.unwell.iter().map(endpoint_row).collect(),
         empty: "nothing fails.".to_owned(),
         notes,
     }
 }
 
-fn bar(share: f64) -> String {
-    let full = ((share * BAR_LEN as f64).round() as usize).min(BAR_LEN);
-    "█".repeat(full) + &"░".repeat(BAR_LEN - full)
+fn endpoint_row(health: &EndpointHealth) -> Vec<String> {
+    vec![
+        or_nothing(health.endpoint.as_ref()),
+        service(health.service_id),
+        match health.state {
+            BreakerState::Normal => "normal".to_owned(),
+            BreakerState::Shielded { left_ms } => format!("shielded {} left", span_ms(left_ms.into())),
+            BreakerState::Due => "due".to_owned(),
+            BreakerState::Probing => "probing".to_owned(),
+            BreakerState::Recovering { percent_of_users } => format!("recovering {percent_of_users:.0}%"),
+        },
+        or_nothing(health.why),
+        format!("{}/{}", health.bucket, breaker::LIMIT),
+        health.requests.to_string(),
+        health.failures.to_string(),
+        or_nothing(health.success_percent.map(|percent| format!("{percent:.2}%"))),
+        health.probes.to_string(),
+        health.shields.to_string(),
+        or_nothing(health.leaky.map(|leaky| span_ms(leaky.level_ms / 100 * 100))),
+        if health.leaky.is_some_and(|leaky| leaky.full) { "full".to_owned() } else { String::new() },
+    ]
 }
 
 /// Mode of each mechanism.

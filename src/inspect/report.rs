@@ -9,8 +9,8 @@ use mcrpc_core::status::Status;
 use serde::Serialize;
 
 use super::file::{Copy, in_dir, kind_by_magic};
-use crate::host::buckets::{self, Buckets};
 use crate::host::control::{self, Orders};
+use crate::host::endpoints::{self, Endpoints};
 use crate::host::health::{Health, state_name};
 use crate::host::liveness::SeatLocks;
 use crate::host::place::Moment;
@@ -55,7 +55,7 @@ struct HeaderFields {
 enum Contents {
     Strategy(Strategies),
     Control(Orders),
-    Fail(Buckets),
+    Fail(Endpoints),
     Stat(Stat),
     Trace(Traces),
     Cold(Keys),
@@ -139,7 +139,7 @@ fn read(segment: Segment, copy: &Copy, dir: &Path, limit: usize, now: &Moment) -
             Contents::Strategy(strategy::read(view, len, keys, now)?)
         }
         Segment::Control => Contents::Control(control::read(view, len, now)?),
-        Segment::Fail => Contents::Fail(buckets::read(view, len, now)?),
+        Segment::Fail => Contents::Fail(endpoints::read(view, len, now)?),
         Segment::Stat => Contents::Stat(stat::read(view, len, &SeatLocks::open(dir), now)?),
         Segment::Trace => Contents::Trace(trace::read(view, len, limit, now)?),
         Segment::Cold => Contents::Cold(strategy::read_keys(view, len, now)?),
@@ -202,7 +202,7 @@ fn geometry(segment: Option<Segment>, word: u64) -> String {
     let (high, low) = (word >> 32, word & u64::from(u32::MAX));
     match segment {
         Some(Segment::Strategy | Segment::Control) => format!("{word} buckets"),
-        Some(Segment::Fail) => format!("{word} lines of four slots"),
+        Some(Segment::Fail) => format!("{word} slots"),
         Some(Segment::Stat) => format!("{high} seats, {low} columns"),
         Some(Segment::Trace) => format!("{high} seats, {low} cells each"),
         Some(Segment::Cold) => format!("{word} records"),
@@ -263,7 +263,7 @@ impl Contents {
                 listings::skips(orders),
                 listings::dyes(orders),
             ],
-            Contents::Fail(buckets) => vec![listings::buckets(buckets)],
+            Contents::Fail(endpoints) => vec![listings::endpoints(endpoints)],
             Contents::Stat(stat) => vec![listings::processes(stat, None), listings::counters(stat, None)],
             Contents::Trace(traces) => vec![listings::traces(traces, None)],
             Contents::Cold(keys) => vec![listings::keys(keys)],

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mcrpc_agent::route::{GroupRule, NameId, NameSet, Names, Route, Server};
+use mcrpc_agent::route::{GroupRule, NameId, NameSet, Names, Route, Server, strategy_name};
 use serde::Serialize;
 
 use crate::host::listing::{Listing, number, text};
@@ -96,7 +96,7 @@ impl View {
             zone: Zone {
                 region: name(&names.regions, client.zone.region),
                 zone: name(&names.zones, client.zone.zone),
-                strategy: client.zone.strategy.name(),
+                strategy: strategy_name(client.zone.strategy),
             },
             groups: client.groups.iter().map(|rule| rule_view(rule, names)).collect(),
             servers: servers.iter().map(|server| server_view(server, names)).collect(),

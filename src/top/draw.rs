@@ -123,14 +123,15 @@ fn cell<'a>(listing: &Listing, column: usize, value: &'a str) -> Cell<'a> {
     Cell::new(if listing.columns[column].is_number { line.right_aligned() } else { line })
 }
 
-/// What needs a person's eye. Names that processes give themselves are not looked at.
+/// What needs a person's eye, by its first word. Names that processes give themselves are not looked at.
 fn row_style(listing: &Listing, row: &[String]) -> Style {
     let verdicts =
         || listing.columns.iter().zip(row).filter(|(column, _)| ["state", "kind", ""].contains(&column.name));
-    let says = |wanted: &[&str]| verdicts().any(|(_, value)| wanted.contains(&value.as_str()));
+    let says =
+        |wanted: &[&str]| verdicts().any(|(_, value)| wanted.contains(&value.split(' ').next().unwrap_or_default()));
     match () {
         () if says(&["dead", "shielded", "full"]) => Style::new().fg(Color::Red),
-        () if says(&["hung", "probe"]) => Style::new().fg(Color::Yellow),
+        () if says(&["hung", "probe", "due", "probing", "recovering"]) => Style::new().fg(Color::Yellow),
         () => Style::new(),
     }
 }

@@ -12,7 +12,7 @@ use super::Sight;
 pub(super) enum Pane {
     Processes,
     Strategies,
-    Buckets,
+    Endpoints,
     Counters,
     Refused,
     Orders,
@@ -21,13 +21,13 @@ pub(super) enum Pane {
 
 impl Pane {
     pub(super) const ALL: [Pane; 7] =
-        [Pane::Processes, Pane::Strategies, Pane::Buckets, Pane::Counters, Pane::Refused, Pane::Orders, Pane::Trace];
+        [Pane::Processes, Pane::Strategies, Pane::Endpoints, Pane::Counters, Pane::Refused, Pane::Orders, Pane::Trace];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Pane::Processes => "Processes",
             Pane::Strategies => "Strategies",
-            Pane::Buckets => "Buckets",
+            Pane::Endpoints => "Endpoints",
             Pane::Counters => "Counters",
             Pane::Refused => "Refused",
             Pane::Orders => "Orders",
@@ -42,7 +42,7 @@ impl Pane {
         match self {
             Pane::Processes => stat.map(|stat| vec![listings::processes(stat, rates)]),
             Pane::Strategies => snapshot.strategies.as_ref().map(|table| vec![listings::strategies(table)]),
-            Pane::Buckets => snapshot.buckets.as_ref().map(|buckets| vec![listings::buckets(buckets)]),
+            Pane::Endpoints => snapshot.endpoints.as_ref().map(|endpoints| vec![listings::endpoints(endpoints)]),
             Pane::Counters => stat.map(|stat| vec![listings::counters(stat, rates)]),
             Pane::Refused => stat.map(|stat| vec![listings::reasons(stat, rates)]),
             Pane::Orders => snapshot.control.as_ref().map(|orders| {

@@ -10,8 +10,8 @@ use mcrpc_core::host::files::Segment;
 use mcrpc_core::host::header::Mismatch;
 use serde::Serialize;
 
-use crate::host::buckets::{self, Buckets};
 use crate::host::control::{self, Orders};
+use crate::host::endpoints::{self, Endpoints};
 use crate::host::health::Health;
 use crate::host::liveness::SeatLocks;
 use crate::host::place::{Moment, Place, advised};
@@ -32,7 +32,7 @@ pub(crate) struct Snapshot {
     pub segments: Vec<Judged>,
     pub control: Option<Orders>,
     pub strategies: Option<Strategies>,
-    pub buckets: Option<Buckets>,
+    pub endpoints: Option<Endpoints>,
     pub stat: Option<Stat>,
     pub trace: Option<Traces>,
 }
@@ -65,7 +65,7 @@ impl Snapshot {
             strategy::read(mapping.view(), mapping.len(), keys, &now)
         });
         self.control = look.read(Segment::Control, |mapping| control::read(mapping.view(), mapping.len(), &now));
-        self.buckets = look.read(Segment::Fail, |mapping| buckets::read(mapping.view(), mapping.len(), &now));
+        self.endpoints = look.read(Segment::Fail, |mapping| endpoints::read(mapping.view(), mapping.len(), &now));
         let locks = SeatLocks::open(directory.path());
         self.stat = look.read(Segment::Stat, |mapping| stat::read(mapping.view(), mapping.len(), &locks, &now));
         self.trace = look.read(Segment::Trace, |mapping| trace::read(mapping.view(), mapping.len(), RECORDS, &now));

@@ -15,6 +15,8 @@ use mcrpc_core::host::seat::{NAME_LEN, QueueReport};
 use mcrpc_core::host::stat::{self, CounterKey, Kind, Stat};
 use mcrpc_core::host::trace::{self, Trace};
 use mcrpc_core::id::{Per10k, Salt};
+use mcrpc_core::shield::breaker;
+use mcrpc_core::shield::health::Totals;
 use mcrpc_core::shield::leak::Leak;
 use mcrpc_core::status::{Refusal, Status};
 use mcrpc_core::strategy::cold::{self, Counts};
@@ -117,6 +119,12 @@ fn pour(fail: &WritableMapping) {
     for _ in 0..5 {
         buckets.pour(bucket, &Leak::DEFAULT, clock::monotonic()).unwrap();
     }
+    let health = buckets.health(bucket).unwrap();
+    health.add(&Totals { calls: [50, 10, 20, 0], time_us: 1 });
+    // Longer than any test takes.
+    let settings =
+        breaker::Settings { backoff_min_ms: 3_600_000, backoff_max_ms: 3_600_000, ..breaker::Settings::DEFAULT };
+    health.trip(breaker::Reason::Rate, &settings, clock::monotonic());
 }
 
 fn write_strategies(directory: &Directory) {

@@ -330,7 +330,21 @@ fn top_shows_everything_once_as_text_and_as_json() {
         &text,
         &["kill switch off", "agent alive", "1 alive, 1 hung, 1 dead", "below_cursor", "enforce, sheds"],
     );
-    assert_says(&text, &["Strategies", SHIELDED, "Leaky buckets", FAILING, "█", "Shields", "Skips", "the last one"]);
+    assert_says(
+        &text,
+        &[
+            "Strategies",
+            SHIELDED,
+            "Endpoints",
+            FAILING,
+            "shielded",
+            "failure-rate",
+            "42/35",
+            "Shields",
+            "Skips",
+            "the last one",
+        ],
+    );
     let state = |seat: usize| sight["stat"]["processes"][seat]["state"].as_str().unwrap().to_owned();
     assert_eq!([state(0), state(1), state(2)], ["alive", "dead", "hung"]);
     assert_eq!(sight["stat"]["processes"][0]["queue"]["queued"], 7);
@@ -340,7 +354,22 @@ fn top_shows_everything_once_as_text_and_as_json() {
     let refused_per_s = rates["refused_per_s"]["below_cursor"].as_f64().unwrap();
     assert!((1.9..2.1).contains(&(refused_per_s / admitted_per_s)), "{rates}");
     assert_eq!(sight["control"]["skips"][0]["ratio"], "5%");
-    assert_eq!(sight["buckets"]["filling"][0]["endpoint"], FAILING);
+    let failing = &sight["endpoints"]["unwell"][0];
+    assert_eq!(
+        (&failing["endpoint"], &failing["state"]),
+        (&serde_json::json!(FAILING), &serde_json::json!("shielded")),
+        "{failing}"
+    );
+    assert_eq!(
+        (&failing["requests"], &failing["failures"]),
+        (&serde_json::json!(80), &serde_json::json!(20)),
+        "{failing}"
+    );
+    assert_eq!(
+        (&failing["why"], &failing["success_percent"]),
+        (&serde_json::json!("failure-rate"), &serde_json::json!(75.0)),
+        "{failing}"
+    );
     assert_eq!(sight["strategies"]["writer"]["state"], "alive");
 }
 
@@ -352,7 +381,7 @@ fn top_works_with_what_is_there() {
     let text = said(&host.path, &["top", "--once", "--interval", "100ms"]);
     assert_says(&text, &["fail: ", "No such file", "trace: segment_bad_magic", "Processes", "Strategies"]);
     let sight = json(&host.path, &["top", "--json", "--interval", "100ms"]);
-    assert_eq!((&sight["buckets"], &sight["trace"]), (&Value::Null, &Value::Null));
+    assert_eq!((&sight["endpoints"], &sight["trace"]), (&Value::Null, &Value::Null));
 
     let (_temp, missing) = empty_dir();
     assert_says(

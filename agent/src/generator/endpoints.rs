@@ -27,8 +27,17 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// These and what a sample counted.
+    pub(crate) fn plus(self, sample: Sample) -> Totals {
+        let Sample { requests, failures } = sample;
+        Totals {
+            requests: self.requests.wrapping_add(requests.into()),
+            failures: self.failures.wrapping_add(failures.into()),
+        }
+    }
+
     /// What happened since; nothing if that cannot be known because they were counted anew from somewhere else.
-    fn since(self, earlier: Totals) -> Sample {
+    pub(crate) fn since(self, earlier: Totals) -> Sample {
         let difference = |now: u64, then: u64| now.checked_sub(then).and_then(|count| u32::try_from(count).ok());
         match (difference(self.requests, earlier.requests), difference(self.failures, earlier.failures)) {
             (Some(requests), Some(failures)) => Sample { requests, failures: failures.min(requests) },

@@ -9,6 +9,8 @@
 //! ```
 
 use mcrpc_core::id::{Per10k, Uin};
+use mcrpc_core::select::settings::{MAX_GROUP_RULES, ZoneStrategy};
+use mcrpc_core::shield::leak::Leak;
 use mcrpc_core::time::Millis;
 
 use super::error::{FaultList, Faults};
@@ -16,6 +18,7 @@ use super::group_rule::{self, GroupRule};
 use super::ini::{self, Section};
 use super::names::{NameId, Names, collision};
 use super::reader::{SectionReader, check_sections, numbered};
+use super::selection::rules_of;
 
 /// How the programs of one IDC call a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,48 +77,28 @@ pub struct Zone {
     /// Their zone.
     pub zone: NameId,
     /// Which servers they call.
-    pub strategy: Strategy,
+    pub strategy: ZoneStrategy,
 }
 
-/// Which servers are called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Strategy {
-    /// All.
-    #[default]
-    Anywhere,
-    /// Those of the own zone; if none of them can be called, those of the own region; then all.
-    ZoneFirst,
-    /// Those of the own region.
-    Region,
-    /// Those of the own zone.
-    ZoneOnly,
-    /// Those of one zone of the own region, which the user's hash chooses.
-    OneZoneByHash,
+/// Each strategy as it stands in the file.
+pub(super) const STRATEGIES: [(&str, ZoneStrategy); 5] = [
+    ("anywhere", ZoneStrategy::Anywhere),
+    ("zone_first", ZoneStrategy::ZoneFirst),
+    ("region", ZoneStrategy::Region),
+    ("zone_only", ZoneStrategy::ZoneOnly),
+    ("one_zone_by_hash", ZoneStrategy::OneZoneByHash),
+];
+
+/// As a strategy stands in the file.
+pub fn strategy_name(strategy: ZoneStrategy) -> &'static str {
+    STRATEGIES.iter().find(|(_, known)| *known == strategy).map_or("", |(name, _)| name)
 }
 
-impl Strategy {
-    /// Each of them.
-    pub const ALL: [Strategy; 5] =
-        [Strategy::Anywhere, Strategy::ZoneFirst, Strategy::Region, Strategy::ZoneOnly, Strategy::OneZoneByHash];
-
-    /// As it stands in the file.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Strategy::Anywhere => "anywhere",
-            Strategy::ZoneFirst => "zone_first",
-            Strategy::Region => "region",
-            Strategy::ZoneOnly => "zone_only",
-            Strategy::OneZoneByHash => "one_zone_by_hash",
-        }
-    }
-
-    const fn needs(self) -> &'static [&'static str] {
-        match self {
-            Strategy::Anywhere => &[],
-            Strategy::ZoneFirst => &["Region", "Zone"],
-            Strategy::Region | Strategy::OneZoneByHash => &["Region"],
-            Strategy::ZoneOnly => &["Zone"],
-        }
+const fn needs(strategy: ZoneStrategy) -> &'static [&'static str] {
+    match strategy {
+        ZoneStrategy::Anywhere => &[],
+        ZoneStrategy::ZoneFirst | ZoneStrategy::ZoneOnly => &["Region", "Zone"],
+        ZoneStrategy::Region | ZoneStrategy::OneZoneByHash => &["Region"],
     }
 }
 
@@ -141,7 +124,6 @@ const SECTIONS: &[&str] = &["Timeouts", "Retry", "Shield", "Zone", "Groups"];
 const MAX_CALL_MS: u32 = 3_600_000;
 const DEFAULT_CALL_MS: u32 = 1_000;
 const DEFAULT_CONNECT_MS: u32 = 200;
-const MAX_FAIL_COUNT: u32 = 1_000_000;
 
 /// Reads a file.
 pub(super) fn parse(text: &str, mut faults: FaultList) -> Result<ClientFile, Faults> {
@@ -183,7 +165,7 @@ fn retry(section: &Section, faults: &mut FaultList) -> Retry {
 fn shield(section: &Section, faults: &mut FaultList) -> Shield {
     let known = &["FailCount", "NewFailCount", "UseMMLB", "MaxShieldedPercent"];
     let mut reader = SectionReader::new(section, known, faults);
-    let mut limit = |key: &str| reader.number(key, "number of failures", 0..=MAX_FAIL_COUNT).unwrap_or(0);
+    let mut limit = |key: &str| reader.number(key, "number of failures", 0..=Leak::MAX_COUNT).unwrap_or(0);
     let (fail_count, new_fail_count) = (limit("FailCount"), limit("NewFailCount"));
     let use_mmlb = reader.number("UseMMLB", "switch", 0..=1u8) == Some(1);
     let max_shielded_percent = reader.number("MaxShieldedPercent", "percentage", 0..=100).unwrap_or(50);
@@ -195,12 +177,17 @@ fn zone(section: &Section, names: &mut Names, faults: &mut FaultList) -> (Zone, 
     // In a set that is empty a name meets no other.
     let region = reader.name("Region", "region").and_then(|name| names.regions.add(&name).ok()).unwrap_or_default();
     let zone = reader.name("Zone", "zone").and_then(|name| names.zones.add(&name).ok()).unwrap_or_default();
-    let expected = Strategy::ALL.map(Strategy::name).join(", ");
-    let known = |text: &str| Strategy::ALL.into_iter().find(|strategy| strategy.name() == text);
-    let strategy = reader.read("Strategy", "strategy", &format!("one of {expected}"), known).unwrap_or_default();
-    for key in strategy.needs() {
+    let expected = STRATEGIES.map(|(name, _)| name).join(", ");
+    let known = |text: &str| STRATEGIES.iter().find(|(name, _)| *name == text).map(|(_, strategy)| *strategy);
+    let strategy = reader.read("Strategy", "strategy", &format!("one of {expected}"), known);
+    let strategy = strategy.unwrap_or(ZoneStrategy::Anywhere);
+    for key in needs(strategy) {
         if !section.entries.iter().any(|entry| entry.key == *key) {
-            let what = format!("{:?} needs {key}: expected the {} of the callers", strategy.name(), key.to_lowercase());
+            let what = format!(
+                "{:?} needs {key}: expected the {} of the callers",
+                strategy_name(strategy),
+                key.to_lowercase()
+            );
             reader.fault("Strategy", what);
         }
     }
@@ -213,7 +200,7 @@ fn groups(section: &Section, names: &mut Names, faults: &mut FaultList) -> (Vec<
     let rules = section.entries.iter().filter_map(|entry| Some((numbered(&entry.key, "Rule")?, entry)));
     let mut rules: Vec<_> = rules.collect();
     rules.sort_by_key(|(number, _)| *number);
-    let mut read = (Vec::new(), Vec::new());
+    let (mut read, mut parts) = ((Vec::new(), Vec::new()), 0);
     for (_, entry) in rules {
         let rule = group_rule::parse(&entry.value).and_then(|rule| match names.groups.add(&rule.group) {
             Ok(group) => Ok(GroupRule { group, share: rule.share, users: rule.users.into_iter().map(Uin).collect() }),
@@ -221,6 +208,13 @@ fn groups(section: &Section, names: &mut Names, faults: &mut FaultList) -> (Vec<
         });
         match rule {
             Ok(rule) => {
+                let (before, more) = (parts, rules_of(&rule).count());
+                parts += more;
+                if before <= MAX_GROUP_RULES && parts > MAX_GROUP_RULES {
+                    reader.fault(&entry.key, format!(
+                        "is one too many: expected at most {MAX_GROUP_RULES} shares and runs of consecutive user ids in all rules"
+                    ));
+                }
                 read.0.push(rule);
                 read.1.push((entry.key.clone(), entry.line));
             }

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use mcrpc_core::id::Per10k;
+use mcrpc_core::select::settings::ZoneStrategy;
 
-use super::client_file::{self, ClientFile, ClientSettings, Strategy};
+use super::client_file::{self, ClientFile, ClientSettings, strategy_name};
 use super::error::{FaultList, Faults};
 use super::files::{Files, read};
 use super::names::{NameId, NameSet, Names, collision};
@@ -100,15 +101,15 @@ impl Check<'_> {
     fn zone(&mut self) {
         let zone = self.client.settings.zone;
         let fits = |server: &Server| match zone.strategy {
-            Strategy::Anywhere | Strategy::ZoneFirst => true,
-            Strategy::ZoneOnly => server.zone == zone.zone,
-            Strategy::Region => server.region == zone.region,
-            Strategy::OneZoneByHash => server.region == zone.region && !server.zone.is_none(),
+            ZoneStrategy::Anywhere => true,
+            ZoneStrategy::ZoneOnly => server.region == zone.region && server.zone == zone.zone,
+            ZoneStrategy::ZoneFirst | ZoneStrategy::Region => server.region == zone.region,
+            ZoneStrategy::OneZoneByHash => server.region == zone.region && !server.zone.is_none(),
         };
         if !self.has_server(fits) {
             let what = format!(
                 "{:?} leaves no server with a weight of those in {}: expected one in that place",
-                zone.strategy.name(),
+                strategy_name(zone.strategy),
                 self.route_path.display()
             );
             self.faults.of_key(self.client.zone_lines.strategy, "Zone", "Strategy", what);

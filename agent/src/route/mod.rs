@@ -7,7 +7,7 @@
 //!
 //! `ini` finds sections and keys with their lines, `reader` reads the values of one section, and all that is wrong is
 //! collected in [`Faults`] rather than only the first. `load` joins the two files into a [`Route`], if both are good and fit
-//! each other. A [`Follower`] looks whether the files have changed and waits until they have settled; [`Routes`] does
+//! each other, and `selection` makes of it what the core's sets take. A [`Follower`] looks whether the files have changed and waits until they have settled; [`Routes`] does
 //! that for all services of an IDC, in a thread if that is wanted, and hands out whole configurations. `check` reads
 //! everything below a root before a program does.
 //!
@@ -49,10 +49,11 @@ mod load;
 mod names;
 mod reader;
 mod route_file;
+mod selection;
 mod watch;
 
 pub use check::{Checked, check};
-pub use client_file::{ClientSettings, Retry, Shield, Strategy, Timeouts, Zone};
+pub use client_file::{ClientSettings, Retry, Shield, Timeouts, Zone, strategy_name};
 pub use error::{Fault, Faults};
 pub use files::{Files, GLOBAL};
 pub use follow::{Follower, News, SETTLE_MS};

@@ -117,7 +117,7 @@ fn a_client_file_with_one_fault_is_told_what_was_found_and_what_was_expected() {
         ),
         (
             "[Shield]\nFailCount = -1\n",
-            ":2: [Shield] FailCount: \"-1\" is no number of failures: expected a number from 0 to 1000000",
+            ":2: [Shield] FailCount: \"-1\" is no number of failures: expected a number from 0 to 10000",
         ),
         ("[Shield]\nUseMMLB = yes\n", ":2: [Shield] UseMMLB: \"yes\" is no switch: expected a number from 0 to 1"),
         (
@@ -192,9 +192,10 @@ fn files_that_do_not_fit_each_other_are_refused() {
     let placed = GOOD_ROUTE.replace("Port = 80\n", "Port = 80\nRegion = south\nZone = sz\n");
     for (strategy, place, is_served) in [
         ("anywhere", "", true),
-        ("zone_first", "Region = north\nZone = bj\n", true),
-        ("zone_only", "Zone = sz\n", true),
-        ("zone_only", "Zone = bj\n", false),
+        ("zone_first", "Region = south\nZone = bj\n", true),
+        ("zone_first", "Region = north\nZone = bj\n", false),
+        ("zone_only", "Region = south\nZone = sz\n", true),
+        ("zone_only", "Region = south\nZone = bj\n", false),
         ("region", "Region = south\n", true),
         ("region", "Region = north\n", false),
         ("one_zone_by_hash", "Region = south\n", true),

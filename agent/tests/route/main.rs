@@ -9,10 +9,16 @@ mod whole_tree;
 use std::fs;
 use std::path::Path;
 
-use mcrpc_agent::route::{Files, Route, Strategy, load};
+use mcrpc_agent::route::{Files, Route, load};
+use mcrpc_core::admission::Key;
+use mcrpc_core::host::control::Target;
+use mcrpc_core::host::region::Shared;
 use mcrpc_core::id::{Per10k, Uin};
+use mcrpc_core::select::call::{Attempt, Call};
+use mcrpc_core::select::set::{EndpointSet, HostView};
+use mcrpc_core::select::settings::ZoneStrategy;
 use mcrpc_core::strategy::endpoint::Endpoint;
-use mcrpc_core::time::Millis;
+use mcrpc_core::time::{Millis, Nanos};
 use tempfile::TempDir;
 
 const CLIENT: &str = "client/sz/demo_cli.conf";
@@ -91,7 +97,7 @@ fn the_documented_files_say_what_the_documentation_says() {
     let shield = client.shield;
     assert_eq!((shield.fail_count, shield.new_fail_count, shield.use_mmlb), (10, 30, true));
     assert_eq!(shield.max_shielded_percent, 50);
-    assert_eq!(client.zone.strategy, Strategy::ZoneFirst);
+    assert_eq!(client.zone.strategy, ZoneStrategy::ZoneFirst);
     assert_eq!(names.regions.get(client.zone.region), Some("south"));
     assert_eq!(names.zones.get(client.zone.zone), Some("sz"));
     let [rule] = &client.groups[..] else { panic!("{:?}", client.groups) };
@@ -124,7 +130,7 @@ fn what_is_left_out_has_its_default() {
     let shield = client.shield;
     assert_eq!((shield.fail_count, shield.new_fail_count, shield.use_mmlb), (0, 0, false));
     assert_eq!(shield.max_shielded_percent, 50);
-    assert_eq!(client.zone.strategy, Strategy::Anywhere);
+    assert_eq!(client.zone.strategy, ZoneStrategy::Anywhere);
     assert!(client.zone.region.is_none() && client.zone.zone.is_none() && client.groups.is_empty());
     assert_eq!(servers[0].weight, 100);
     assert!(servers[0].region.is_none() && servers[0].zone.is_none() && servers[0].group.is_none());
@@ -168,4 +174,34 @@ fn names_that_are_paths_are_refused_before_anything_is_opened() {
     ] {
         assert_eq!(Files::new(Path::new("conf"), idc, service).unwrap_err().to_string(), format!("conf: {what}"));
     }
+}
+
+/// The documented route, used by a set: its canary takes those whom the rule names, its own zone the others.
+#[test]
+fn a_route_is_what_a_set_takes() {
+    let (client, route) = documented();
+    let route = Root::of(&[(CLIENT, &client), (GLOBAL_ROUTE, &route)]).load();
+    let settings = route.set_settings(16);
+    assert_eq!((settings.max_attempts, settings.zone_strategy), (4, ZoneStrategy::ZoneFirst));
+    assert_eq!(settings.rules.leak, mcrpc_core::shield::leak::Leak::of_count(30));
+    let rules = route.group_rules();
+    let ranges: Vec<_> = rules.iter().map(|rule| (rule.first.0, rule.last.0, rule.share.get())).collect();
+    assert_eq!(ranges, [(10_001, 10_002, 10_000), (0, u64::MAX, 500)]);
+
+    let words: Vec<_> =
+        (0..EndpointSet::memory_len(&settings).unwrap()).map(|_| std::sync::atomic::AtomicU64::new(0)).collect();
+    let set = EndpointSet::create(Shared::new(&words), &settings).unwrap();
+    let specs = route.specs();
+    set.replace(specs.len(), &|index| specs[index], &rules, &HostView::default()).unwrap();
+    let chosen = |uin| {
+        let target = Target { service_id: 7, method_id: 1 };
+        let mut call = Call::new(Uin(uin), 1, Key(0), target, Nanos::NEVER);
+        let choice = set.select(&mut call, Attempt::Next, &HostView::default(), Nanos(1)).unwrap();
+        let server = &route.servers[choice.user_data as usize];
+        (route.names.groups.get(server.group), route.names.zones.get(server.zone))
+    };
+    assert_eq!(chosen(10_001), (Some("canary"), Some("sz")));
+    let canaries =
+        (1..=2_000).map(chosen).inspect(|place| assert_eq!(place.1, Some("sz"))).filter(|place| place.0.is_some());
+    assert!((70..130).contains(&canaries.count()));
 }

@@ -17,7 +17,7 @@ const COUNTED_EACH_MS: u32 = 20;
 /// Backoff steps, each in four parts, which an endpoint's identity tells apart.
 const SEVERITIES: usize = 64;
 const LIMIT_SHIFT: u32 = 32;
-const RAMPS_SHIFT: u32 = 40;
+const UNWELL_SHIFT: u32 = 40;
 /// Which version was counted: its low bits.
 const GENERATION_SHIFT: u32 = 48;
 
@@ -26,8 +26,8 @@ const GENERATION_SHIFT: u32 = 48;
 pub(super) struct Cap {
     /// Shielded endpoints with a severity below this are called; 0: no more are shielded than may be.
     limit: u8,
-    /// So many are shielded or recovering that those that recover are to take all their users.
-    pub(super) ramps_are_open: bool,
+    /// So many are shielded or recovering that those that recover cannot leave their users to the others.
+    pub(super) is_mostly_unwell: bool,
 }
 
 impl Cap {
@@ -55,12 +55,12 @@ pub(super) fn cap(walk: &Walk<'_, '_, '_>, head: Shared<'_>, number: usize, ring
     let generation = walk.generation as u16;
     let age_ms = walk.now_ms.wrapping_sub(known as u32);
     if known != 0 && age_ms < COUNTED_EACH_MS && (known >> GENERATION_SHIFT) as u16 == generation {
-        return Cap { limit: (known >> LIMIT_SHIFT) as u8, ramps_are_open: known >> RAMPS_SHIFT & 1 == 1 };
+        return Cap { limit: (known >> LIMIT_SHIFT) as u8, is_mostly_unwell: known >> UNWELL_SHIFT & 1 == 1 };
     }
     let cap = count(walk, ring, scope);
     let word = u64::from(walk.now_ms)
         | u64::from(cap.limit) << LIMIT_SHIFT
-        | u64::from(cap.ramps_are_open) << RAMPS_SHIFT
+        | u64::from(cap.is_mostly_unwell) << UNWELL_SHIFT
         | u64::from(generation) << GENERATION_SHIFT;
     head.set(index, word);
     cap
@@ -71,7 +71,7 @@ fn count(walk: &Walk<'_, '_, '_>, ring: &RingPlace, scope: usize) -> Cap {
     let (mut all, mut shielded, mut unwell) = (0u32, 0u32, 0);
     for index in 0..walk.table.len() {
         let endpoint = walk.table.endpoint(index);
-        if !walk.table.is_member(index, ring, scope, &walk.set.settings) || walk.is_kept_from(&endpoint) {
+        if !walk.table.is_member(index, ring, scope, &walk.set.settings) || walk.is_operators(&endpoint) {
             continue;
         }
         let word = walk.table.health(index, walk.host.fail).breaker();
@@ -92,5 +92,5 @@ fn count(walk: &Walk<'_, '_, '_>, ring: &RingPlace, scope: usize) -> Cap {
         called += u32::from(count);
         goes_on
     });
-    Cap { limit: limit.count() as u8, ramps_are_open: unwell > permitted }
+    Cap { limit: limit.count() as u8, is_mostly_unwell: unwell > permitted }
 }

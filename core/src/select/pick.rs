@@ -16,9 +16,12 @@ use crate::strategy::endpoint::Endpoint;
 use crate::strategy::entry::{Entry, Kind};
 use crate::time::Nanos;
 
-/// How often a user is placed on a ring anew before all endpoints are looked at in turn. With half of them shielded that
-/// happens once in 256 calls.
-const ROUNDS: u64 = 8;
+/// How many endpoints that may not be called a user meets on a ring before all are looked at in turn. With half of them
+/// shielded that happens once in 256 calls.
+const REFUSALS: u32 = 8;
+/// How often a user is placed on a ring anew, counting those places where only a draw was lost: with a mean weight of a tenth
+/// of the largest all are lost once in 850 calls.
+const ROUNDS: u64 = 64;
 /// A pass rate lets at least so many through: who is never called cannot show that it works again.
 const LEAST_PASS_RATE: Per10k = match Per10k::new(100) {
     Some(rate) => rate,
@@ -54,6 +57,8 @@ enum Verdict {
         is_probe: bool,
     },
     Pass,
+    /// Only a draw was lost, which shares users out.
+    Lost,
     /// Too many of this ring are shielded, and there is a wider one.
     Widen,
 }
@@ -112,7 +117,7 @@ impl<'a> Walk<'_, '_, 'a> {
     #[inline]
     fn walk_ring(&mut self, on: &mut OnRing) -> Option<(usize, bool)> {
         let ring = self.table.ring(&on.place);
-        let mut hash = self.user_hash;
+        let (mut hash, mut refusals) = (self.user_hash, 0);
         for round in 0..ROUNDS {
             let index = ring.find(hash);
             if round == 0 && self.set.settings.zone_strategy == ZoneStrategy::OneZoneByHash {
@@ -121,7 +126,11 @@ impl<'a> Walk<'_, '_, 'a> {
             match self.judge(index, on) {
                 Verdict::Take { is_probe } => return Some((index, is_probe)),
                 Verdict::Widen => return None,
-                Verdict::Pass => {}
+                Verdict::Lost => {}
+                Verdict::Pass => refusals += 1,
+            }
+            if refusals == REFUSALS {
+                break;
             }
             hash = Salt(self.user_hash).hash(round);
         }
@@ -142,7 +151,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 match self.judge(index, on) {
                     Verdict::Take { is_probe } => return Some((index, is_probe)),
                     Verdict::Widen => return None,
-                    Verdict::Pass => {}
+                    Verdict::Pass | Verdict::Lost => {}
                 }
             }
             on.zone.take()?;
@@ -158,7 +167,9 @@ impl<'a> Walk<'_, '_, 'a> {
         {
             return Verdict::Pass;
         }
-        if self.is_kept_from(&endpoint) {
+        if self.is_operators(&endpoint)
+            && self.set.apply(Mechanism::Shield, self.call.uin, self.host, Status::SHIELDED).is_err()
+        {
             self.met.by_operator = true;
             return Verdict::Pass;
         }
@@ -176,7 +187,7 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         if place.weight < on.place.max_weight && !self.draws_weight(&endpoint, place.weight, on.place.max_weight) {
             self.met.reserve.get_or_insert(index);
-            return Verdict::Pass;
+            return Verdict::Lost;
         }
         if is_probe && !health.take_probe(&self.set.settings.rules.breaker, self.now) {
             // Another call was faster.
@@ -186,11 +197,10 @@ impl<'a> Walk<'_, '_, 'a> {
         Verdict::Take { is_probe }
     }
 
-    /// Whether an operator keeps everybody from the endpoint.
+    /// Whether an operator has shielded the endpoint.
     #[inline]
-    pub(super) fn is_kept_from(&self, endpoint: &Endpoint) -> bool {
-        let is_shielded = self.host.control.is_some_and(|control| control.is_shielded(endpoint, self.now));
-        is_shielded && self.set.apply(Mechanism::Shield, self.call.uin, self.host, Status::SHIELDED).is_err()
+    pub(super) fn is_operators(&self, endpoint: &Endpoint) -> bool {
+        self.host.control.is_some_and(|control| control.is_shielded(endpoint, self.now))
     }
 
     /// The breaker is not in its normal state.
@@ -201,12 +211,13 @@ impl<'a> Walk<'_, '_, 'a> {
         match word.state(&self.set.settings.rules.breaker, self.now_ms) {
             State::Normal => return take,
             State::Recovering { share } if self.draw(endpoint) >> 48 < u64::from(share) => return take,
+            State::Recovering { .. } if !self.host.is_enforced(Mechanism::Shield, self.call.uin) => return take,
             State::Recovering { .. } => {
-                if cap::cap(self, self.set.words, on.number, &on.place, on.scope).ramps_are_open {
-                    return take;
+                if cap::cap(self, self.set.words, on.number, &on.place, on.scope).is_mostly_unwell {
+                    return if on.has_wider { Verdict::Widen } else { take };
                 }
                 self.met.reserve.get_or_insert(index);
-                return Verdict::Pass;
+                return Verdict::Lost;
             }
             // A call that failed once already is not risked again.
             State::Due if self.is_first => return Verdict::Take { is_probe: true },

@@ -276,9 +276,12 @@ impl Word {
         let level = fields.drained();
         match fields.phase {
             Phase::Normal => Fields { level, ..fields }.to_word(),
+            Phase::Shielded | Phase::Probing if is_probe => fields.recover(now_ms),
             // Calls that were let through all the same, since too many endpoints are shielded, or that were on their way:
-            // when they succeed so often that the bucket runs empty, the endpoint works.
-            Phase::Shielded | Phase::Probing if is_probe || level == 0 => fields.recover(now_ms),
+            // when they succeed so often that the bucket runs empty, the endpoint works, and has its users already.
+            Phase::Shielded | Phase::Probing if level == 0 => {
+                Fields { phase: Phase::Normal, level, moment_ms: now_ms, ..fields }.to_word()
+            }
             Phase::Shielded | Phase::Probing => Fields { level, ..fields }.to_word(),
             Phase::Recovering if share(fields.moment_ms, now_ms, settings.ramp_ms) == FULL_SHARE => {
                 Fields { phase: Phase::Normal, level, moment_ms: now_ms, ..fields }.to_word()

@@ -27,14 +27,23 @@ impl Leak {
     pub const DEFAULT: Leak =
         Leak { drain_ns: NANOS_PER_SECOND, limit_ns: 9 * NANOS_PER_SECOND, capacity_ns: 30 * NANOS_PER_SECOND };
 
-    /// As the default, but so many failures at once fill it: Svrkit's `FailCount`. `None` for 0, and above 30.
+    /// The most failures of [`Leak::of_count`].
+    pub const MAX_COUNT: u32 = 10_000;
+
+    /// As the default, but so many failures at once, at least two, fill it: Svrkit's `FailCount`. `None` for 0, and above
+    /// [`Leak::MAX_COUNT`].
     pub const fn of_count(fail_count: u32) -> Option<Leak> {
-        if fail_count == 0 || fail_count as u64 * NANOS_PER_SECOND > Leak::DEFAULT.capacity_ns {
+        if fail_count == 0 || fail_count > Leak::MAX_COUNT {
             return None;
         }
-        // One failure drains for a second, so it is full above count - 1; with a count of 1 at the first failure.
-        let limit_ns = (fail_count as u64 - 1) * NANOS_PER_SECOND;
-        Some(Leak { limit_ns: if limit_ns == 0 { 1 } else { limit_ns }, ..Leak::DEFAULT })
+        // A failure drains for a second, so the bucket is full above count - 1. One failure alone fills none.
+        let count = if fail_count < 2 { 2 } else { fail_count as u64 };
+        let capacity_s = if count > 10 { 3 * count } else { 30 };
+        Some(Leak {
+            drain_ns: NANOS_PER_SECOND,
+            limit_ns: (count - 1) * NANOS_PER_SECOND,
+            capacity_ns: capacity_s * NANOS_PER_SECOND,
+        })
     }
 
     /// Checks that drain, limit and capacity are in this order, above 0 and below a day.
