@@ -48,7 +48,8 @@ fn every_fault_of_every_file_is_said_and_each_once() {
 
 #[test]
 fn files_that_do_not_fit_each_other_are_found_per_idc() {
-    let root = Root::of(&[(GLOBAL_ROUTE, GOOD_ROUTE), (CLIENT, "[Zone]\nRegion = south\nZone = sz\nStrategy = zone_only\n")]);
+    let root =
+        Root::of(&[(GLOBAL_ROUTE, GOOD_ROUTE), (CLIENT, "[Zone]\nRegion = south\nZone = sz\nStrategy = zone_only\n")]);
     root.write("client/gz/demo_cli.conf", GOOD_CLIENT);
     assert_eq!(told(&root).len(), 1);
     assert!(told(&root)[0].starts_with("client/sz/demo_cli.conf:4: [Zone] Strategy: \"zone_only\" leaves no server"));

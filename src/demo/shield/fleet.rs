@@ -45,7 +45,9 @@ impl Fleet {
             let port = free_port()?;
             let is_switchable = matches!(fault, Fault::Slow | Fault::Reset | Fault::All) && faulty.contains(&index);
             let running = if is_switchable {
-                Running::Switchable(Switchable::start(port, healthy(machine)).await?)
+                let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await;
+                let listener = listener.with_context(|| format!("cannot listen on port {port}"))?;
+                Running::Switchable(Switchable::new(listener, healthy(machine)))
             } else {
                 Running::Server(Server::start_with(port, machine.service_ms, &[]).await?)
             };

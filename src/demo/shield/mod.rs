@@ -1,6 +1,6 @@
 //! `mcrpc demo shield`: machines fail and recover under C++ clients, without and with shields.
 //!
-//! [`plan`] says what is measured; this file goes through it, several runs at a time. [`run`] is one of them: [`fleet`] and
+//! [`plan`] says what is measured; this file goes through it, several runs at a time. [`mod@run`] is one of them: [`fleet`] and
 //! [`switchable`] are its machines, [`clock`] its time, [`shares`] says what is usual, [`series`] adds up what the clients print, [`figures`] makes figures
 //! of it, and [`report`], [`page`] and [`plot`] show them.
 
@@ -31,7 +31,7 @@ use plan::{Fault, OVERHEAD, Plan, Protection, QUICK, Scenario, WHOLE};
 /// The options of `mcrpc demo shield`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Shorter runs, more of them at the same time: less than a minute instead of four
+    /// Shorter runs, more of them at the same time: less than a minute instead of three
     #[arg(long)]
     quick: bool,
     /// Only these faults

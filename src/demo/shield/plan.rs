@@ -180,7 +180,7 @@ pub(crate) struct Plan {
     after_s: [u64; 2],
 }
 
-/// About three and a half minutes.
+/// About three minutes.
 pub(crate) const WHOLE: Plan = Plan { at_once: 4, fault_s: 8, before_ms: 4_000, after_s: [4, 13] };
 /// Less than a minute.
 pub(crate) const QUICK: Plan = Plan { at_once: 7, fault_s: 4, before_ms: 1_500, after_s: [2, 10] };

@@ -76,7 +76,7 @@ fn sentence(runs: &[RunFigures], fault: Fault) -> Option<String> {
     let find = |protection| runs.iter().find(|run| run.fault == fault && run.protection == protection);
     let (none, retries, host) = (find(Protection::None)?, find(Protection::Retries)?, find(Protection::Host)?);
     let back = match host.back_to_share_s {
-        Some(seconds) => format!(" {seconds:.1} s after the fault it has its share again."),
+        Some(seconds) => format!(" The users are where they were {seconds:.1} s after the fault."),
         None => String::new(),
     };
     Some(format!(

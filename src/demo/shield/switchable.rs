@@ -3,11 +3,9 @@
 //! It stands in for that server only where a fault needs a server that goes on running: slow answers and resets.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use mcrpc_core::admission::Cursor;
 use mcrpc_core::wire::{HEADER_LEN, Header, Kind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,14 +31,12 @@ pub(crate) struct Switchable {
 }
 
 impl Switchable {
-    /// Starts one on a port of the loopback.
-    pub(crate) async fn start(port: u16, behaviour: Behaviour) -> Result<Switchable> {
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    /// One that serves the connections of a listener.
+    pub(crate) fn new(listener: TcpListener, behaviour: Behaviour) -> Switchable {
         let behaviour = Rc::new(Cell::new(behaviour));
         let mut acceptor = JoinSet::new();
         acceptor.spawn_local(accept(listener, Rc::clone(&behaviour)));
-        Ok(Switchable { behaviour, _acceptor: acceptor })
+        Switchable { behaviour, _acceptor: acceptor }
     }
 
     /// From now on it does this.
@@ -76,5 +72,49 @@ async fn serve(mut stream: TcpStream, behaviour: Rc<Cell<Behaviour>>) {
         if stream.write_all(&answer.emit()).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use tokio::runtime::{Builder, LocalOptions};
+
+    /// Whether each of three requests, each over a connection of its own, is answered.
+    async fn answered(address: SocketAddr) -> [bool; 3] {
+        let mut answered = [false; 3];
+        for (call_id, answered) in (7..).zip(&mut answered) {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let mut bytes = Header::new(Kind::Request, call_id).emit();
+            let sent = stream.write_all(&bytes).await;
+            *answered = sent.is_ok() && stream.read_exact(&mut bytes).await.is_ok();
+            if *answered {
+                let answer = Header::parse(&bytes, 0).unwrap();
+                assert_eq!((answer.kind, answer.call_id, answer.status.is_ok()), (Kind::Response, call_id, true));
+            }
+        }
+        answered
+    }
+
+    #[test]
+    fn a_machine_answers_or_resets_as_it_is_told() {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+        runtime.block_on(async {
+            let now = Behaviour::Answers(Duration::ZERO);
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let machine = Switchable::new(listener, now);
+            for (behaviour, expected) in [
+                (now, true),
+                (Behaviour::Resets, false),
+                (Behaviour::ResetsShare(1.0, Duration::ZERO), false),
+                (Behaviour::ResetsShare(0.0, Duration::ZERO), true),
+            ] {
+                machine.set(behaviour);
+                assert_eq!(answered(address).await, [expected; 3], "{behaviour:?}");
+            }
+        });
     }
 }
