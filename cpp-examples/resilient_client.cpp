@@ -177,6 +177,8 @@ private:
         call.deadline_ns = arrival_ns + options_.deadline_ns();
         const auto hour = static_cast<uint32_t>(std::time(nullptr) / 3600);
         call.key = mcrpc_key(kSalt, hour, uin, 0, 0);
+        // No thread was free for so long that nobody waits any more.
+        if (mcrpc::now_ns() >= call.deadline_ns) return count_call(arrival_ns, false, true);
         for (;;) {
             mcrpc::Attempt attempt(endpoints_, call);
             if (!attempt.status().ok()) return count_call(arrival_ns, false, call.attempts == 0);
@@ -259,11 +261,12 @@ private:
         return -1;
     }
 
+    // It always looks: that this thread was kept from running speaks against nobody else.
     static bool wait_for(int fd, short events, uint64_t until_ns) {
         const uint64_t now_ns = mcrpc::now_ns();
-        if (now_ns >= until_ns) return false;
+        const uint64_t left_ns = until_ns - std::min(now_ns, until_ns);
         pollfd waited{fd, events, 0};
-        return poll(&waited, 1, static_cast<int>((until_ns - now_ns + kMs - 1) / kMs)) > 0;
+        return poll(&waited, 1, static_cast<int>((left_ns + kMs - 1) / kMs)) > 0;
     }
 
     // With the counts' mutex held.
