@@ -147,7 +147,7 @@ public:
             print_until(now_ns - options_.deadline_ns() - kBucketMs * kMs);
         }
         for (std::thread &thread : threads) thread.join();
-        print_until(end_ns_ + kBucketMs * kMs);
+        print_until(std::max(end_ns_, next_bucket_ * kBucketMs * kMs) + kBucketMs * kMs);
     }
 
 private:
@@ -269,9 +269,9 @@ private:
         return poll(&waited, 1, static_cast<int>((left_ns + kMs - 1) / kMs)) > 0;
     }
 
-    // With the counts' mutex held.
+    // With the counts' mutex held. What comes after its bucket was printed counts in the next one: nothing is lost.
     Bucket &bucket_at(uint64_t at_ns) {
-        Bucket &bucket = buckets_[at_ns / kMs / kBucketMs];
+        Bucket &bucket = buckets_[std::max(at_ns / kMs / kBucketMs, next_bucket_)];
         bucket.attempts.resize(options_.targets.size());
         bucket.failed.resize(options_.targets.size());
         return bucket;
