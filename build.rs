@@ -32,6 +32,7 @@ fn main() {
     for (name, source, language) in [
         ("admit", "c-examples/admit.c", Language::C),
         ("host", "c-examples/host.c", Language::C),
+        ("select", "c-examples/select.c", Language::C),
         ("overload_server", "cpp-examples/overload_server.cpp", Language::Cpp),
         ("resilient_client", "cpp-examples/resilient_client.cpp", Language::Cpp),
     ] {

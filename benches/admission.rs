@@ -301,7 +301,7 @@ fn all(api: &Api, file: &Path) {
 
     let mut bench = Bench::create(api, file, 2);
     let alone = per_operation(|count| bench.whole_requests(0, count));
-    report("admit + dequeued + done, one process", alone, Some(25.0), instructions("request"));
+    report("admit + dequeued + done, one process", alone, Some(25.0), instructions(&["request"]));
 
     // A prefork server has a queue per process. Two processes that do everything on one queue fight for its lines as
     // they would for the queue itself; that figure is for scale.
@@ -321,7 +321,7 @@ fn all(api: &Api, file: &Path) {
     let mut bench = Bench::create(api, file, 1);
     bench.overload();
     let refusal = per_operation(|count| bench.refusals(count));
-    report("refusal by the cursor", refusal, Some(8.0), instructions("refusal"));
+    report("refusal by the cursor", refusal, Some(8.0), instructions(&["refusal"]));
     let close = spread(bench.closes(2_000));
     report("the request that closes a window, demand over 64 priorities", close, Some(5_000.0), None);
 

@@ -593,7 +593,7 @@ typedef struct {
     uint32_t reject_cursor;
 } mcrpc_strategy_t;
 
-// How a bucket leaks; the same for all who use it. 0 < drain <= limit <= capacity <= one day. Start from MCRPC_LEAK_INIT.
+// How a bucket leaks; the same for all who use it. 0 < drain, limit <= capacity <= one day. Start from MCRPC_LEAK_INIT.
 typedef struct {
     // How long one failure takes to leak out.
     uint64_t drain_ns;
@@ -630,7 +630,7 @@ typedef struct {
     uint32_t backup_ratio_per_10k;
     // So many backup requests are saved up at most, 0 to 65535.
     uint32_t backup_burst;
-    // So many failures within a second or so shield an endpoint, 2 to 10000, however many calls succeed; 0: only the
+    // So many failures within a second or so shield an endpoint, 1 to 10000, however many calls succeed; 0: only the
     // bucket that counts in requests does.
     uint32_t fail_count;
     // An endpoint is first shielded for about so long, then for twice as long each time. Each time here: 1 to 3600000.
@@ -717,7 +717,7 @@ typedef struct {
     uint64_t shields;
 } mcrpc_health_t;
 
-// A call and its attempts so far. Zero it, fill in the first seven fields, and use it for all attempts of one call.
+// A call and its attempts so far. Zero it, fill in the first six fields, and use it for all attempts of one call.
 typedef struct {
     // The user; 0 if there is none.
     uint64_t uin;
@@ -731,14 +731,12 @@ typedef struct {
     uint32_t service_id;
     // The method that is called, as in `mcrpc skip`.
     uint32_t method_id;
-    // 0.
-    uint32_t reserved;
     // Attempts so far. Private from here on.
-    uint32_t attempts;
+    uint8_t attempts;
+    // 0.
+    uint8_t reserved[3];
     // The endpoints that were tried.
     uint32_t tried[MCRPC_MAX_ATTEMPTS];
-    // 0.
-    uint32_t reserved2;
 } mcrpc_call_t;
 
 // The endpoint for an attempt.

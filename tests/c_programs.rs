@@ -43,13 +43,54 @@ fn the_hot_path_rules_hold_for_a_host() {
     }
 }
 
+/// The same, for choosing endpoints: some have strategies, an operator shields one and skips a service.
+#[test]
+fn the_hot_path_rules_hold_for_a_client() {
+    let entries = [
+        Entry { pass_rate: Per10k::NONE, kind: Kind::Normal, reject_level: RejectLevel::OPEN },
+        Entry { pass_rate: Per10k::ALL, kind: Kind::Probe, reject_level: RejectLevel::new(2_000).unwrap() },
+        Entry { pass_rate: Per10k::ALL, kind: Kind::Shielded, reject_level: RejectLevel::OPEN },
+    ];
+    for linkage in BOTH {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mcrpc");
+        let settings = Settings { capacity: 1_000, seats: 8, counters: 64, ..Settings::default() };
+        let (mut publisher, _) = Publisher::open(&path, settings).unwrap();
+        for (last, entry) in (1..).zip(&entries) {
+            let endpoint = Endpoint::new(format!("10.0.1.{last}:1").parse().unwrap(), 7);
+            publisher.set(&endpoint, entry, Counts::default()).unwrap();
+        }
+        let operate = |arguments: &[&str]| {
+            run(Command::new(env!("CARGO_BIN_EXE_mcrpc")).args(arguments).arg("--dir").arg(&path));
+        };
+        operate(&["shield", "10.0.3.1:1", "--service", "7"]);
+        operate(&["skip", "9", "100%"]);
+        let program = compile(directory.path(), &["tests/c/select_hot_path.c"], &["-std=c11"], linkage);
+        for rule in ["alloc", "seccomp", "stack", "signal", "fork"] {
+            // Strategies that nobody has refreshed for 5 s are not believed.
+            publisher.refresh().unwrap();
+            run(Command::new(&program).arg(rule).arg(&path));
+        }
+    }
+}
+
 #[test]
 fn wrong_arguments_give_a_status_and_never_a_fault() {
     for linkage in BOTH {
         for standard in ["-std=c11", "-std=c17"] {
-            let directory = tempfile::tempdir().unwrap();
-            run(&mut Command::new(compile(directory.path(), &["tests/c/arguments.c"], &[standard], linkage)));
+            for source in ["tests/c/arguments.c", "tests/c/select_arguments.c"] {
+                let directory = tempfile::tempdir().unwrap();
+                run(&mut Command::new(compile(directory.path(), &[source], &[standard], linkage)));
+            }
         }
+    }
+}
+
+#[test]
+fn a_set_of_endpoints_does_what_the_header_says() {
+    for linkage in BOTH {
+        let directory = tempfile::tempdir().unwrap();
+        run(&mut Command::new(compile(directory.path(), &["tests/c/select.c"], &["-std=c11"], linkage)));
     }
 }
 
@@ -57,10 +98,11 @@ fn wrong_arguments_give_a_status_and_never_a_fault() {
 fn the_cpp_layer_needs_neither_exceptions_nor_rtti_and_works_in_two_units() {
     for linkage in BOTH {
         for standard in ["-std=c++17", "-std=c++20"] {
-            let directory = tempfile::tempdir().unwrap();
-            let flags = [standard, "-fno-exceptions", "-fno-rtti"];
-            let sources = ["tests/cpp/wrapper.cpp", "tests/cpp/second_unit.cpp"];
-            run(&mut Command::new(compile(directory.path(), &sources, &flags, linkage)));
+            let flags = [standard, "-fno-exceptions", "-fno-rtti", "-Wconversion"];
+            for sources in [&["tests/cpp/wrapper.cpp", "tests/cpp/second_unit.cpp"][..], &["tests/cpp/endpoints.cpp"]] {
+                let directory = tempfile::tempdir().unwrap();
+                run(&mut Command::new(compile(directory.path(), sources, &flags, linkage)));
+            }
         }
     }
 }
@@ -79,5 +121,14 @@ fn the_c_example_serves_what_it_can() {
     for program in [env!("MCRPC_ADMIT_STATIC"), env!("MCRPC_ADMIT_SHARED")] {
         let output = run(&mut Command::new(program));
         assert!(output.contains("below_cursor"), "{output}");
+    }
+}
+
+#[test]
+fn the_client_example_loses_no_call_to_a_broken_machine() {
+    for program in [env!("MCRPC_SELECT_STATIC"), env!("MCRPC_SELECT_SHARED")] {
+        let output = run(&mut Command::new(program));
+        assert!(output.contains("24000 calls, 0 without an answer"), "{output}");
+        assert!(output.contains("shielded") && output.contains("recovering"), "{output}");
     }
 }

@@ -234,7 +234,7 @@ pub fn all(directory: &Path) {
     host.order(Task::Rest);
     println!("\nthe other calls, with the loop around them");
     for Call { id, name, wanted, series, .. } in &calls {
-        let counted = if id.is_empty() { None } else { instructions(id) };
+        let counted = if id.is_empty() { None } else { instructions(&[id]) };
         let name = counted.map_or(name.to_string(), |count| format!("{name}: {count:.0} instructions"));
         report(&name, series.spread(), " ns", *wanted);
     }

@@ -9,6 +9,7 @@ mod callgrind;
 mod calls;
 mod keys;
 mod lookup;
+#[path = "../common/measure.rs"]
 mod measure;
 mod partner;
 mod peers;

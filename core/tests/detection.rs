@@ -1,6 +1,8 @@
 //! What the bucket that counts in requests is for: a fault is seen within a few requests, at every request rate, and
 //! ordinary failures are not taken for one.
 
+#[path = "detection/chain.rs"]
+mod chain;
 #[path = "../../benches/detectors/ours.rs"]
 mod ours;
 #[path = "../../benches/detectors/traffic.rs"]
@@ -8,6 +10,7 @@ mod traffic;
 #[path = "../../benches/detectors/trial.rs"]
 mod trial;
 
+use chain::Chain;
 use ours::Ours;
 use trial::{Contestant, Faults, delays, false_shields, percentile};
 
@@ -40,5 +43,18 @@ fn ordinary_failures_are_hardly_ever_taken_for_a_fault() {
             let shields: u64 = false_shields(ours(), per_second, percent, FALSE_REQUESTS).iter().sum();
             assert!(shields <= limit, "{per_second}/s, {percent} %: {shields} false shields in a million");
         }
+    }
+}
+
+/// The same without a seed: the exact figures of the bucket's Markov chain, which no request rate enters.
+#[test]
+fn the_exact_figures_are_within_what_is_wanted() {
+    for (percent, limit) in [(1, 0.01), (2, 0.1), (5, 50.0)] {
+        let false_shields = Chain::failing(percent).shields_per_million();
+        assert!(false_shields <= limit, "{percent} %: {false_shields} in a million");
+    }
+    let quiet = Chain::failing(1).stationary();
+    for (percent, median) in [(100, 6), (50, 11), (30, 23), (20, 45)] {
+        assert_eq!(Chain::failing(percent).median_delay(&quiet), median, "{percent} %");
     }
 }

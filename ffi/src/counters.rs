@@ -23,7 +23,7 @@ pub const MCRPC_COUNTER_MAX: u32 = 1;
 pub const MCRPC_TRACE_MAX_LEN: usize = 888;
 const _: () = assert!(MCRPC_TRACE_MAX_LEN == mcrpc_core::host::trace::MAX_RECORD_LEN);
 
-/// How a bucket leaks; the same for all who use it. 0 < drain <= limit <= capacity <= one day. Start from MCRPC_LEAK_INIT.
+/// How a bucket leaks; the same for all who use it. 0 < drain, limit <= capacity <= one day. Start from MCRPC_LEAK_INIT.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct mcrpc_leak_t {

@@ -81,7 +81,7 @@ pub struct mcrpc_endpoints_config_t {
     pub backup_ratio_per_10k: u32,
     /// So many backup requests are saved up at most, 0 to 65535.
     pub backup_burst: u32,
-    /// So many failures within a second or so shield an endpoint, 2 to 10000, however many calls succeed; 0: only the
+    /// So many failures within a second or so shield an endpoint, 1 to 10000, however many calls succeed; 0: only the
     /// bucket that counts in requests does.
     pub fail_count: u32,
     /// An endpoint is first shielded for about so long, then for twice as long each time. Each time here: 1 to 3600000.

@@ -1,9 +1,9 @@
 //! Choosing an endpoint and reporting what it did, for C.
 
+use core::mem::offset_of;
+
 use mcrpc_core::admission::{Cursor, Key};
-use mcrpc_core::host::control::Target;
 use mcrpc_core::host::fail::BucketId;
-use mcrpc_core::id::Uin;
 use mcrpc_core::select::call::{Attempt, Call, Choice, Withheld};
 use mcrpc_core::select::settings::MAX_ATTEMPTS;
 use mcrpc_core::shield::outcome::Outcome;
@@ -36,7 +36,7 @@ const _: () = assert!(MCRPC_MAX_ATTEMPTS == MAX_ATTEMPTS);
 /// Flag of mcrpc_choice_t: the attempt finds out for the whole host whether a shielded endpoint works again.
 pub const MCRPC_CHOICE_PROBE: u32 = 1;
 
-/// A call and its attempts so far. Zero it, fill in the first seven fields, and use it for all attempts of one call.
+/// A call and its attempts so far. Zero it, fill in the first six fields, and use it for all attempts of one call.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct mcrpc_call_t {
@@ -52,27 +52,24 @@ pub struct mcrpc_call_t {
     pub service_id: u32,
     /// The method that is called, as in `mcrpc skip`.
     pub method_id: u32,
-    /// 0.
-    pub reserved: u32,
     /// Attempts so far. Private from here on.
-    pub attempts: u32,
+    pub attempts: u8,
+    /// 0.
+    pub reserved: [u8; 3],
     /// The endpoints that were tried.
     pub tried: [u32; MCRPC_MAX_ATTEMPTS],
-    /// 0.
-    pub reserved2: u32,
 }
 
-const _: () = assert!(size_of::<mcrpc_call_t>() == 80);
-
-impl mcrpc_call_t {
-    #[inline]
-    fn to_core(self) -> Call {
-        let deadline = if self.deadline_ns == 0 { Nanos::NEVER } else { Nanos(self.deadline_ns) };
-        let target = Target { service_id: self.service_id, method_id: self.method_id };
-        let attempts = if self.attempts > u8::MAX.into() { u8::MAX } else { self.attempts as u8 };
-        Call::new(Uin(self.uin), self.call_id, Key(self.key), target, deadline).resumed(attempts, self.tried)
-    }
-}
+// A call is used where it lies, as what it is in the core: a copy would take stack that a coroutine does not have.
+const _: () = assert!(size_of::<mcrpc_call_t>() == 72 && size_of::<Call>() == 72);
+const _: () = assert!(align_of::<mcrpc_call_t>() == align_of::<Call>());
+const _: () = assert!(offset_of!(mcrpc_call_t, uin) == offset_of!(Call, uin));
+const _: () = assert!(offset_of!(mcrpc_call_t, call_id) == offset_of!(Call, call_id));
+const _: () = assert!(offset_of!(mcrpc_call_t, deadline_ns) == offset_of!(Call, deadline));
+const _: () = assert!(offset_of!(mcrpc_call_t, key) == offset_of!(Call, key));
+const _: () = assert!(offset_of!(mcrpc_call_t, service_id) == offset_of!(Call, target.service_id));
+const _: () = assert!(offset_of!(mcrpc_call_t, method_id) == offset_of!(Call, target.method_id));
+const _: () = assert!(offset_of!(mcrpc_call_t, attempts) == offset_of!(Call, attempts));
 
 /// The endpoint for an attempt.
 #[derive(Clone, Copy, Debug, Default)]
@@ -163,15 +160,12 @@ pub unsafe extern "C" fn mcrpc_select(
         let attempt = Attempt::from_number(attempt).ok_or(Status::INVALID_ARGUMENT)?;
         // SAFETY: the caller's promises.
         let (set, host) = unsafe { (endpoints::get(endpoints)?, endpoints::view(host)?) };
-        // SAFETY: checked for null and alignment; the caller's own meanwhile, by its promise.
-        let mut core_call = unsafe { call.read() }.to_core();
-        let choice = set.select(&mut core_call, attempt, &host, Nanos(now_ns))?;
+        // SAFETY: checked for null and alignment; laid out as a `Call`, of which any bits are one, as asserted above; the
+        // caller's own meanwhile, by its promise.
+        let call = unsafe { &mut *call.cast::<Call>() };
         // SAFETY: checked for null and alignment; writable by the caller's promise.
-        unsafe {
-            (*call).attempts = core_call.attempts.into();
-            (*call).tried = *core_call.tried();
-            out.write(mcrpc_choice_t::from_core(&choice));
-        }
+        let mut write = |choice: &Choice| unsafe { out.write(mcrpc_choice_t::from_core(choice)) };
+        set.select_to(call, attempt, &host, Nanos(now_ns), &mut write)?;
         Ok(())
     })())
 }

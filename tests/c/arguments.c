@@ -1,28 +1,9 @@
 /* Every function with NULL, misaligned, short and nonsense arguments: a status each, and nothing written. */
-#include <mcrpc.h>
+#include "expect.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define EXPECT(call, wanted) \
-    do { \
-        long long got_ = (long long)(call), wanted_ = (long long)(wanted); \
-        if (got_ != wanted_) { \
-            fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", __FILE__, __LINE__, #call, got_, wanted_); \
-            exit(1); \
-        } \
-    } while (0)
-
-enum { LEN = 1 << 20, CANARY = 0x5A };
+enum { LEN = 1 << 20 };
 
 static _Alignas(MCRPC_ADMISSION_ALIGN) unsigned char memory[LEN];
-
-/* A misaligned pointer, made so that the compiler does not see it. */
-static void *odd(void *pointer) {
-    unsigned char *volatile bytes = pointer;
-    return bytes + 1;
-}
 
 static void versions_and_statuses(void) {
     EXPECT(mcrpc_version(), MCRPC_VERSION_NUMBER);
@@ -172,6 +153,7 @@ static void calls(void) {
         EXPECT(mcrpc_done(handles[n], 0, 3, 4), statuses[n]);
         EXPECT(mcrpc_abandoned(handles[n], 0), statuses[n]);
         EXPECT(mcrpc_admission_queue_lost(handles[n], 0), statuses[n]);
+        EXPECT(mcrpc_admission_withheld(handles[n], 0, 0, 1), statuses[n]);
         EXPECT(mcrpc_admission_set_mode(handles[n], MCRPC_MODE_OFF), statuses[n]);
         EXPECT(mcrpc_admission_snapshot(handles[n], &all), statuses[n]);
         EXPECT(mcrpc_admission_queue_snapshot(handles[n], 0, &one), statuses[n]);
@@ -180,6 +162,8 @@ static void calls(void) {
     EXPECT(mcrpc_admit(&handle, 0, NULL, 2), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_admit(&handle, 0, odd(&request), 2), MCRPC_MISALIGNED);
     EXPECT(mcrpc_admit(&handle, 1, &request, 2), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_admission_withheld(&handle, 1, 0, 1), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_admission_withheld(&handle, 0, UINT32_MAX, UINT32_MAX), MCRPC_OK);
     EXPECT(mcrpc_admission_set_mode(&handle, 3), MCRPC_INVALID_ARGUMENT);
     EXPECT(mcrpc_admission_snapshot(&handle, NULL), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_admission_snapshot(&handle, &all), MCRPC_BAD_STRUCT_SIZE);
@@ -345,7 +329,7 @@ static void questions_to_a_host(void) {
     mcrpc_leak_t wrong = leak;
     wrong.drain_ns = 0;
     EXPECT(mcrpc_bucket_pour(&host, number, &wrong, 1), MCRPC_INVALID_ARGUMENT);
-    wrong.drain_ns = wrong.limit_ns + 1;
+    wrong.drain_ns = wrong.capacity_ns + 1;
     EXPECT(mcrpc_bucket_pour(&host, number, &wrong, 1), MCRPC_INVALID_ARGUMENT);
     leak.drain_ns = leak.capacity_ns = UINT64_C(86400000000000);
     leak.limit_ns = leak.drain_ns;

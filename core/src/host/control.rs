@@ -241,6 +241,12 @@ impl<'a> Control<'a> {
         (at_s != 0).then(|| Author { at_s, uid: self.words.load(word + 1) as u32 })
     }
 
+    /// Whether an operator has shielded any endpoint. Hot: one load.
+    #[inline]
+    pub fn has_shields(&self) -> bool {
+        self.words.load(List::Shields.count_word()) != 0
+    }
+
     /// Whether an operator has shielded the endpoint.
     #[inline]
     pub fn is_shielded(&self, endpoint: &Endpoint, now: Nanos) -> bool {

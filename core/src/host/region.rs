@@ -60,12 +60,18 @@ impl<'a> View<'a> {
         self.0.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
-    /// The eight words from `index` on, each relaxed; zeroes behind the end.
+    /// The eight words from `index` on, each relaxed; zeroes if they are not all there.
     #[inline]
     pub fn load_line(self, index: usize) -> [u64; LINE] {
-        match self.0.get(index..).and_then(|rest| rest.first_chunk::<LINE>()) {
-            Some(line) => line.each_ref().map(|word| word.load(Ordering::Relaxed)),
-            None => [0; LINE],
+        self.load_words(index)
+    }
+
+    /// The words from `index` on, each relaxed; zeroes if they are not all there.
+    #[inline]
+    pub fn load_words<const COUNT: usize>(self, index: usize) -> [u64; COUNT] {
+        match self.0.get(index..).and_then(|rest| rest.first_chunk::<COUNT>()) {
+            Some(words) => words.each_ref().map(|word| word.load(Ordering::Relaxed)),
+            None => [0; COUNT],
         }
     }
 

@@ -53,8 +53,9 @@ impl<'a> Budget<'a> {
         })
     }
 
-    /// Whether there is a token.
-    pub fn has_token(&self) -> bool {
-        self.words.load(self.index) >= TOKEN
+    /// Gives back a token that was taken for an attempt that could not be made.
+    #[cold]
+    pub fn give_back(&self) {
+        self.words.add(self.index, TOKEN);
     }
 }

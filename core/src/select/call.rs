@@ -26,23 +26,24 @@ impl Attempt {
     }
 }
 
-/// A call and its attempts so far. A plain value, used by one thread at a time.
+/// A call and its attempts so far. A plain value, used by one thread at a time; any bits are one. C programs know its layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Call {
     /// The user; 0: `call_id` stands for one.
     pub uin: Uin,
     /// Names the call: different for the calls of a user.
     pub call_id: u64,
+    /// When its caller stops waiting; 0: never.
+    pub deadline: Nanos,
     /// Where it stands in the order of importance.
     pub key: Key,
     /// What is called: what a skip applies to.
     pub target: Target,
-    /// When its caller stops waiting.
-    pub deadline: Nanos,
     /// Attempts so far.
     pub attempts: u8,
     /// The endpoints that were tried ([`Choice::identity`]).
-    pub(super) tried: [u32; MAX_ATTEMPTS],
+    tried: [u32; MAX_ATTEMPTS],
 }
 
 impl Call {
@@ -51,15 +52,9 @@ impl Call {
         Call { uin, call_id, key, target, deadline, attempts: 0, tried: [0; MAX_ATTEMPTS] }
     }
 
-    /// As [`Call::new`], with the attempts that another copy of the call remembers.
-    pub const fn resumed(self, attempts: u8, tried: [u32; MAX_ATTEMPTS]) -> Call {
-        let attempts = if attempts as usize > MAX_ATTEMPTS { MAX_ATTEMPTS as u8 } else { attempts };
-        Call { attempts, tried, ..self }
-    }
-
-    /// The endpoints that were tried, in order.
-    pub const fn tried(&self) -> &[u32; MAX_ATTEMPTS] {
-        &self.tried
+    /// Whether nobody waits for it any more.
+    pub const fn is_late(&self, now: Nanos) -> bool {
+        self.deadline.0 != 0 && now.0 >= self.deadline.0
     }
 
     /// Whether an endpoint was tried.

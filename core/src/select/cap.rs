@@ -4,12 +4,14 @@
 //! endpoints kept. Counting takes a look at each endpoint, so it is done when a call meets a shield, and then at most every
 //! [`COUNTED_EACH_MS`].
 
-use super::pick::Walk;
-use super::table::{RingPlace, identity};
+use super::pick::{Walk, is_operators};
+use super::table::{SCOPES, identity};
 use crate::host::region::Shared;
 use crate::id::Per10k;
 use crate::shield::breaker::Word;
+use crate::shield::health::wrapping_ms;
 use crate::strategy::endpoint::Endpoint;
+use crate::time::Nanos;
 
 /// Where in a set's head the words of the rings are.
 pub(super) const CAPS: usize = 40;
@@ -47,50 +49,78 @@ fn severity(endpoint: &Endpoint, word: Word) -> usize {
     (word.backoff_step() as usize * 4 + (identity(endpoint) >> 8) as usize % 4) % SEVERITIES
 }
 
-/// What is known of a ring, at most [`COUNTED_EACH_MS`] old.
-#[cold]
-#[inline(never)]
-pub(super) fn cap(walk: &Walk<'_, '_, '_>, head: Shared<'_>, number: usize, ring: &RingPlace, scope: usize) -> Cap {
-    let (index, known) = (CAPS + number, head.load(CAPS + number));
-    let generation = walk.generation as u16;
-    let age_ms = walk.now_ms.wrapping_sub(known as u32);
-    if known != 0 && age_ms < COUNTED_EACH_MS && (known >> GENERATION_SHIFT) as u16 == generation {
-        return Cap { limit: (known >> LIMIT_SHIFT) as u8, is_mostly_unwell: known >> UNWELL_SHIFT & 1 == 1 };
-    }
-    let cap = count(walk, ring, scope);
-    let word = u64::from(walk.now_ms)
-        | u64::from(cap.limit) << LIMIT_SHIFT
-        | u64::from(cap.is_mostly_unwell) << UNWELL_SHIFT
-        | u64::from(generation) << GENERATION_SHIFT;
-    head.set(index, word);
-    cap
+/// What is known of a ring: at most [`COUNTED_EACH_MS`] old, unless any will do.
+#[inline]
+pub(super) fn known(head: Shared<'_>, ring: u32, generation: u64, now: Nanos, any: bool) -> Option<Cap> {
+    let known = head.load(CAPS + ring as usize);
+    let age_ms = wrapping_ms(now).wrapping_sub(known as u32);
+    let is_new = known != 0 && age_ms < COUNTED_EACH_MS && (known >> GENERATION_SHIFT) as u16 == generation as u16;
+    (any || is_new)
+        .then_some(Cap { limit: (known >> LIMIT_SHIFT) as u8, is_mostly_unwell: known >> UNWELL_SHIFT & 1 == 1 })
 }
 
-fn count(walk: &Walk<'_, '_, '_>, ring: &RingPlace, scope: usize) -> Cap {
-    let mut by_severity = [0u16; SEVERITIES];
-    let (mut all, mut shielded, mut unwell) = (0u32, 0u32, 0);
-    for index in 0..walk.table.len() {
-        let endpoint = walk.table.endpoint(index);
-        if !walk.table.is_member(index, ring, scope, &walk.set.settings) || walk.is_operators(&endpoint) {
+/// Looks at each endpoint of a ring, for this call and all that come within the next [`COUNTED_EACH_MS`].
+#[cold]
+#[inline(never)]
+pub(super) fn count(walk: &mut Walk<'_, '_, '_>, ring: u32) {
+    walk.counted |= 1 << ring;
+    let cap = counted(walk, ring as usize);
+    let word = u64::from(wrapping_ms(walk.now))
+        | u64::from(cap.limit) << LIMIT_SHIFT
+        | u64::from(cap.is_mostly_unwell) << UNWELL_SHIFT
+        | (walk.generation & 0xFFFF) << GENERATION_SHIFT;
+    walk.set.words.set(CAPS + ring as usize, word);
+}
+
+#[inline]
+fn counted(walk: &Walk<'_, '_, '_>, ring: usize) -> Cap {
+    // The lowest limit below which there are enough is looked for by halving, since a table of all has no place on the stack of
+    // a coroutine. Beginning with all.
+    let (mut limit, mut high, mut below) = (0, SEVERITIES, SEVERITIES);
+    let mut too_many = 0;
+    let mut is_mostly_unwell = false;
+    loop {
+        let tally = tally(walk, ring, below);
+        if below == SEVERITIES {
+            let permitted =
+                tally.endpoints * u32::from(walk.set.settings.max_shielded.get()) / u32::from(Per10k::ALL.get());
+            too_many = tally.shielded.saturating_sub(permitted);
+            is_mostly_unwell = tally.unwell > permitted;
+        } else if tally.shielded < too_many {
+            limit = below + 1;
+        } else {
+            high = below;
+        }
+        if too_many == 0 || limit >= high {
+            return Cap { limit: limit as u8, is_mostly_unwell };
+        }
+        below = limit.midpoint(high);
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    endpoints: u32,
+    /// Shielded or recovering.
+    unwell: u32,
+    /// Shielded, with a severity below the one that was asked for.
+    shielded: u32,
+}
+
+#[inline]
+fn tally(walk: &Walk<'_, '_, '_>, ring: usize, below: usize) -> Tally {
+    let mut tally = Tally::default();
+    let (table, settings) = (walk.set.table(walk.generation), &walk.set.settings);
+    let group = table.ring_place(ring / SCOPES, ring % SCOPES).group;
+    for index in 0..table.len() {
+        let endpoint = table.endpoint(index);
+        if !table.is_member(index, group, ring % SCOPES, settings) || is_operators(walk.host, &endpoint, walk.now) {
             continue;
         }
-        let word = walk.table.health(index, walk.host.fail).breaker();
-        all += 1;
-        unwell += u32::from(!word.is_normal());
-        if word.is_shielded() {
-            shielded += 1;
-            if let Some(count) = by_severity.get_mut(severity(&endpoint, word)) {
-                *count += 1;
-            }
-        }
+        let word = table.health(index, walk.set.shared(walk.host)).breaker();
+        tally.endpoints += 1;
+        tally.unwell += u32::from(!word.is_normal());
+        tally.shielded += u32::from(word.is_shielded() && severity(&endpoint, word) < below);
     }
-    let permitted = all * u32::from(walk.set.settings.max_shielded.get()) / u32::from(Per10k::ALL.get());
-    let mut called = 0;
-    let too_many = shielded.saturating_sub(permitted);
-    let limit = by_severity.iter().take_while(|&&count| {
-        let goes_on = called < too_many;
-        called += u32::from(count);
-        goes_on
-    });
-    Cap { limit: limit.count() as u8, is_mostly_unwell: unwell > permitted }
+    tally
 }

@@ -22,12 +22,15 @@ const SLOT_BITS: u32 = 16;
 const SLOT_MASK: u64 = (1 << SLOT_BITS) - 1;
 /// Parts of the index in a word.
 const PARTS_IN_WORD: usize = 4;
+/// So many points from the beginning of a part on are looked at at once: in 99 of 100 parts the one that is looked for is among
+/// them.
+const LOOKED_AT: usize = 4;
 /// More points than this in one part of the ring are not looked at: with a part per point, no ring has so many.
 const MAX_STEPS: usize = 32;
 
-/// Words of the points of so many endpoints.
+/// Words of the points of so many endpoints; behind the last one stand the first ones again.
 pub const fn points_len(endpoints: u32) -> usize {
-    (endpoints * POINTS) as usize
+    (endpoints * POINTS) as usize + LOOKED_AT
 }
 
 /// Words of the index of a ring of so many endpoints.
@@ -56,37 +59,36 @@ impl<'a> Ring<'a> {
         Ring { points, index, shift: PLACE_BITS - index_bits(endpoints) }
     }
 
-    /// The number of the endpoint to which the owner of `hash` belongs. Hot. 0 if the ring is empty.
+    /// The number of the endpoint to which the owner of `hash` belongs. Hot: nothing that is random decides about a branch.
+    /// 0 if the ring is empty.
     #[inline]
     pub fn find(&self, hash: u64) -> usize {
-        let mut nearest = (u64::MAX, 0);
+        let mut nearest = u64::MAX;
         for probe in 0..PROBES {
             let multiplier = MULTIPLIERS[1].wrapping_add((2 * probe).wrapping_mul(MULTIPLIERS[3]));
-            let place = fold(hash ^ MULTIPLIERS[0], multiplier) >> (64 - PLACE_BITS);
-            let point = self.following(place);
-            let distance = (point >> SLOT_BITS).wrapping_sub(place) << SLOT_BITS;
-            if distance < nearest.0 {
-                nearest = (distance, point & SLOT_MASK);
-            }
+            nearest = nearest.min(self.nearest(fold(hash ^ MULTIPLIERS[0], multiplier) >> SLOT_BITS));
         }
-        nearest.1 as usize
+        (nearest & SLOT_MASK) as usize
     }
 
-    /// The first point at a place or behind it, around the ring.
+    /// The distance from a place to the first point at or behind it, around the ring, as a point: distance << 16 | endpoint.
     #[inline]
-    fn following(&self, place: u64) -> u64 {
-        let mut at = part(self.index, (place >> self.shift) as usize);
-        for _ in 0..MAX_STEPS {
-            if at >= self.points.len() {
-                return self.points.load(0);
-            }
-            let point = self.points.load(at);
-            if point >> SLOT_BITS >= place {
-                return point;
-            }
-            at += 1;
-        }
-        self.points.load(at)
+    fn nearest(&self, place: u64) -> u64 {
+        let first = part(self.index, (place >> self.shift) as usize);
+        let points: [u64; LOOKED_AT] = self.points.load_words(first);
+        // A point before the place is nearly once around the ring away.
+        let nearest =
+            points.iter().fold(u64::MAX, |nearest, point| nearest.min(point.wrapping_sub(place << SLOT_BITS)));
+        if nearest <= u64::MAX / 2 { nearest } else { self.nearest_from(first, place) }
+    }
+
+    /// The same, when it is not among the first few points of the part.
+    #[cold]
+    #[inline(never)]
+    fn nearest_from(&self, first: usize, place: u64) -> u64 {
+        let following = (first..self.points.len()).map(|at| self.points.load(at)).take(MAX_STEPS);
+        let start = place << SLOT_BITS;
+        following.fold(u64::MAX, |nearest, point| nearest.min(point.wrapping_sub(start)))
     }
 }
 
@@ -106,7 +108,8 @@ fn set_part(index: Shared<'_>, part: usize, value: usize) {
 /// Builds a ring in words that nobody reads. `members`: the numbers and hashes ([`hash`]) of its endpoints, in any order.
 #[cold]
 pub fn build(points: Shared<'_>, index: Shared<'_>, members: impl Iterator<Item = (usize, u64)> + Clone) {
-    let count = points.view().len() / POINTS as usize;
+    let len = points.view().len().saturating_sub(LOOKED_AT);
+    let count = len / POINTS as usize;
     let bits = index_bits(count as u32);
     let places = || {
         members.clone().take(count).flat_map(|(number, hash)| {
@@ -134,12 +137,13 @@ pub fn build(points: Shared<'_>, index: Shared<'_>, members: impl Iterator<Item 
         set_part(index, part_of(place), at);
         points.set(at, point);
     }
-    sort_within_parts(points);
+    sort_within_parts(points, len);
+    (0..LOOKED_AT).for_each(|at| points.set(len + at, points.load(at)));
 }
 
 /// Insertion sort: every point is in its part already, so it moves over one or two.
-fn sort_within_parts(points: Shared<'_>) {
-    for end in 1..points.view().len() {
+fn sort_within_parts(points: Shared<'_>, len: usize) {
+    for end in 1..len {
         let point = points.load(end);
         let mut at = end;
         while at > 0 && points.load(at - 1) > point {

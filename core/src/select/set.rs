@@ -11,14 +11,14 @@
 
 use super::budget::Budget;
 use super::call::{Attempt, Call, Choice};
-use super::cap::CAPS;
-use super::pick;
+use super::cap::{self, CAPS};
+use super::pick::{End, Walk};
 use super::settings::{BudgetSettings, GroupRule, Settings, Spec};
 use super::table::{Table, identity, table_len};
 use super::tally;
 use crate::admission::{Cursor, Mode};
 use crate::host::control::{Control, Mechanism};
-use crate::host::fail::FailBuckets;
+use crate::host::fail::{BucketId, FailBuckets};
 use crate::host::region::Shared;
 use crate::id::{Salt, Uin};
 use crate::shield::health::Health;
@@ -163,6 +163,8 @@ impl Decision {
 pub struct EndpointSet<'a> {
     pub(super) words: Shared<'a>,
     pub(super) settings: Settings,
+    /// Words of a version.
+    table_len: usize,
 }
 
 impl<'a> EndpointSet<'a> {
@@ -190,7 +192,7 @@ impl<'a> EndpointSet<'a> {
         for word in 0..len {
             words.set(word, 0);
         }
-        let set = EndpointSet { words, settings: *settings };
+        let set = EndpointSet { words, settings: *settings, table_len: table_len(settings) };
         set.retries().fill();
         set.backups().fill();
         Ok(set)
@@ -217,8 +219,9 @@ impl<'a> EndpointSet<'a> {
         host: &HostView<'_, 'a>,
     ) -> Result<(), Status> {
         self.hand_over(host);
-        let next = self.words.load(ACTIVE) + 1;
-        self.words.set(BUILDING, next);
+        let next = self.words.load(ACTIVE).wrapping_add(1);
+        // Whoever sees this sees that the version before is in force, and whoever sees what is written from here on sees this.
+        self.words.publish(BUILDING, next);
         self.words.release();
         let table = self.table(next);
         let old = (next > 1).then(|| self.table(next - 1));
@@ -230,8 +233,8 @@ impl<'a> EndpointSet<'a> {
 
     #[inline]
     pub(super) fn table(&self, generation: u64) -> Table<'a> {
-        let len = table_len(&self.settings);
-        Table::new(self.words.part(HEAD_LEN + (generation & 1) as usize * len, len), &self.settings)
+        let start = HEAD_LEN + (generation & 1) as usize * self.table_len;
+        Table::new(self.words.part(start, self.table_len), &self.settings)
     }
 
     /// How many endpoints are in force.
@@ -255,14 +258,13 @@ impl<'a> EndpointSet<'a> {
         (index < self.len()).then(|| self.table(self.words.load(ACTIVE)).health(index, self.shared(host)))
     }
 
-    /// Which endpoint for the next attempt of a call? Hot.
+    /// Which endpoint for the next attempt of a call?
     ///
     /// # Errors
     ///
     /// Why there is none: [`Status::SKIPPED`], [`Status::WITHHELD`], [`Status::SHIELDED`], [`Status::BUCKET_FULL`],
     /// [`Status::NO_ENDPOINT`]; of attempts after the first one also [`Status::ATTEMPTS_EXHAUSTED`],
     /// [`Status::BUDGET_EXHAUSTED`], [`Status::OUT_OF_TIME`].
-    #[inline]
     pub fn select(
         &self,
         call: &mut Call,
@@ -270,55 +272,85 @@ impl<'a> EndpointSet<'a> {
         host: &HostView<'_, 'a>,
         now: Nanos,
     ) -> Result<Choice, Status> {
-        let is_first = call.attempts == 0 && attempt == Attempt::Next;
-        let result =
-            if is_first { self.select_first(call, host, now) } else { self.select_again(call, attempt, host, now) };
-        match result {
-            Ok(choice) => call.note(choice.identity),
-            Err(status) => self.count(Decision::of_refusal(status)),
-        }
-        result
+        let mut chosen = None;
+        self.select_to(call, attempt, host, now, &mut |choice| chosen = Some(*choice))?;
+        chosen.ok_or(Status::NO_ENDPOINT)
     }
 
-    #[inline]
-    fn select_first(&self, call: &Call, host: &HostView<'_, 'a>, now: Nanos) -> Result<Choice, Status> {
-        if host.control.is_some_and(|control| control.is_skipped(call.target, call.uin)) {
-            self.apply(Mechanism::Skip, call.uin, host, Status::SKIPPED)?;
+    /// As [`EndpointSet::select`], but hands the choice to `sink`, which leaves the walk's stack to others. Hot.
+    ///
+    /// # Errors
+    ///
+    /// As there; then `sink` was not called.
+    #[inline(always)]
+    pub fn select_to(
+        &self,
+        call: &mut Call,
+        attempt: Attempt,
+        host: &HostView<'_, 'a>,
+        now: Nanos,
+        sink: &mut dyn FnMut(&Choice),
+    ) -> Result<(), Status> {
+        match self.attempt(call, attempt, host, now, sink) {
+            Ok(identity) => {
+                call.note(identity);
+                Ok(())
+            }
+            Err(status) => {
+                self.count(Decision::of_refusal(status));
+                Err(status)
+            }
         }
-        let choice = self.choose(call, true, host, now)?;
-        self.retries().deposit();
-        self.backups().deposit();
-        Ok(choice)
     }
 
-    #[inline(never)]
-    fn select_again(
+    #[inline(always)]
+    fn attempt(
         &self,
         call: &Call,
         attempt: Attempt,
         host: &HostView<'_, 'a>,
         now: Nanos,
-    ) -> Result<Choice, Status> {
+        sink: &mut dyn FnMut(&Choice),
+    ) -> Result<u32, Status> {
+        let is_first = call.attempts == 0 && attempt == Attempt::Next;
+        let mut has_token = false;
+        if !is_first {
+            has_token = self.permit_again(call, attempt, host, now)?;
+        } else if host.control.is_some_and(|control| control.is_skipped(call.target, call.uin)) {
+            self.apply(Mechanism::Skip, call.uin, host, Status::SKIPPED)?;
+        }
+        let chosen = self.choose(call, is_first, host, now, sink);
+        match chosen {
+            Ok(_) if is_first => {
+                self.retries().deposit();
+                self.backups().deposit();
+            }
+            Ok(_) => self.count(if attempt == Attempt::Next { Decision::Retry } else { Decision::Backup }),
+            Err(_) if has_token => self.budget_of(attempt).give_back(),
+            Err(_) => {}
+        }
+        chosen
+    }
+
+    /// Whether there may be one more attempt. It takes a token for it, unless there is none and the operator lets it pass: `false`.
+    #[cold]
+    #[inline(never)]
+    fn permit_again(&self, call: &Call, attempt: Attempt, host: &HostView<'_, 'a>, now: Nanos) -> Result<bool, Status> {
         if call.attempts >= self.settings.max_attempts {
             return Err(Status::ATTEMPTS_EXHAUSTED);
         }
-        if now >= call.deadline {
+        if call.is_late(now) {
             return Err(Status::OUT_OF_TIME);
         }
-        let (budget, decision) = match attempt {
-            Attempt::Next => (self.retries(), Decision::Retry),
-            Attempt::Backup => (self.backups(), Decision::Backup),
-        };
-        if !budget.has_token() {
+        let has_token = self.budget_of(attempt).withdraw();
+        if !has_token {
             self.apply(Mechanism::RetryBudget, call.uin, host, Status::BUDGET_EXHAUSTED)?;
         }
-        let choice = self.choose(call, false, host, now)?;
-        // Another thread may have taken the last one.
-        if !budget.withdraw() {
-            self.apply(Mechanism::RetryBudget, call.uin, host, Status::BUDGET_EXHAUSTED)?;
-        }
-        self.count(decision);
-        Ok(choice)
+        Ok(has_token)
+    }
+
+    fn budget_of(&self, attempt: Attempt) -> Budget<'a> {
+        if attempt == Attempt::Next { self.retries() } else { self.backups() }
     }
 
     /// Refuses with `status`, unless the operator has a mechanism only observed or off.
@@ -339,75 +371,168 @@ impl<'a> EndpointSet<'a> {
         Ok(())
     }
 
-    #[inline]
-    fn choose(&self, call: &Call, is_first: bool, host: &HostView<'_, 'a>, now: Nanos) -> Result<Choice, Status> {
-        let host = &HostView { fail: self.shared(host), ..*host };
+    /// Names the endpoint that was chosen.
+    #[inline(always)]
+    fn choose(
+        &self,
+        call: &Call,
+        is_first: bool,
+        host: &HostView<'_, 'a>,
+        now: Nanos,
+        sink: &mut dyn FnMut(&Choice),
+    ) -> Result<u32, Status> {
         for _ in 0..CHOICES_TRIED {
             let generation = self.words.load(ACTIVE);
             if generation == 0 {
-                return Err(Status::NO_ENDPOINT);
+                break;
             }
             self.words.view().acquire();
-            let result = pick::pick(self, generation, call, is_first, host, now);
-            self.words.view().acquire();
-            // Its version is only written again when the one after next is made.
-            if self.words.load(BUILDING) < generation + 2 {
-                return result;
+            match self.walk(generation, call, is_first, host, now) {
+                End::At { index, is_probe } => {
+                    let identity = self.deliver(generation, index, is_probe, host, sink);
+                    if identity != 0 {
+                        return Ok(identity);
+                    }
+                }
+                End::Nowhere(status) if self.is_whole(generation) => return Err(status),
+                _ => {}
             }
+            // Whoever sees a version being written sees the one in force before it.
+            self.words.view().acquire();
         }
         Err(Status::NO_ENDPOINT)
     }
 
-    /// An attempt met this, and took so long. Hot.
+    #[inline(always)]
+    fn walk(&self, generation: u64, call: &Call, is_first: bool, host: &HostView<'_, 'a>, now: Nanos) -> End {
+        let mut walk = Walk::new(self, generation, call, is_first, host, now);
+        loop {
+            match walk.find() {
+                // Once for each ring.
+                End::Count { ring } => cap::count(&mut walk, ring),
+                end => return end,
+            }
+        }
+    }
+
+    /// Whether nobody has written to a version since it was put in force: that happens when the one after next is made.
     #[inline]
+    fn is_whole(&self, generation: u64) -> bool {
+        self.words.view().acquire();
+        self.words.load(BUILDING).wrapping_sub(generation) < 2
+    }
+
+    /// Hands an endpoint over as the choice. Returns what names it, or 0 if its version was being written meanwhile.
+    #[inline(never)]
+    fn deliver(
+        &self,
+        generation: u64,
+        index: u32,
+        is_probe: bool,
+        host: &HostView<'_, 'a>,
+        sink: &mut dyn FnMut(&Choice),
+    ) -> u32 {
+        let (table, at) = (self.table(generation), index as usize);
+        let endpoint = table.endpoint(at);
+        if is_probe {
+            self.count(Decision::Probe);
+        }
+        // A ring in damaged memory may name any number.
+        if at >= table.len() {
+            return 0;
+        }
+        let choice = Choice {
+            index,
+            generation,
+            endpoint,
+            user_data: table.user_data(at),
+            is_probe,
+            withheld: tally::take_withheld(table.words, table.withheld_at(at)),
+            cell: self.shared(host).map(|_| table.cell_id(at)),
+            identity: identity(&endpoint),
+        };
+        if !self.is_whole(generation) {
+            return 0;
+        }
+        sink(&choice);
+        choice.identity
+    }
+
+    /// An attempt met this, and took so long. Hot: always inlined, since it needs little of a choice, and copying one across
+    /// the C ABI would cost as much as the rest.
+    #[inline(always)]
     pub fn report(&self, choice: &Choice, outcome: Outcome, elapsed_ns: u64, host: &HostView<'_, 'a>, now: Nanos) {
-        let Some((table, index)) = self.find(choice) else { return self.report_departed(choice, outcome, host, now) };
-        let health = self.health_of(choice, &table, index, host);
+        let (generation, table) = self.active();
+        let Some(index) = self.find(choice, generation, &table) else {
+            return self.report_departed(choice.cell, choice.is_probe, outcome, host, now);
+        };
+        let health = self.health_of(choice.cell, &table, index, host);
         if health.report(outcome, choice.is_probe, &self.settings.rules, now) {
             self.count(Decision::Shielding);
         }
         if tally::count(table.words, table.tally_at(index), outcome, elapsed_ns) {
-            health.add(&tally::take(table.words, table.tally_at(index)));
+            hand_over_tally(table.words, table.tally_at(index), health);
         }
     }
 
     /// The endpoint has left the set, so its tally is gone; what the host knows of it is not.
     #[cold]
-    fn report_departed(&self, choice: &Choice, outcome: Outcome, host: &HostView<'_, 'a>, now: Nanos) {
-        let cell = choice.cell.and_then(|cell| self.shared(host)?.health(cell).ok());
-        if let Some(health) = cell {
-            health.report(outcome, choice.is_probe, &self.settings.rules, now);
+    fn report_departed(
+        &self,
+        cell: Option<BucketId>,
+        is_probe: bool,
+        outcome: Outcome,
+        host: &HostView<'_, 'a>,
+        now: Nanos,
+    ) {
+        if let Some(health) = cell.and_then(|cell| self.shared(host)?.health(cell).ok()) {
+            health.report(outcome, is_probe, &self.settings.rules, now);
         }
     }
 
     /// A reply said what the endpoint admits, and for how long that holds (SPEC S13): from now on calls that it would refuse
     /// are not sent, by any process of the host.
     pub fn heard(&self, choice: &Choice, cursor: Cursor, hold_ms: u32, host: &HostView<'_, 'a>, now: Nanos) {
-        if let Some((table, index)) = self.find(choice) {
-            self.health_of(choice, &table, index, host).set_cursor(cursor, hold_ms, now);
+        let (generation, table) = self.active();
+        if let Some(index) = self.find(choice, generation, &table) {
+            self.health_of(choice.cell, &table, index, host).set_cursor(cursor, hold_ms, now);
         }
     }
 
-    /// Where the endpoint of a choice is now.
-    #[inline]
-    fn find(&self, choice: &Choice) -> Option<(Table<'a>, usize)> {
+    #[inline(always)]
+    fn active(&self) -> (u64, Table<'a>) {
         let generation = self.words.load(ACTIVE);
-        let (table, index) = (self.table(generation), choice.index as usize);
+        (generation, self.table(generation))
+    }
+
+    /// The number that the endpoint of a choice has now.
+    #[inline(always)]
+    fn find(&self, choice: &Choice, generation: u64, table: &Table<'a>) -> Option<usize> {
+        let index = choice.index as usize;
         if choice.generation == generation && index < table.len() {
-            return Some((table, index));
+            return Some(index);
         }
-        self.find_moved(choice, table)
+        self.find_moved(generation, choice.identity)
     }
 
     #[cold]
-    fn find_moved(&self, choice: &Choice, table: Table<'a>) -> Option<(Table<'a>, usize)> {
-        let index = (0..table.len()).find(|&index| identity(&table.endpoint(index)) == choice.identity)?;
-        Some((table, index))
+    fn find_moved(&self, generation: u64, wanted: u32) -> Option<usize> {
+        let table = self.table(generation);
+        (0..table.len()).find(|&index| identity(&table.endpoint(index)) == wanted)
     }
 
-    #[inline]
-    fn health_of(&self, choice: &Choice, table: &Table<'a>, index: usize, host: &HostView<'_, 'a>) -> Health<'a> {
-        choice.cell.and_then(|cell| self.shared(host)?.health(cell).ok()).unwrap_or_else(|| table.own_health(index))
+    #[inline(always)]
+    fn health_of(
+        &self,
+        cell: Option<BucketId>,
+        table: &Table<'a>,
+        index: usize,
+        host: &HostView<'_, 'a>,
+    ) -> Health<'a> {
+        match (cell, self.shared(host)) {
+            (Some(cell), Some(fail)) => fail.health(cell).unwrap_or_else(|_| table.own_health(index)),
+            _ => table.own_health(index),
+        }
     }
 
     /// Hands over what was counted, and finds the endpoints' cells in a new segment: a few times per second, by any thread.
@@ -420,7 +545,7 @@ impl<'a> EndpointSet<'a> {
         let table = self.table(generation);
         self.open_cells(&table, host);
         for index in 0..table.len() {
-            table.health(index, self.shared(host)).add(&tally::take(table.words, table.tally_at(index)));
+            hand_over_tally(table.words, table.tally_at(index), table.health(index, self.shared(host)));
         }
     }
 
@@ -471,4 +596,9 @@ impl<'a> EndpointSet<'a> {
     pub(super) fn user_hash(&self, call: &Call) -> u64 {
         Salt(self.settings.ring_seed).hash(if call.uin.0 == 0 { call.call_id } else { call.uin.0 })
     }
+}
+
+#[cold]
+fn hand_over_tally(words: Shared<'_>, tally_at: usize, health: Health<'_>) {
+    health.add(&tally::take(words, tally_at));
 }

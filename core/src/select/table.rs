@@ -48,9 +48,14 @@ const fn scopes(settings: &Settings) -> usize {
 
 /// Words of a table.
 pub(super) const fn table_len(settings: &Settings) -> usize {
-    let capacity = settings.capacity;
-    let rings = scopes(settings) * (points_len(capacity) + points_len(capacity) / 2);
-    (HEAD_LEN + capacity as usize * (ENTRY_LEN + health::LEN) + rings).next_multiple_of(8)
+    let indexes = scopes(settings) * points_len(settings.capacity) / 2;
+    (HEAD_LEN + settings.capacity as usize * (ENTRY_LEN + health::LEN) + points_room(settings) + indexes)
+        .next_multiple_of(8)
+}
+
+/// Words of all points; those of each ring have an end of their own.
+const fn points_room(settings: &Settings) -> usize {
+    scopes(settings) * (points_len(settings.capacity) + (MAX_GROUPS - 1) * points_len(0))
 }
 
 /// Where an endpoint stands, and its weight.
@@ -77,6 +82,7 @@ impl Place {
     }
 
     /// Whether it belongs into a scope of a group's rings.
+    #[inline(never)]
     fn is_in(self, group: u16, scope: usize, settings: &Settings) -> bool {
         let in_region = self.region == settings.region;
         let in_zone = in_region && self.zone == settings.zone;
@@ -217,9 +223,9 @@ impl<'a> Table<'a> {
         Ring::new(points, words.part(place.index_at, index_len(members)), members)
     }
 
-    /// Whether an endpoint is on a ring.
-    pub(super) fn is_member(&self, index: usize, ring: &RingPlace, scope: usize, settings: &Settings) -> bool {
-        self.place(index).is_in(ring.group, scope, settings)
+    /// Whether an endpoint is on the ring of a group and a scope.
+    pub(super) fn is_member(&self, index: usize, group: u16, scope: usize, settings: &Settings) -> bool {
+        self.place(index).is_in(group, scope, settings)
     }
 
     /// Writes a version into words that nobody reads. What is known of endpoints that are in `old` too is kept.
@@ -258,6 +264,7 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
+    #[inline(never)]
     fn write_rules(&self, rules: &[GroupRule]) {
         self.words.set(RULE_COUNT, rules.len() as u64);
         for (rule, at) in rules.iter().zip((RULES..).step_by(RULE_LEN)) {
@@ -277,6 +284,7 @@ impl<'a> Table<'a> {
         self.words.set(GROUP_COUNT, groups as u64);
     }
 
+    #[inline(never)]
     fn set_ring(&self, group: usize, scope: usize, who: u64, place: u64) {
         let at = RINGS + (group * SCOPES + scope) * RING_LEN;
         self.words.set(at, who);
@@ -306,7 +314,7 @@ impl<'a> Table<'a> {
 
     fn build_rings(&self, settings: &Settings) {
         let mut points_at = HEAD_LEN + self.capacity as usize * (ENTRY_LEN + health::LEN);
-        let mut index_at = points_at + scopes(settings) * points_len(self.capacity);
+        let mut index_at = points_at + points_room(settings);
         for group in 0..MAX_GROUPS.min(self.words.load(GROUP_COUNT) as usize) {
             let group_id = self.ring_place(group, 0).group;
             for scope in 0..SCOPES {

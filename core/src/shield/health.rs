@@ -107,7 +107,7 @@ impl<'a> Health<'a> {
 
     /// A call was made and met this. Hot: one load while the endpoint is well, else one compare-and-swap. Whether it has
     /// shielded the endpoint.
-    #[inline]
+    #[inline(always)]
     pub fn report(&self, outcome: Outcome, is_probe: bool, rules: &Rules, now: Nanos) -> bool {
         match outcome {
             Outcome::Failed => self.failed(is_probe, rules, now),
@@ -161,6 +161,7 @@ impl<'a> Health<'a> {
     }
 
     /// Changes the breaker's word. Whether the endpoint is shielded now and was not before.
+    #[inline(never)]
     fn change(&self, next: &dyn Fn(Word) -> Word) -> bool {
         let (mut old, mut new) = (self.breaker(), self.breaker());
         let changed = (0..TRIES).any(|_| {

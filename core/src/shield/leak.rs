@@ -30,30 +30,31 @@ impl Leak {
     /// The most failures of [`Leak::of_count`].
     pub const MAX_COUNT: u32 = 10_000;
 
-    /// As the default, but so many failures at once, at least two, fill it: Svrkit's `FailCount`. `None` for 0, and above
+    /// As the default, but so many failures at once fill it: Svrkit's `FailCount`. `None` for 0, and above
     /// [`Leak::MAX_COUNT`].
     pub const fn of_count(fail_count: u32) -> Option<Leak> {
         if fail_count == 0 || fail_count > Leak::MAX_COUNT {
             return None;
         }
-        // A failure drains for a second, so the bucket is full above count - 1. One failure alone fills none.
-        let count = if fail_count < 2 { 2 } else { fail_count as u64 };
-        let capacity_s = if count > 10 { 3 * count } else { 30 };
+        // A failure drains for a second, so the bucket is full above count - 1.
+        let count = fail_count as u64;
+        let (limit_ns, capacity_s) = ((count - 1) * NANOS_PER_SECOND, if count > 10 { 3 * count } else { 30 });
         Some(Leak {
             drain_ns: NANOS_PER_SECOND,
-            limit_ns: (count - 1) * NANOS_PER_SECOND,
+            limit_ns: if limit_ns == 0 { 1 } else { limit_ns },
             capacity_ns: capacity_s * NANOS_PER_SECOND,
         })
     }
 
-    /// Checks that drain, limit and capacity are in this order, above 0 and below a day.
+    /// Checks that drain and limit are above 0 and within the capacity, and that below a day. With a limit below the drain
+    /// the first failure fills the bucket.
     ///
     /// # Errors
     ///
     /// [`Status::INVALID_ARGUMENT`].
     pub fn validate(&self) -> Result<(), Status> {
-        let ordered = [1, self.drain_ns, self.limit_ns, self.capacity_ns, 86_400 * NANOS_PER_SECOND].is_sorted();
-        if ordered { Ok(()) } else { Err(Status::INVALID_ARGUMENT) }
+        let within = |ns| [1, ns, self.capacity_ns, 86_400 * NANOS_PER_SECOND].is_sorted();
+        if within(self.drain_ns) && within(self.limit_ns) { Ok(()) } else { Err(Status::INVALID_ARGUMENT) }
     }
 
     /// The word after one more failure; `None` if that changes nothing, because the bucket cannot be fuller.

@@ -20,6 +20,9 @@ mod bucket;
 #[path = "../../src/strategy/cold.rs"]
 #[allow(dead_code)]
 mod cold;
+#[path = "../../src/host/control.rs"]
+#[allow(dead_code)]
+mod control;
 #[path = "../../src/strategy/endpoint.rs"]
 #[allow(dead_code, clippy::wrong_self_convention)]
 mod endpoint;
@@ -53,6 +56,12 @@ mod region;
 #[path = "../../src/host/seat.rs"]
 #[allow(dead_code)]
 mod seat;
+#[path = "../../src/select/mod.rs"]
+#[allow(dead_code)]
+mod select;
+#[path = "../../src/shield/skip.rs"]
+#[allow(dead_code)]
+mod skip;
 #[path = "../../src/host/stat.rs"]
 #[allow(dead_code)]
 mod stat;
@@ -69,13 +78,13 @@ mod writer;
 use mcrpc_core::{admission, status, time};
 
 mod host {
-    pub(crate) use crate::{bucket, header, region};
+    pub(crate) use crate::{bucket, control, fail, header, region};
 }
 
 mod shield {
-    pub(crate) use crate::{health, leak};
+    pub(crate) use crate::{breaker, health, leak, outcome, skip};
 }
 
 mod strategy {
-    pub(crate) use crate::endpoint;
+    pub(crate) use crate::{endpoint, entry, table};
 }

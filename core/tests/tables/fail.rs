@@ -129,7 +129,9 @@ fn settings_outside_their_range_are_refused() {
         (Leak { drain_ns: 1, limit_ns: 1, capacity_ns: 1 }, true),
         (Leak { drain_ns: day, limit_ns: day, capacity_ns: day }, true),
         (Leak { drain_ns: 0, ..LEAK }, false),
-        (Leak { drain_ns: LEAK.limit_ns + 1, ..LEAK }, false),
+        (Leak { limit_ns: 1, ..LEAK }, true),
+        (Leak { limit_ns: 0, ..LEAK }, false),
+        (Leak { drain_ns: LEAK.capacity_ns + 1, ..LEAK }, false),
         (Leak { limit_ns: LEAK.capacity_ns + 1, ..LEAK }, false),
         (Leak { capacity_ns: day + 1, ..LEAK }, false),
     ];

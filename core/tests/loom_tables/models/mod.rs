@@ -6,7 +6,9 @@
 
 mod fail;
 mod header;
+mod health;
 mod seat;
+mod set;
 mod stat;
 mod table;
 mod trace;

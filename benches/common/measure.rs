@@ -3,6 +3,8 @@
 //! A figure is the median of all batches, with the span from the 10th to the 90th percentile. A ratio is the median over
 //! the rounds of the ratio of the two medians of a round, so it compares what ran within the same few milliseconds.
 
+#![allow(dead_code, reason = "each program uses its own part")]
+
 use std::time::Instant;
 
 /// The batches of one contestant in one way of asking, round by round, in ns per operation.

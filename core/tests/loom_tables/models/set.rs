@@ -1,0 +1,92 @@
+//! A set of endpoints: who chooses while the list is replaced gets an endpoint of one list, whole.
+
+use std::sync::Arc;
+
+use loom::thread;
+
+use super::{Words, explore_parts, words};
+use crate::admission::Key;
+use crate::control::Target;
+use crate::endpoint::Endpoint;
+use crate::id::Uin;
+use crate::region::Shared;
+use crate::select::call::{Attempt, Call};
+use crate::select::set::{EndpointSet, HostView};
+use crate::select::settings::{Settings, Spec};
+use crate::sync::{Mutant, check_within, must_fail};
+use crate::time::Nanos;
+
+const SETTINGS: Settings = Settings { capacity: 1, ..Settings::DEFAULT };
+const NOW: Nanos = Nanos(1_000_000_000_000);
+/// The words of a set's head; of a version with one endpoint, and where its ring and that endpoint stand in it.
+const HEAD_LEN: usize = 64;
+const TABLE_LEN: usize = 136;
+const RING: usize = 28;
+const ENTRY: usize = 64;
+
+/// A set, and the memory that it is in.
+struct Owned {
+    set: EndpointSet<'static>,
+    words: Words,
+}
+
+impl Owned {
+    /// With the first list.
+    fn new() -> Owned {
+        let words = words(EndpointSet::memory_len(&SETTINGS).unwrap());
+        assert_eq!(words.len(), HEAD_LEN + 2 * TABLE_LEN);
+        // SAFETY: the words are alive for as long as `words`, and a set is used only together with it: `share` clones
+        // both.
+        let forever = unsafe { &*Arc::as_ptr(&words) };
+        let owned = Owned { set: EndpointSet::create(Shared::new(forever), &SETTINGS).unwrap(), words };
+        owned.replace(1);
+        owned
+    }
+
+    fn share(&self) -> Owned {
+        Owned { set: self.set, words: Arc::clone(&self.words) }
+    }
+
+    /// The list with this number: its only endpoint has the number in its address, and comes with it.
+    fn replace(&self, number: u64) {
+        let endpoint = Endpoint { address: number.into(), port: 80, service_id: 1 };
+        let spec = Spec { endpoint, weight: 1, region: 0, zone: 0, group: 0, user_data: number };
+        self.set.replace(1, &|_| spec, &[], &HostView::default()).unwrap();
+    }
+
+    /// Loom explores which list is in force and which is built, and of each how many are on its ring, half the address, and
+    /// the caller's word. All else is the same in each list.
+    fn explore(&self) {
+        explore_parts(&self.words, &[0..1, 1..2]);
+        for table in [HEAD_LEN, HEAD_LEN + TABLE_LEN] {
+            explore_parts(&self.words, &[RING, ENTRY + 1, ENTRY + 4].map(|word| table + word..table + word + 1));
+        }
+    }
+}
+
+/// When the list is replaced twice while a call chooses, so that the version that it reads is written anew, then it gets
+/// the endpoint of one list.
+fn replaced_twice() {
+    let owned = Owned::new();
+    owned.explore();
+    let theirs = owned.share();
+    let writer = thread::spawn(move || {
+        theirs.replace(2);
+        theirs.replace(3);
+    });
+    let mut call = Call::new(Uin(1), 1, Key(0), Target { service_id: 1, method_id: 1 }, Nanos::NEVER);
+    let choice = owned.set.select(&mut call, Attempt::Next, &HostView::default(), NOW);
+    writer.join().unwrap();
+    let choice = choice.expect("there is an endpoint of one list");
+    let (address, number) = (choice.endpoint.address as u64, choice.user_data);
+    assert_eq!((address, number), (choice.generation, choice.generation), "it is an endpoint of one list");
+}
+
+#[test]
+fn a_choice_is_never_mixed_of_two_lists() {
+    check_within(3, Mutant::None, replaced_twice);
+    // The second store puts the second list in force, the third says that the third one is being built.
+    for mutant in [Mutant::NoReleaseFence, Mutant::NoAcquireFence, Mutant::RelaxedStore(1), Mutant::RelaxedStore(2)] {
+        must_fail(mutant, "an endpoint of one list", replaced_twice);
+    }
+}
