@@ -1,7 +1,7 @@
 //! Builds the library for C, and the example programs against it, as a C or C++ user would.
 //!
-//! The demo runs `overload_server`; the tests run all examples, linked statically and shared. Their paths reach the
-//! code as environment variables at compile time.
+//! The demos run `overload_server` and `resilient_client`; the tests run all examples, linked statically and shared. Their
+//! paths reach the code as environment variables at compile time.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,7 @@ fn main() {
         ("host", "c-examples/host.c", Language::C),
         ("select", "c-examples/select.c", Language::C),
         ("overload_server", "cpp-examples/overload_server.cpp", Language::Cpp),
+        ("resilient_client", "cpp-examples/resilient_client.cpp", Language::Cpp),
     ] {
         for linkage in [Linkage::Static, Linkage::Shared] {
             let program = out.join(format!("{name}-{}", linkage.name()));

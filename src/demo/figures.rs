@@ -193,7 +193,7 @@ fn status_name(status: Status) -> String {
 }
 
 /// Four decimals are more than the measurement has.
-fn rounded(value: f64) -> f64 {
+pub(crate) fn rounded(value: f64) -> f64 {
     (value * 10_000.0).round() / 10_000.0
 }
 

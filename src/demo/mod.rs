@@ -1,7 +1,9 @@
 //! `mcrpc demo`: a C++ server under more load than it can carry, with and without admission control.
 //!
+//! `mcrpc demo shield`, in [`shield`], is another one: machines fail, and clients shield them.
+//!
 //! [`plan`] says what is measured; this file goes through it: first the capacity of each mode, then all runs, each
-//! against a fresh server, then the steps. [`server`] holds the child process, [`client`] makes the calls, [`load`]
+//! against a fresh server, then the steps. [`server`] and [`process`] hold the child process, [`client`] makes the calls, [`load`]
 //! decides when, [`record`] counts what happens, [`figures`] makes figures of it, and [`report`], [`page`] and
 //! [`plot`] show them.
 
@@ -11,12 +13,15 @@ mod load;
 mod page;
 mod plan;
 mod plot;
+mod process;
 mod progress;
 mod record;
 mod report;
 mod server;
+mod shield;
 
-use std::path::PathBuf;
+use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,13 +32,16 @@ use tokio::runtime::{Builder, LocalOptions};
 
 use figures::{Results, RunFigures, StepFigures};
 use load::Rate;
-use plan::{DEADLINE, Mode, Plan, QUICK, SEED, Scenario, Span, Step, WHOLE, on_off};
+use plan::{DEADLINE, Mode, OVERHEAD, Plan, QUICK, SEED, Scenario, Span, Step, WHOLE, on_off};
 use progress::Progress;
 use server::Server;
 
 /// The options of `mcrpc demo`.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Fewer and shorter runs: less than 40 seconds instead of two and a half minutes
     #[arg(long)]
     quick: bool,
@@ -48,36 +56,55 @@ pub(crate) struct Options {
     svg: Option<PathBuf>,
 }
 
+/// The other demos.
+#[derive(clap::Subcommand)]
+enum Other {
+    /// Let machines fail and recover under C++ clients, without and with shields, and show the difference
+    Shield(shield::Options),
+}
+
 /// As the shell reports an end by SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
 
 /// Runs the demo and writes its report.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    if let Some(Other::Shield(options)) = &options.other {
+        return shield::run(options);
+    }
     let plan = if options.quick { &QUICK } else { &WHOLE };
+    run_unless_interrupted(measure(plan), |results| publish(options, &results))
+}
+
+/// Runs a demo's measurements and publishes their results.
+fn run_unless_interrupted<T>(
+    measurements: impl Future<Output = Result<T>>,
+    publish: impl FnOnce(T) -> Result<()>,
+) -> Result<ExitCode> {
     // One thread, this one: nothing to lock, little CPU taken from the server, and the kernel ends the server with it.
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let results = runtime.block_on(async {
         tokio::select! {
             biased;
             interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| None).context("cannot wait for Ctrl-C"),
-            results = measure(plan) => results.map(Some),
+            results = measurements => results.map(Some),
         }
     })?;
     let Some(results) = results else {
-        eprintln!("Interrupted; the server has been stopped.");
+        eprintln!("Interrupted; all processes of the demo have been stopped.");
         return Ok(ExitCode::from(EXIT_INTERRUPTED));
     };
-    publish(options, &results)?;
+    publish(results)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Everything in its order.
 async fn measure(plan: &Plan) -> Result<Results> {
-    let progress = Progress::new(plan);
+    let progress = Progress::new(plan.total(), plan.run_count());
     let mut capacities = Vec::new();
     for mode in Mode::ALL {
         let label = format!("{}, capacity", mode.name());
-        let capacity = progress.watch(label, plan.capacity.total(), measure_capacity(mode, plan.capacity)).await?;
+        let capacity =
+            progress.watch(label, plan.capacity.total() + OVERHEAD, measure_capacity(mode, plan.capacity)).await?;
         progress.note(&format!("{capacity:.0} answers/s"));
         capacities.push((mode, capacity));
     }
@@ -85,7 +112,7 @@ async fn measure(plan: &Plan) -> Result<Results> {
     for scenario in plan.scenarios() {
         let capacity = capacity_of(&capacities, scenario.mode);
         let run = measure_run(scenario, plan.run, capacity);
-        let figures = progress.watch(scenario.label(), plan.run.total(), run).await?;
+        let figures = progress.watch(scenario.label(), plan.run.total() + OVERHEAD, run).await?;
         progress.note(&format!("{:.0} of {:.0} tasks/s good", figures.good_per_s, figures.offered_per_s));
         runs.push(figures);
     }
@@ -93,7 +120,7 @@ async fn measure(plan: &Plan) -> Result<Results> {
     for (mode, admission, step) in plan.step_runs() {
         let label = format!("{}, admission {}, step up and back", mode.name(), on_off(admission));
         let run = measure_step(mode, admission, step, capacity_of(&capacities, mode));
-        let figures = progress.watch(label, step.total(), run).await?;
+        let figures = progress.watch(label, step.total() + OVERHEAD, run).await?;
         progress.note(&format!("{:.0} % of the capacity good", 100.0 * figures.share_after_1s));
         steps.push(figures);
     }
@@ -139,9 +166,6 @@ fn publish(options: &Options, results: &Results) -> Result<()> {
     for sentence in report::sentences(results) {
         println!("{sentence}");
     }
-    let write = |path: &PathBuf, text: String| {
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-    };
     write(&options.html, page::html(results)?)?;
     println!("\nThe page with plots: {}", options.html.display());
     if let Some(path) = &options.json {
@@ -153,4 +177,8 @@ fn publish(options: &Options, results: &Results) -> Result<()> {
         println!("The plot: {}", path.display());
     }
     Ok(())
+}
+
+fn write(path: &Path, text: String) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

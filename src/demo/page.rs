@@ -14,13 +14,7 @@ const STYLE: &str = include_str!("page.css");
 
 /// The whole page.
 pub(crate) fn html(results: &Results) -> Result<String> {
-    let mut page = String::new();
-    page += "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
-    page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
-    page += "<title>mcrpc demo</title>\n<style>\n";
-    page += STYLE;
-    page += "</style>\n</head>\n<body>\n<main>\n";
-    page += "<h1>A server under overload, with and without admission control</h1>\n";
+    let mut page = begin("mcrpc demo", "A server under overload, with and without admission control");
     write!(page, "<p>{}</p>\n<ul>\n", set_up(results))?;
     for sentence in report::sentences(results) {
         writeln!(page, "<li>{}</li>", escaped(&sentence))?;
@@ -32,8 +26,22 @@ pub(crate) fn html(results: &Results) -> Result<String> {
     shares(&mut page, results)?;
     table(&mut page, &results.runs)?;
     curves(&mut page, &results.runs)?;
-    page += "</main>\n</body>\n</html>\n";
+    page += end();
     Ok(page)
+}
+
+/// A page from its start to its heading.
+pub(crate) fn begin(title: &str, heading: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{heading}</h1>\n"
+    )
+}
+
+/// What ends a page.
+pub(crate) const fn end() -> &'static str {
+    "</main>\n</body>\n</html>\n"
 }
 
 fn set_up(results: &Results) -> String {
@@ -45,9 +53,10 @@ fn set_up(results: &Results) -> String {
     )
 }
 
-fn legend(page: &mut String) -> Result<()> {
+/// What the colours of plots mean.
+pub(crate) fn legend(page: &mut String, entries: &[(String, &str)]) -> Result<()> {
     *page += "<p class=\"legend\">";
-    for (colour, name) in plot::legend() {
+    for (colour, name) in entries {
         write!(page, "<span><i style=\"background:{colour}\"></i>{name}</span> ")?;
     }
     *page += "</p>\n";
@@ -56,7 +65,7 @@ fn legend(page: &mut String) -> Result<()> {
 
 fn steps(page: &mut String, results: &Results) -> Result<()> {
     *page += "<h2>A sudden overload</h2>\n";
-    legend(page)?;
+    legend(page, &plot::legend())?;
     for step in &results.steps {
         let caption = format!("{}, admission {}", step.mode.name(), on_off(step.admission));
         figure(page, &caption, &plot::step(step)?)?;
@@ -101,7 +110,7 @@ fn table(page: &mut String, runs: &[RunFigures]) -> Result<()> {
 
 fn curves(page: &mut String, runs: &[RunFigures]) -> Result<()> {
     *page += "<h2>Each run over time</h2>\n";
-    legend(page)?;
+    legend(page, &plot::legend())?;
     *page += "<div class=\"grid\">\n";
     for run in runs {
         let caption = format!(
@@ -117,12 +126,14 @@ fn curves(page: &mut String, runs: &[RunFigures]) -> Result<()> {
     Ok(())
 }
 
-fn figure(page: &mut String, caption: &str, svg: &str) -> Result<()> {
+/// A plot with its caption.
+pub(crate) fn figure(page: &mut String, caption: &str, svg: &str) -> Result<()> {
     writeln!(page, "<figure><figcaption>{}</figcaption>{svg}</figure>", escaped(caption))?;
     Ok(())
 }
 
-fn escaped(text: &str) -> String {
+/// As text of a page.
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace(" %", "&nbsp;%")
 }
 

@@ -13,18 +13,18 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::figures::{Curves, Results, RunFigures, StepFigures};
 use super::plan::{Mode, on_off};
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), Box<dyn Error>>;
+pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(crate) type Drawn = Result<(), Box<dyn Error>>;
 
-const ON: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);
-const OFF: RGBColor = RGBColor(0xc8, 0x3e, 0x4d);
-const OFFERED: RGBColor = RGBColor(0xdd, 0xe1, 0xe6);
+pub(crate) const ON: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);
+pub(crate) const OFF: RGBColor = RGBColor(0xc8, 0x3e, 0x4d);
+pub(crate) const OFFERED: RGBColor = RGBColor(0xdd, 0xe1, 0xe6);
 const REFUSED: RGBColor = RGBColor(0xd9, 0x8e, 0x04);
-const INK: RGBColor = RGBColor(0x33, 0x3a, 0x44);
-const GRID: RGBColor = RGBColor(0xec, 0xee, 0xf1);
-const FONT: &str = "sans-serif";
-const TEXT_PX: i32 = 13;
-const TITLE_PX: i32 = 17;
+pub(crate) const INK: RGBColor = RGBColor(0x33, 0x3a, 0x44);
+pub(crate) const GRID: RGBColor = RGBColor(0xec, 0xee, 0xf1);
+pub(crate) const FONT: &str = "sans-serif";
+pub(crate) const TEXT_PX: i32 = 13;
+pub(crate) const TITLE_PX: i32 = 17;
 
 /// Good answers with admission control are blue, without red.
 pub(crate) const fn good_colour(admission: bool) -> RGBColor {
@@ -33,7 +33,6 @@ pub(crate) const fn good_colour(admission: bool) -> RGBColor {
 
 /// The legend for curves over time: colours as in CSS, and what they mean.
 pub(crate) fn legend() -> [(String, &'static str); 5] {
-    let css = |RGBColor(r, g, b)| format!("#{r:02x}{g:02x}{b:02x}");
     [
         (css(OFFERED), "tasks offered"),
         (css(OFF), "good, without admission control"),
@@ -43,7 +42,13 @@ pub(crate) fn legend() -> [(String, &'static str); 5] {
     ]
 }
 
-fn svg(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<String> {
+/// A colour as in CSS.
+pub(crate) fn css(RGBColor(r, g, b): RGBColor) -> String {
+    format!("#{r:02x}{g:02x}{b:02x}")
+}
+
+/// A plot of this size, on white.
+pub(crate) fn svg(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<String> {
     let mut text = String::new();
     {
         let area = SVGBackend::with_string(&mut text, size).into_drawing_area();

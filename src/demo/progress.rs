@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::time::interval;
 
-use super::plan::{OVERHEAD, Plan};
-
 const TICK: Duration = Duration::from_millis(100);
 
 /// The bars, and what the plain lines need.
@@ -24,8 +22,8 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Bars for this plan.
-    pub(crate) fn new(plan: &Plan) -> Progress {
+    /// Bars for so many runs, which together take about `total`.
+    pub(crate) fn new(total: Duration, runs: usize) -> Progress {
         let bars = MultiProgress::new();
         let style = |template| {
             ProgressStyle::with_template(template)
@@ -34,15 +32,14 @@ impl Progress {
         };
         let run = bars.add(ProgressBar::new(1));
         run.set_style(style("{msg:52} {bar:30.green/dim}"));
-        let whole = bars.add(ProgressBar::new(plan.total().as_millis() as u64));
+        let whole = bars.add(ProgressBar::new(total.as_millis() as u64));
         whole.set_style(style("{msg:52} {bar:30.cyan/dim} {prefix}"));
-        let runs = plan.run_count();
         Progress { bars, run, whole, done_ms: Cell::new(0), runs_done: Cell::new(0), runs, label: Cell::default() }
     }
 
     /// Does one run that takes about `planned`, showing how far it is.
     pub(crate) async fn watch<T>(&self, label: String, planned: Duration, work: impl Future<Output = T>) -> T {
-        let planned_ms = (planned + OVERHEAD).as_millis() as u64;
+        let planned_ms = planned.as_millis() as u64;
         self.run.set_length(planned_ms);
         self.run.set_message(label.clone());
         self.whole.set_message(format!("Run {} of {}", self.runs_done.get() + 1, self.runs));
