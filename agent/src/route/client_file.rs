@@ -9,7 +9,7 @@
 //! ```
 
 use mcrpc_core::id::{Per10k, Uin};
-use mcrpc_core::select::settings::{MAX_GROUP_RULES, ZoneStrategy};
+use mcrpc_core::select::settings::{MAX_GROUP_RULES, Settings, ZoneStrategy};
 use mcrpc_core::shield::leak::Leak;
 use mcrpc_core::time::Millis;
 
@@ -159,7 +159,9 @@ fn retry(section: &Section, faults: &mut FaultList) -> Retry {
         let ratio = reader.number(key, "ratio in ten-thousandths", 0..=Per10k::ALL.get()).unwrap_or(default);
         Per10k::new(ratio).unwrap_or_default()
     };
-    Retry { max_attempts, budget: ratio("BudgetPer10k", 1_000), backup: ratio("BackupPer10k", 500) }
+    let Settings { retries, backups, .. } = Settings::DEFAULT;
+    let budget = ratio("BudgetPer10k", retries.ratio.get());
+    Retry { max_attempts, budget, backup: ratio("BackupPer10k", backups.ratio.get()) }
 }
 
 fn shield(section: &Section, faults: &mut FaultList) -> Shield {

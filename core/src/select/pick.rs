@@ -188,7 +188,10 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
             round += u64::from(is_placed);
             match self.judge(index, &on) {
                 Verdict::Take { is_probe } => return Some(End::At { index: index as u32, is_probe }),
-                Verdict::Widen => return None,
+                Verdict::Widen => {
+                    self.has_widened = true;
+                    return None;
+                }
                 Verdict::Count => return Some(End::Count { ring: on.number }),
                 Verdict::Lost => {}
                 Verdict::Pass => refusals += u32::from(is_placed),
@@ -333,7 +336,6 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
             };
         }
         if cap.is_exceeded() && on.has_wider {
-            self.has_widened = true;
             return Verdict::Widen;
         }
         if cap.lets_through(&endpoint, word) {

@@ -131,7 +131,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Three retries (SPEC S5) within a tenth of the calls, at most half of the endpoints shielded.
+    /// Three retries (SPEC S5), at most half of the endpoints shielded. Of any thousand calls no more than a tenth is tried again,
+    /// what was saved included.
     pub const DEFAULT: Settings = Settings {
         capacity: 128,
         scope: Scope::Host,
@@ -141,8 +142,8 @@ impl Settings {
         region: 0,
         zone: 0,
         max_attempts: 4,
-        retries: BudgetSettings { ratio: per_10k(1_000), burst: 10 },
-        backups: BudgetSettings { ratio: per_10k(500), burst: 10 },
+        retries: BudgetSettings { ratio: per_10k(900), burst: 5 },
+        backups: BudgetSettings { ratio: per_10k(500), burst: 5 },
         ring_seed: 0,
     };
 

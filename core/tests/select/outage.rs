@@ -63,9 +63,8 @@ fn all_machines_fail_and_come_back() {
             let quietest = record.span(5.0, 25.0).iter().map(|bin| bin.attempts.iter().sum::<u64>()).min();
             assert!(quietest >= Some(40), "{name}: {quietest:?} attempts of 60 calls in 100 ms");
             let (calls, attempts) = (200 * 60, record.all_attempts(5.0, 25.0));
-            // A tenth of the calls, and what each process had saved.
             let retries = attempts.saturating_sub(calls);
-            assert!(retries <= calls / 10 + 10 * processes as u64, "{name}: {retries} retries of {calls} calls");
+            assert!(retries <= calls / 10, "{name}: {retries} retries of {calls} calls");
             assert_eq!(record.served(5.1, 24.9), 0.0, "{name}");
             let back = record.served(25.0, 30.0);
             assert!(back >= 0.99, "{name}: {back} are served at once");
