@@ -100,7 +100,7 @@
 // The settings of a set of endpoints to start from.
 #define MCRPC_ENDPOINTS_CONFIG_INIT \
     { sizeof(mcrpc_endpoints_config_t), 128, MCRPC_SCOPE_HOST, MCRPC_ZONE_ANYWHERE, 0, 0, 4, \
-      5000, 900, 5, 500, 5, 0, 100, 5000, 2000, 2000, 30000, 0 }
+      5000, 800, 10, 400, 5, 0, 100, 5000, 2000, 2000, 30000, 0 }
 
 // A leak to start from: ten failures at once fill the bucket, one per second leaks out, and it is empty after 30 s.
 #define MCRPC_LEAK_INIT { UINT64_C(1000000000), UINT64_C(9000000000), UINT64_C(30000000000) }

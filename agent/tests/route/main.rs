@@ -126,7 +126,7 @@ fn what_is_left_out_has_its_default() {
     let root = Root::of(&[(CLIENT, "[Retry]\n"), (ROUTE, GOOD_ROUTE)]);
     let Route { servers, client, .. } = root.load();
     assert_eq!((client.timeouts.connect, client.timeouts.call), (Millis(200), Millis(1_000)));
-    assert_eq!((client.retry.max_attempts, client.retry.budget.get(), client.retry.backup.get()), (4, 900, 500));
+    assert_eq!((client.retry.max_attempts, client.retry.budget.get(), client.retry.backup.get()), (4, 800, 400));
     let shield = client.shield;
     assert_eq!((shield.fail_count, shield.new_fail_count, shield.use_mmlb), (0, 0, false));
     assert_eq!(shield.max_shielded_percent, 50);
