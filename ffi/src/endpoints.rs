@@ -5,7 +5,9 @@ use core::ptr::NonNull;
 
 use mcrpc_core::host::region::Shared;
 use mcrpc_core::id::{Per10k, Uin};
-use mcrpc_core::select::set::{Decision, EndpointSet, HostView};
+use mcrpc_core::select::decision::Decision;
+use mcrpc_core::select::host_view::HostView;
+use mcrpc_core::select::set::EndpointSet;
 use mcrpc_core::select::settings::{BudgetSettings, GroupRule, MAX_GROUP_RULES, Scope, Settings, Spec, ZoneStrategy};
 use mcrpc_core::shield::breaker::{self, State};
 use mcrpc_core::shield::health::{Rules, wrapping_ms};

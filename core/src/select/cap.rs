@@ -4,7 +4,8 @@
 //! endpoints kept. Counting takes a look at each endpoint, so it is done when a call meets a shield, and then at most every
 //! [`COUNTED_EACH_MS`].
 
-use super::pick::{Walk, is_operators};
+use super::judge::is_operators;
+use super::pick::Walk;
 use super::table::{SCOPES, identity};
 use crate::host::region::Shared;
 use crate::id::Per10k;

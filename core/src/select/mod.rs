@@ -17,16 +17,24 @@
 //! | [`settings`] | what a caller wants: endpoints, zones, groups, limits |
 //! | [`ring`] | consistent hashing: points of the endpoints, and several probes per user |
 //! | [`table`] | one version of the set in memory: endpoints, rings, what is known of each |
-//! | [`set`] | the set: replace the endpoints, select, report, hand over |
+//! | [`set`] | the set: replace the endpoints, report, hand over |
+//! | `choose` | an attempt: may there be one, and where does it go |
 //! | [`call`] | what is remembered of a call from one attempt to the next |
 //! | `pick` | the walk above |
+//! | `judge` | may this endpoint be called |
 //! | `cap` | no more than a share of the endpoints is shielded |
 //! | [`budget`] | how many retries and backup requests there may be |
+//! | [`host_view`] | what a process knows of its host |
+//! | [`decision`] | what is decided, as it is counted |
 //! | `tally` | outcomes and withheld demand, added up until they are handed over |
 
 pub mod budget;
 pub mod call;
 mod cap;
+mod choose;
+pub mod decision;
+pub mod host_view;
+mod judge;
 mod pick;
 pub mod ring;
 pub mod set;

@@ -1,20 +1,14 @@
 //! The walk from a user to an endpoint that may be called.
 
 use super::call::Call;
-use super::cap;
-use super::set::{Decision, EndpointSet, HostView};
+use super::host_view::HostView;
+use super::judge::Verdict;
+use super::set::EndpointSet;
 use super::settings::ZoneStrategy;
-use super::table::{RingPlace, SCOPES, Table, identity};
-use super::tally;
-use crate::admission::Cursor;
-use crate::host::control::Mechanism;
-use crate::id::{MULTIPLIERS, Per10k, Salt, fold};
-use crate::shield::breaker::State;
-use crate::shield::health::{Health, wrapping_ms};
+use super::table::{RingPlace, SCOPES, Table};
+use crate::host::bucket::scale;
+use crate::id::Salt;
 use crate::status::Status;
-use crate::strategy;
-use crate::strategy::endpoint::Endpoint;
-use crate::strategy::entry::{Entry, Kind};
 use crate::time::Nanos;
 
 /// How many endpoints that may not be called a user meets on a ring before all are looked at in turn. With half of them
@@ -23,11 +17,6 @@ const REFUSALS: u32 = 8;
 /// How often a user is placed on a ring anew, counting those places where only a draw was lost: with a mean weight of a tenth
 /// of the largest all are lost once in 850 calls.
 const ROUNDS: u64 = 64;
-/// A pass rate lets at least so many through: who is never called cannot show that it works again.
-const LEAST_PASS_RATE: Per10k = match Per10k::new(100) {
-    Some(rate) => rate,
-    None => Per10k::NONE,
-};
 
 /// One call on its way through one version of the set, and what it has met.
 pub(super) struct Walk<'w, 'h, 'a> {
@@ -35,24 +24,24 @@ pub(super) struct Walk<'w, 'h, 'a> {
     pub(super) generation: u64,
     pub(super) host: &'w HostView<'h, 'a>,
     pub(super) now: Nanos,
-    call: &'w Call,
-    user_hash: u64,
+    pub(super) call: &'w Call,
+    pub(super) user_hash: u64,
     /// The rings of which it was counted for this call how many endpoints are shielded.
     pub(super) counted: u32,
     /// Those on which a call was refused by an older count.
-    trusted: u32,
+    pub(super) trusted: u32,
     /// The first endpoint that only a draw held back, and whether a call of it is a probe: better than none.
-    reserve: Option<(u32, bool)>,
-    is_first: bool,
-    withheld: bool,
+    pub(super) reserve: Option<(u32, bool)>,
+    pub(super) is_first: bool,
+    pub(super) withheld: bool,
     /// An endpoint is told that the call was withheld.
-    is_told: bool,
+    pub(super) is_told: bool,
     /// A ring may be left for a wider one before all of it was looked at.
     may_widen: bool,
     /// One was.
     has_widened: bool,
-    by_operator: bool,
-    by_breaker: bool,
+    pub(super) by_operator: bool,
+    pub(super) by_breaker: bool,
 }
 
 /// Where a walk ends.
@@ -68,25 +57,12 @@ pub(super) enum End {
     Again,
 }
 
-enum Verdict {
-    Take {
-        is_probe: bool,
-    },
-    Pass,
-    /// Nothing but a draw speaks against it, which shares users out.
-    Lost,
-    /// Too many of this ring are shielded, and there is a wider one.
-    Widen,
-    /// It depends on how many are shielded, and that is to be counted first.
-    Count,
-}
-
 /// The ring on which the walk is.
-struct OnRing {
-    number: u32,
-    has_wider: bool,
+pub(super) struct OnRing {
+    pub(super) number: u32,
+    pub(super) has_wider: bool,
     /// Only endpoints of this zone.
-    zone: Option<u16>,
+    pub(super) zone: Option<u16>,
 }
 
 /// The stack of a coroutine is small, so nothing here is deep: the walk is one function, a glance at an endpoint is a leaf below
@@ -123,12 +99,12 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
     }
 
     #[inline]
-    fn table(&self) -> Table<'a> {
+    pub(super) fn table(&self) -> Table<'a> {
         self.set.table(self.generation)
     }
 
     #[inline]
-    fn place(&self, on: &OnRing) -> RingPlace {
+    pub(super) fn place(&self, on: &OnRing) -> RingPlace {
         self.table().ring_place(on.number as usize / SCOPES, on.number as usize % SCOPES)
     }
 
@@ -212,7 +188,7 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
     fn next_in_turn(&self, on: &mut OnRing, seen: &mut usize) -> Option<usize> {
         let (table, group) = (self.table(), self.place(on).group);
         let count = table.len();
-        let start = crate::host::bucket::scale(self.user_hash, count as u64) as usize;
+        let start = scale(self.user_hash, count as u64) as usize;
         loop {
             if *seen >= count {
                 on.zone.take()?;
@@ -224,200 +200,6 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
                 return Some(index);
             }
         }
-    }
-
-    /// May this endpoint be called?
-    #[inline]
-    fn judge(&mut self, index: usize, on: &OnRing) -> Verdict {
-        if self.is_plain(index, on) { Verdict::Take { is_probe: false } } else { self.look_closely(index, on) }
-    }
-
-    /// Whether nothing at all speaks against an endpoint: mostly so.
-    #[inline(never)]
-    fn is_plain(&self, index: usize, on: &OnRing) -> bool {
-        let health = self.health(index);
-        health.breaker().is_normal()
-            && health.cursor(self.now).admits(self.call.key)
-            && self.is_first
-            && on.zone.is_none()
-            && self.host.control.is_none_or(|control| !control.has_shields())
-            && self.host.strategy.is_none_or(|strategy| strategy.active() == 0)
-            && self.table().place(index).weight >= self.place(on).max_weight
-    }
-
-    #[inline(never)]
-    fn look_closely(&mut self, index: usize, on: &OnRing) -> Verdict {
-        if self.is_out_of_reach(index, on) {
-            return Verdict::Pass;
-        }
-        let (mut is_probe, mut is_lost) = (false, !self.draws_weight(index, on));
-        if !self.health(index).breaker().is_normal() {
-            match self.judge_unwell(index, on) {
-                Verdict::Take { is_probe: probes } => is_probe = probes,
-                Verdict::Lost => is_lost = true,
-                other => return other,
-            }
-        }
-        let entry = self.host.strategy.and_then(|strategy| self.entry(strategy, index));
-        let holds_back = entry.is_some_and(|entry| self.holds_back(entry, index));
-        if entry.is_some_and(|entry| self.is_shielded_by(entry))
-            || !self.is_admitted(entry, index, is_lost || holds_back)
-        {
-            return Verdict::Pass;
-        }
-        if is_lost || holds_back && !self.measures(index) {
-            self.reserve.get_or_insert((index as u32, is_probe));
-            return Verdict::Lost;
-        }
-        if is_probe && !self.take_probe(index) {
-            return Verdict::Pass;
-        }
-        Verdict::Take { is_probe }
-    }
-
-    /// Whether the call does not go there at all: it was there, it stays in a zone, or an operator keeps it away.
-    #[inline(never)]
-    fn is_out_of_reach(&mut self, index: usize, on: &OnRing) -> bool {
-        let (table, endpoint) = (self.table(), self.table().endpoint(index));
-        if on.zone.is_some_and(|zone| zone != table.place(index).zone)
-            || !self.is_first && self.call.has_tried(identity(&endpoint))
-        {
-            return true;
-        }
-        let is_kept_away = is_operators(self.host, &endpoint, self.now)
-            && self.set.apply(Mechanism::Shield, self.call.uin, self.host, Status::SHIELDED).is_err();
-        self.by_operator |= is_kept_away;
-        is_kept_away
-    }
-
-    #[inline]
-    fn health(&self, index: usize) -> Health<'a> {
-        self.table().health(index, self.set.shared(self.host))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn take_probe(&mut self, index: usize) -> bool {
-        let taken = self.health(index).take_probe(&self.set.settings.rules.breaker, self.now);
-        // Else another call was faster.
-        self.by_breaker |= !taken;
-        taken
-    }
-
-    /// The breaker is not in its normal state.
-    #[cold]
-    #[inline(never)]
-    fn judge_unwell(&mut self, index: usize, on: &OnRing) -> Verdict {
-        let take = Verdict::Take { is_probe: false };
-        let (endpoint, word) = (self.table().endpoint(index), self.health(index).breaker());
-        let is_enforced = || self.host.is_enforced(Mechanism::Shield, self.call.uin);
-        let is_recovering = match word.state(&self.set.settings.rules.breaker, wrapping_ms(self.now)) {
-            State::Normal => return take,
-            State::Recovering { share } if self.draw(&endpoint) >> 48 < u64::from(share) || !is_enforced() => {
-                return take;
-            }
-            State::Recovering { .. } => true,
-            // A call that failed once already is not risked again.
-            State::Due if self.is_first => return Verdict::Take { is_probe: true },
-            State::Due | State::Probing | State::Shielded { .. } => false,
-        };
-        if !is_recovering && self.set.apply(Mechanism::Shield, self.call.uin, self.host, Status::BUCKET_FULL).is_ok() {
-            return take;
-        }
-        let was_counted = self.counted >> on.number & 1 == 1;
-        let Some(cap) = cap::known(self.set.words, on.number, self.generation, self.now, was_counted) else {
-            return Verdict::Count;
-        };
-        if is_recovering {
-            return match (cap.is_mostly_unwell, on.has_wider) {
-                (true, true) => Verdict::Widen,
-                (true, false) => take,
-                (false, _) => Verdict::Lost,
-            };
-        }
-        if cap.is_exceeded() && on.has_wider {
-            return Verdict::Widen;
-        }
-        if cap.lets_through(&endpoint, word) {
-            self.set.count(Decision::Capped);
-            return take;
-        }
-        self.by_breaker = true;
-        self.trusted |= 1 << on.number;
-        Verdict::Pass
-    }
-
-    #[inline(never)]
-    fn entry(&self, strategy: &strategy::table::Table<'_>, index: usize) -> Option<Entry> {
-        strategy.lookup(&self.table().endpoint(index))
-    }
-
-    /// Whether neither the endpoint's own cursor nor the one in its strategy holds the call back.
-    #[inline]
-    fn is_admitted(&mut self, entry: Option<Entry>, index: usize, is_lost: bool) -> bool {
-        let level = entry.map_or(Cursor::OPEN, |entry| entry.reject_level.cursor());
-        self.health(index).cursor(self.now).min(level).admits(self.call.key) || self.passes_withheld(index, is_lost)
-    }
-
-    #[cold]
-    fn is_shielded_by(&mut self, entry: Entry) -> bool {
-        let is_shielded = entry.kind == Kind::Shielded
-            && self.set.apply(Mechanism::Shield, self.call.uin, self.host, Status::SHIELDED).is_err();
-        self.by_operator |= is_shielded;
-        is_shielded
-    }
-
-    /// Whether the pass rate of a strategy holds the call back.
-    #[cold]
-    #[inline(never)]
-    fn holds_back(&mut self, entry: Entry, index: usize) -> bool {
-        // A draw per attempt, so that a user's retries do not all lose.
-        let attempt = Salt(self.call.call_id ^ u64::from(self.call.attempts) << 56)
-            .hash(self.draw(&self.table().endpoint(index)));
-        let rate = if entry.pass_rate < LEAST_PASS_RATE { LEAST_PASS_RATE } else { entry.pass_rate };
-        entry.kind != Kind::Shielded
-            && !rate.covers(attempt)
-            && self.set.apply(Mechanism::PassRate, self.call.uin, self.host, Status::WITHHELD).is_err()
-    }
-
-    /// Whether a call that a pass rate holds back is made all the same, to measure.
-    #[cold]
-    fn measures(&mut self, index: usize) -> bool {
-        let measures = self.is_first && self.health(index).take_measurement(self.now);
-        if measures {
-            self.set.count(Decision::Measurement);
-        }
-        measures
-    }
-
-    /// The endpoint would refuse the call. Whether it is sent all the same.
-    #[cold]
-    #[inline(never)]
-    fn passes_withheld(&mut self, index: usize, is_lost: bool) -> bool {
-        if self.set.apply(Mechanism::FastReject, self.call.uin, self.host, Status::WITHHELD).is_ok() {
-            return true;
-        }
-        // It would have been sent to the first one that no draw held back, and only once.
-        if self.is_first && !is_lost && !self.is_told {
-            self.is_told = true;
-            let table = self.table();
-            tally::withhold(table.words, table.withheld_at(index), self.call.key, self.now);
-        }
-        self.withheld = true;
-        false
-    }
-
-    /// Whether the user is one of the endpoint's share, which its weight says.
-    #[inline(never)]
-    fn draws_weight(&self, index: usize, on: &OnRing) -> bool {
-        let (weight, max_weight) = (self.table().place(index).weight, self.place(on).max_weight);
-        let draw = Salt(MULTIPLIERS[2]).hash(self.draw(&self.table().endpoint(index)));
-        weight >= max_weight || crate::host::bucket::scale(draw, max_weight.into()) < weight.into()
-    }
-
-    /// A number that is always the same for a user and an endpoint.
-    fn draw(&self, endpoint: &Endpoint) -> u64 {
-        fold(self.user_hash ^ MULTIPLIERS[2], u64::from(identity(endpoint)) ^ MULTIPLIERS[3])
     }
 
     #[cold]
@@ -432,10 +214,4 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
             Status::NO_ENDPOINT
         }
     }
-}
-
-/// Whether an operator has shielded the endpoint.
-#[inline]
-pub(super) fn is_operators(host: &HostView<'_, '_>, endpoint: &Endpoint, now: Nanos) -> bool {
-    host.control.is_some_and(|control| control.is_shielded(endpoint, now))
 }

@@ -10,153 +10,32 @@
 //! for anybody.
 
 use super::budget::Budget;
-use super::call::{Attempt, Call, Choice};
-use super::cap::{self, CAPS};
-use super::pick::{End, Walk};
+use super::call::{Call, Choice};
+use super::cap::CAPS;
+use super::decision::Decision;
+use super::host_view::HostView;
 use super::settings::{BudgetSettings, GroupRule, Settings, Spec};
 use super::table::{Table, identity, table_len};
 use super::tally;
-use crate::admission::{Cursor, Mode};
-use crate::host::control::{Control, Mechanism};
+use crate::admission::Cursor;
 use crate::host::fail::{BucketId, FailBuckets};
 use crate::host::region::Shared;
-use crate::id::{Salt, Uin};
+use crate::id::Salt;
 use crate::shield::health::Health;
 use crate::shield::outcome::Outcome;
 use crate::status::Status;
-use crate::strategy;
+use crate::strategy::endpoint::Endpoint;
 use crate::time::Nanos;
 
-const ACTIVE: usize = 0;
-const BUILDING: usize = 1;
+/// Which version is in force.
+pub(super) const ACTIVE: usize = 0;
+/// Which one is written, or was last.
+pub(super) const BUILDING: usize = 1;
 const RETRIES: usize = 8;
 const BACKUPS: usize = 9;
 const DECISIONS: usize = 16;
 const HEAD_LEN: usize = 64;
 const _: () = assert!(DECISIONS + Decision::COUNT <= CAPS && CAPS + super::table::MAX_RINGS <= HEAD_LEN);
-/// How often a reader chooses anew because its version was written meanwhile. Each time it must have been stopped while
-/// two replacements were made.
-const CHOICES_TRIED: usize = 3;
-
-/// What this process knows of its host; nothing by default. Made anew for each call: references only.
-#[derive(Clone, Copy, Default)]
-pub struct HostView<'h, 'a> {
-    /// What the operator said.
-    pub control: Option<&'h Control<'a>>,
-    /// What the agent has computed.
-    pub strategy: Option<&'h strategy::table::Table<'a>>,
-    /// What all processes know of the endpoints.
-    pub fail: Option<&'h FailBuckets<'a>>,
-}
-
-impl HostView<'_, '_> {
-    /// Whether a mechanism takes effect for a user.
-    #[inline]
-    pub(super) fn is_enforced(&self, mechanism: Mechanism, uin: Uin) -> bool {
-        self.control.is_none_or(|control| control.is_enforced(mechanism, uin))
-    }
-
-    /// Whether a mechanism is to be counted although it has no effect.
-    pub(super) fn is_observed(&self, mechanism: Mechanism, uin: Uin) -> bool {
-        self.control.is_some_and(|control| control.mode_for(mechanism, uin) == Some(Mode::Observe))
-    }
-}
-
-/// What a set decided, to be counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(usize)]
-pub enum Decision {
-    /// Calls refused with [`Status::NO_ENDPOINT`].
-    NoEndpoint = 0,
-    /// Attempts refused with [`Status::ATTEMPTS_EXHAUSTED`].
-    AttemptsExhausted,
-    /// Attempts refused with [`Status::BUDGET_EXHAUSTED`].
-    BudgetExhausted,
-    /// Attempts refused with [`Status::OUT_OF_TIME`].
-    OutOfTime,
-    /// Calls refused with [`Status::SKIPPED`].
-    Skipped,
-    /// Calls refused with [`Status::WITHHELD`].
-    Withheld,
-    /// Calls refused with [`Status::SHIELDED`].
-    Shielded,
-    /// Calls refused with [`Status::BUCKET_FULL`].
-    BucketFull,
-    /// Attempts after the first one.
-    Retry,
-    /// Backup requests.
-    Backup,
-    /// Attempts that were probes.
-    Probe,
-    /// Attempts that a pass rate held back, and that were made to measure.
-    Measurement,
-    /// Attempts at shielded endpoints, because too many are.
-    Capped,
-    /// Endpoints that calls of this process shielded.
-    Shielding,
-    /// What shields would have refused, were they not only observed.
-    ObservedShield,
-    /// What pass rates would have refused.
-    ObservedPassRate,
-    /// What skips would have refused.
-    ObservedSkip,
-    /// What cursors would have refused.
-    ObservedFastReject,
-    /// What the budgets would have refused.
-    ObservedBudget,
-}
-
-impl Decision {
-    /// How many kinds there are.
-    pub const COUNT: usize = Decision::ALL.len();
-
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Decision; 19] = [
-        Decision::NoEndpoint,
-        Decision::AttemptsExhausted,
-        Decision::BudgetExhausted,
-        Decision::OutOfTime,
-        Decision::Skipped,
-        Decision::Withheld,
-        Decision::Shielded,
-        Decision::BucketFull,
-        Decision::Retry,
-        Decision::Backup,
-        Decision::Probe,
-        Decision::Measurement,
-        Decision::Capped,
-        Decision::Shielding,
-        Decision::ObservedShield,
-        Decision::ObservedPassRate,
-        Decision::ObservedSkip,
-        Decision::ObservedFastReject,
-        Decision::ObservedBudget,
-    ];
-
-    const fn of_refusal(status: Status) -> Decision {
-        match status {
-            Status::ATTEMPTS_EXHAUSTED => Decision::AttemptsExhausted,
-            Status::BUDGET_EXHAUSTED => Decision::BudgetExhausted,
-            Status::OUT_OF_TIME => Decision::OutOfTime,
-            Status::SKIPPED => Decision::Skipped,
-            Status::WITHHELD => Decision::Withheld,
-            Status::SHIELDED => Decision::Shielded,
-            Status::BUCKET_FULL => Decision::BucketFull,
-            _ => Decision::NoEndpoint,
-        }
-    }
-
-    pub(super) const fn observed(mechanism: Mechanism) -> Decision {
-        match mechanism {
-            Mechanism::PassRate => Decision::ObservedPassRate,
-            Mechanism::Skip => Decision::ObservedSkip,
-            Mechanism::FastReject => Decision::ObservedFastReject,
-            Mechanism::RetryBudget => Decision::ObservedBudget,
-            Mechanism::Shield | Mechanism::Admission => Decision::ObservedShield,
-        }
-    }
-}
-
 /// A set of endpoints, as one process sees it. A plain value; copies are equal, and any number of threads may use them at
 /// once.
 #[derive(Clone, Copy)]
@@ -249,215 +128,13 @@ impl<'a> EndpointSet<'a> {
     }
 
     /// The endpoint with a number; `None` if there is none.
-    pub fn endpoint(&self, index: usize) -> Option<crate::strategy::endpoint::Endpoint> {
+    pub fn endpoint(&self, index: usize) -> Option<Endpoint> {
         (index < self.len()).then(|| self.table(self.words.load(ACTIVE)).endpoint(index))
     }
 
     /// What is known of the endpoint with a number; `None` if there is none.
     pub fn health(&self, index: usize, host: &HostView<'_, 'a>) -> Option<Health<'a>> {
         (index < self.len()).then(|| self.table(self.words.load(ACTIVE)).health(index, self.shared(host)))
-    }
-
-    /// Which endpoint for the next attempt of a call?
-    ///
-    /// # Errors
-    ///
-    /// Why there is none: [`Status::SKIPPED`], [`Status::WITHHELD`], [`Status::SHIELDED`], [`Status::BUCKET_FULL`],
-    /// [`Status::NO_ENDPOINT`]; of attempts after the first one also [`Status::ATTEMPTS_EXHAUSTED`],
-    /// [`Status::BUDGET_EXHAUSTED`], [`Status::OUT_OF_TIME`].
-    pub fn select(
-        &self,
-        call: &mut Call,
-        attempt: Attempt,
-        host: &HostView<'_, 'a>,
-        now: Nanos,
-    ) -> Result<Choice, Status> {
-        let mut chosen = None;
-        self.select_to(call, attempt, host, now, &mut |choice| chosen = Some(*choice))?;
-        chosen.ok_or(Status::NO_ENDPOINT)
-    }
-
-    /// As [`EndpointSet::select`], but hands the choice to `sink`, which leaves the walk's stack to others. Hot.
-    ///
-    /// # Errors
-    ///
-    /// As there; then `sink` was not called.
-    #[inline(always)]
-    pub fn select_to(
-        &self,
-        call: &mut Call,
-        attempt: Attempt,
-        host: &HostView<'_, 'a>,
-        now: Nanos,
-        sink: &mut dyn FnMut(&Choice),
-    ) -> Result<(), Status> {
-        match self.attempt(call, attempt, host, now, sink) {
-            Ok(identity) => {
-                call.note(identity);
-                Ok(())
-            }
-            Err(status) => {
-                self.count(Decision::of_refusal(status));
-                Err(status)
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn attempt(
-        &self,
-        call: &Call,
-        attempt: Attempt,
-        host: &HostView<'_, 'a>,
-        now: Nanos,
-        sink: &mut dyn FnMut(&Choice),
-    ) -> Result<u32, Status> {
-        let is_first = call.attempts == 0 && attempt == Attempt::Next;
-        let mut has_token = false;
-        if !is_first {
-            has_token = self.permit_again(call, attempt, host, now)?;
-        } else if host.control.is_some_and(|control| control.is_skipped(call.target, call.uin)) {
-            self.apply(Mechanism::Skip, call.uin, host, Status::SKIPPED)?;
-        }
-        let chosen = self.choose(call, is_first, host, now, sink);
-        match chosen {
-            Ok(_) if is_first => {
-                self.retries().deposit();
-                self.backups().deposit();
-            }
-            Ok(_) => self.count(if attempt == Attempt::Next { Decision::Retry } else { Decision::Backup }),
-            Err(_) if has_token => self.budget_of(attempt).give_back(),
-            Err(_) => {}
-        }
-        chosen
-    }
-
-    /// Whether there may be one more attempt. It takes a token for it, unless there is none and the operator lets it pass: `false`.
-    #[cold]
-    #[inline(never)]
-    fn permit_again(&self, call: &Call, attempt: Attempt, host: &HostView<'_, 'a>, now: Nanos) -> Result<bool, Status> {
-        if call.attempts >= self.settings.max_attempts {
-            return Err(Status::ATTEMPTS_EXHAUSTED);
-        }
-        if call.is_late(now) {
-            return Err(Status::OUT_OF_TIME);
-        }
-        let has_token = self.budget_of(attempt).withdraw();
-        if !has_token {
-            self.apply(Mechanism::RetryBudget, call.uin, host, Status::BUDGET_EXHAUSTED)?;
-        }
-        Ok(has_token)
-    }
-
-    fn budget_of(&self, attempt: Attempt) -> Budget<'a> {
-        if attempt == Attempt::Next { self.retries() } else { self.backups() }
-    }
-
-    /// Refuses with `status`, unless the operator has a mechanism only observed or off.
-    #[cold]
-    pub(super) fn apply(
-        &self,
-        mechanism: Mechanism,
-        uin: Uin,
-        host: &HostView<'_, 'a>,
-        status: Status,
-    ) -> Result<(), Status> {
-        if host.is_enforced(mechanism, uin) {
-            return Err(status);
-        }
-        if host.is_observed(mechanism, uin) {
-            self.count(Decision::observed(mechanism));
-        }
-        Ok(())
-    }
-
-    /// Names the endpoint that was chosen.
-    #[inline(always)]
-    fn choose(
-        &self,
-        call: &Call,
-        is_first: bool,
-        host: &HostView<'_, 'a>,
-        now: Nanos,
-        sink: &mut dyn FnMut(&Choice),
-    ) -> Result<u32, Status> {
-        for _ in 0..CHOICES_TRIED {
-            let generation = self.words.load(ACTIVE);
-            if generation == 0 {
-                break;
-            }
-            self.words.view().acquire();
-            match self.walk(generation, call, is_first, host, now) {
-                End::At { index, is_probe } => {
-                    let identity = self.deliver(generation, index, is_probe, host, sink);
-                    if identity != 0 {
-                        return Ok(identity);
-                    }
-                }
-                End::Nowhere(status) if self.is_whole(generation) => return Err(status),
-                _ => {}
-            }
-            // Whoever sees a version being written sees the one in force before it.
-            self.words.view().acquire();
-        }
-        Err(Status::NO_ENDPOINT)
-    }
-
-    #[inline(always)]
-    fn walk(&self, generation: u64, call: &Call, is_first: bool, host: &HostView<'_, 'a>, now: Nanos) -> End {
-        let mut walk = Walk::new(self, generation, call, is_first, host, now);
-        loop {
-            match walk.find() {
-                // Once for each ring.
-                End::Count { ring } => cap::count(&mut walk, ring),
-                // Once.
-                End::Again => {}
-                end => return end,
-            }
-        }
-    }
-
-    /// Whether nobody has written to a version since it was put in force: that happens when the one after next is made.
-    #[inline]
-    fn is_whole(&self, generation: u64) -> bool {
-        self.words.view().acquire();
-        self.words.load(BUILDING).wrapping_sub(generation) < 2
-    }
-
-    /// Hands an endpoint over as the choice. Returns what names it, or 0 if its version was being written meanwhile.
-    #[inline(never)]
-    fn deliver(
-        &self,
-        generation: u64,
-        index: u32,
-        is_probe: bool,
-        host: &HostView<'_, 'a>,
-        sink: &mut dyn FnMut(&Choice),
-    ) -> u32 {
-        let (table, at) = (self.table(generation), index as usize);
-        let endpoint = table.endpoint(at);
-        if is_probe {
-            self.count(Decision::Probe);
-        }
-        // A ring in damaged memory may name any number.
-        if at >= table.len() {
-            return 0;
-        }
-        let choice = Choice {
-            index,
-            generation,
-            endpoint,
-            user_data: table.user_data(at),
-            is_probe,
-            withheld: tally::take_withheld(table.words, table.withheld_at(at)),
-            cell: self.shared(host).map(|_| table.cell_id(at)),
-            identity: identity(&endpoint),
-        };
-        if !self.is_whole(generation) {
-            return 0;
-        }
-        sink(&choice);
-        choice.identity
     }
 
     /// An attempt met this, and took so long. Hot: always inlined, since it needs little of a choice, and copying one across
@@ -579,12 +256,12 @@ impl<'a> EndpointSet<'a> {
     }
 
     #[inline]
-    fn retries(&self) -> Budget<'a> {
+    pub(super) fn retries(&self) -> Budget<'a> {
         self.budget(RETRIES, self.settings.retries)
     }
 
     #[inline]
-    fn backups(&self) -> Budget<'a> {
+    pub(super) fn backups(&self) -> Budget<'a> {
         self.budget(BACKUPS, self.settings.backups)
     }
 

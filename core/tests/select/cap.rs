@@ -1,7 +1,8 @@
 //! No more than half of the endpoints are shielded at a time.
 
 use mcrpc_core::id::Per10k;
-use mcrpc_core::select::set::{Decision, EndpointSet};
+use mcrpc_core::select::decision::Decision;
+use mcrpc_core::select::set::EndpointSet;
 use mcrpc_core::select::settings::Settings;
 use mcrpc_core::shield::outcome::Outcome;
 

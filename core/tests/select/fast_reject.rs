@@ -3,7 +3,9 @@
 use mcrpc_core::admission::{Cursor, Key};
 use mcrpc_core::id::Per10k;
 use mcrpc_core::select::call::{Attempt, Call, Choice};
-use mcrpc_core::select::set::{Decision, EndpointSet, HostView};
+use mcrpc_core::select::decision::Decision;
+use mcrpc_core::select::host_view::HostView;
+use mcrpc_core::select::set::EndpointSet;
 use mcrpc_core::select::settings::{BudgetSettings, Settings};
 use mcrpc_core::shield::outcome::Outcome;
 use mcrpc_core::status::Status;

@@ -1,7 +1,7 @@
 //! Rules that send users to the endpoints of a group, as for a grey release.
 
 use mcrpc_core::id::{Per10k, Uin};
-use mcrpc_core::select::set::HostView;
+use mcrpc_core::select::host_view::HostView;
 use mcrpc_core::select::settings::{GroupRule, MAX_GROUP_RULES, Settings, Spec};
 use mcrpc_core::shield::outcome::Outcome;
 use mcrpc_core::status::Status;

@@ -2,7 +2,7 @@
 
 use mcrpc_core::admission::{Cursor, Key};
 use mcrpc_core::id::Salt;
-use mcrpc_core::select::set::Decision;
+use mcrpc_core::select::decision::Decision;
 use mcrpc_core::select::settings::Settings;
 
 use super::fleet::{Record, Reply, World, run};

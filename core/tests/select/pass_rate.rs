@@ -4,7 +4,8 @@ use mcrpc_core::admission::Mode;
 use mcrpc_core::host::control::{Mechanism, Setting};
 use mcrpc_core::id::Per10k;
 use mcrpc_core::select::call::{Attempt, Choice};
-use mcrpc_core::select::set::{Decision, EndpointSet};
+use mcrpc_core::select::decision::Decision;
+use mcrpc_core::select::set::EndpointSet;
 use mcrpc_core::select::settings::{BudgetSettings, Settings};
 use mcrpc_core::strategy::entry::{Entry, Kind, RejectLevel};
 

@@ -3,7 +3,8 @@
 use mcrpc_core::admission::Cursor;
 use mcrpc_core::id::Per10k;
 use mcrpc_core::select::call::Attempt;
-use mcrpc_core::select::set::{EndpointSet, HostView};
+use mcrpc_core::select::host_view::HostView;
+use mcrpc_core::select::set::EndpointSet;
 use mcrpc_core::select::settings::{MAX_ENDPOINTS, MAX_WEIGHT, Scope, Settings, Spec};
 use mcrpc_core::shield::health::{Reading, Rules};
 use mcrpc_core::shield::leak::Leak;

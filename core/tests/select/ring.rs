@@ -3,8 +3,8 @@
 use mcrpc_core::host::region::Shared;
 use mcrpc_core::id::{Salt, Uin};
 use mcrpc_core::select::call::Attempt;
+use mcrpc_core::select::host_view::HostView;
 use mcrpc_core::select::ring::{self, Ring, index_len, points_len};
-use mcrpc_core::select::set::HostView;
 use mcrpc_core::select::settings::{MAX_ENDPOINTS, Settings, Spec};
 
 use super::{at, call, call_with, create, endpoint, owners, set_words, spec, words};

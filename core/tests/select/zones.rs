@@ -1,7 +1,7 @@
 //! Which endpoints a caller uses, by where it stands.
 
 use mcrpc_core::select::call::Attempt;
-use mcrpc_core::select::set::HostView;
+use mcrpc_core::select::host_view::HostView;
 use mcrpc_core::select::settings::{Settings, Spec, ZoneStrategy};
 use mcrpc_core::shield::outcome::Outcome;
 use mcrpc_core::status::Status;
