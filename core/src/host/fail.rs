@@ -177,6 +177,12 @@ impl<'a> FailBuckets<'a> {
         Ok(Health::new(self.words.part(word_of(slot as usize), LEN)))
     }
 
+    /// Whether the cell with this id is the endpoint's.
+    pub fn is_of(&self, id: BucketId, endpoint: &Endpoint) -> bool {
+        self.health(id).is_ok()
+            && described(self.words.view(), id.0 as u32 as usize, self.seed) == Some(Some(*endpoint))
+    }
+
     /// Pours a failure into the bucket that leaks by time. Hot; safe from any thread and signal handler.
     ///
     /// # Errors

@@ -57,6 +57,12 @@ impl Call {
         self.deadline.0 != 0 && now.0 >= self.deadline.0
     }
 
+    /// Whom shares and rings know: the user, or the call itself if it has none, so that calls without a user are shared out too.
+    #[inline]
+    pub(super) const fn user(&self) -> Uin {
+        if self.uin.0 == 0 { Uin(self.call_id) } else { self.uin }
+    }
+
     /// Whether an endpoint was tried.
     #[inline]
     pub fn has_tried(&self, identity: u32) -> bool {

@@ -1,3 +1,5 @@
+//! What is counted on a ring: how many endpoints are shielded, and what the most willing one admits.
+//!
 //! No more than a share of a ring's endpoints is shielded: when all fail, calling none of them is worse than calling any.
 //!
 //! Those with the lightest faults are called first. It is Envoy's panic threshold, but with the shields of the worst
@@ -7,15 +9,19 @@
 use super::judge::is_operators;
 use super::pick::Walk;
 use super::table::{SCOPES, identity};
+use crate::admission::Cursor;
 use crate::host::region::Shared;
 use crate::id::Per10k;
 use crate::shield::breaker::Word;
 use crate::shield::health::wrapping_ms;
 use crate::strategy::endpoint::Endpoint;
+use crate::strategy::entry::Kind;
 use crate::time::Nanos;
 
 /// Where in a set's head the words of the rings are.
 pub(super) const CAPS: usize = 40;
+/// Where the cursors of the rings are.
+pub(super) const CURSORS: usize = 64;
 const COUNTED_EACH_MS: u32 = 20;
 /// Backoff steps, each in four parts, which an endpoint's identity tells apart.
 const SEVERITIES: usize = 64;
@@ -31,6 +37,8 @@ pub(super) struct Cap {
     limit: u8,
     /// So many are shielded or recovering that those that recover cannot leave their users to the others.
     pub(super) is_mostly_unwell: bool,
+    /// Keys at or above it are refused by all.
+    pub(super) cursor: Cursor,
 }
 
 impl Cap {
@@ -56,8 +64,11 @@ pub(super) fn known(head: Shared<'_>, ring: u32, generation: u64, now: Nanos, an
     let known = head.load(CAPS + ring as usize);
     let age_ms = wrapping_ms(now).wrapping_sub(known as u32);
     let is_new = known != 0 && age_ms < COUNTED_EACH_MS && (known >> GENERATION_SHIFT) as u16 == generation as u16;
-    (any || is_new)
-        .then_some(Cap { limit: (known >> LIMIT_SHIFT) as u8, is_mostly_unwell: known >> UNWELL_SHIFT & 1 == 1 })
+    (any || is_new).then(|| Cap {
+        limit: (known >> LIMIT_SHIFT) as u8,
+        is_mostly_unwell: known >> UNWELL_SHIFT & 1 == 1,
+        cursor: Cursor(head.load(CURSORS + ring as usize) as u32),
+    })
 }
 
 /// Looks at each endpoint of a ring, for this call and all that come within the next [`COUNTED_EACH_MS`].
@@ -70,6 +81,7 @@ pub(super) fn count(walk: &mut Walk<'_, '_, '_>, ring: u32) {
         | u64::from(cap.limit) << LIMIT_SHIFT
         | u64::from(cap.is_mostly_unwell) << UNWELL_SHIFT
         | (walk.generation & 0xFFFF) << GENERATION_SHIFT;
+    walk.set.words.set(CURSORS + ring as usize, cap.cursor.0.into());
     walk.set.words.set(CAPS + ring as usize, word);
 }
 
@@ -79,10 +91,11 @@ fn counted(walk: &Walk<'_, '_, '_>, ring: usize) -> Cap {
     // a coroutine. Beginning with all.
     let (mut limit, mut high, mut below) = (0, SEVERITIES, SEVERITIES);
     let mut too_many = 0;
-    let mut is_mostly_unwell = false;
+    let (mut is_mostly_unwell, mut cursor) = (false, Cursor(0));
     loop {
         let tally = tally(walk, ring, below);
         if below == SEVERITIES {
+            cursor = tally.cursor;
             let permitted =
                 tally.endpoints * u32::from(walk.set.settings.max_shielded.get()) / u32::from(Per10k::ALL.get());
             too_many = tally.shielded.saturating_sub(permitted);
@@ -93,32 +106,43 @@ fn counted(walk: &Walk<'_, '_, '_>, ring: usize) -> Cap {
             high = below;
         }
         if too_many == 0 || limit >= high {
-            return Cap { limit: limit as u8, is_mostly_unwell };
+            return Cap { limit: limit as u8, is_mostly_unwell, cursor };
         }
         below = limit.midpoint(high);
     }
 }
 
-#[derive(Default)]
 struct Tally {
+    /// Those that nobody but the breaker keeps calls from.
     endpoints: u32,
     /// Shielded or recovering.
     unwell: u32,
     /// Shielded, with a severity below the one that was asked for.
     shielded: u32,
+    /// The highest cursor of all.
+    cursor: Cursor,
 }
 
 #[inline]
 fn tally(walk: &Walk<'_, '_, '_>, ring: usize, below: usize) -> Tally {
-    let mut tally = Tally::default();
+    let mut tally = Tally { endpoints: 0, unwell: 0, shielded: 0, cursor: Cursor(0) };
     let (table, settings) = (walk.set.table(walk.generation), &walk.set.settings);
     let group = table.ring_place(ring / SCOPES, ring % SCOPES).group;
     for index in 0..table.len() {
         let endpoint = table.endpoint(index);
-        if !table.is_member(index, group, ring % SCOPES, settings) || is_operators(walk.host, &endpoint, walk.now) {
+        if !table.is_member(index, group, ring % SCOPES, settings) {
             continue;
         }
-        let word = table.health(index, walk.set.shared(walk.host)).breaker();
+        let entry = walk.host.strategy.and_then(|strategy| strategy.lookup(&endpoint));
+        let health = table.health(index, walk.set.shared(walk.host));
+        let level = entry.map_or(Cursor::OPEN, |entry| entry.reject_level.cursor());
+        // Also of those that are shielded: whether that has effect is for each call to find out.
+        tally.cursor = tally.cursor.max(health.cursor(walk.now).min(level));
+        let is_shielded = entry.is_some_and(|entry| entry.kind == Kind::Shielded);
+        if is_shielded || is_operators(walk.host, &endpoint, walk.now) {
+            continue;
+        }
+        let word = health.breaker();
         tally.endpoints += 1;
         tally.unwell += u32::from(!word.is_normal());
         tally.shielded += u32::from(word.is_shielded() && severity(&endpoint, word) < below);

@@ -73,12 +73,13 @@ impl<'a> EndpointSet<'a> {
         now: Nanos,
         sink: &mut dyn FnMut(&Choice),
     ) -> Result<u32, Status> {
-        let is_first = call.attempts == 0 && attempt == Attempt::Next;
+        // A backup request before anything else is a first attempt too.
+        let is_first = call.attempts == 0;
         let mut has_token = false;
         if !is_first {
             has_token = self.permit_again(call, attempt, host, now)?;
-        } else if host.control.is_some_and(|control| control.is_skipped(call.target, call.uin)) {
-            self.apply(Mechanism::Skip, call.uin, host, Status::SKIPPED)?;
+        } else if host.control.is_some_and(|control| control.is_skipped(call.target, call.user())) {
+            self.apply(Mechanism::Skip, call.user(), host, Status::SKIPPED)?;
         }
         let chosen = self.choose(call, is_first, host, now, sink);
         match chosen {
@@ -105,7 +106,7 @@ impl<'a> EndpointSet<'a> {
         }
         let has_token = self.budget_of(attempt).withdraw();
         if !has_token {
-            self.apply(Mechanism::RetryBudget, call.uin, host, Status::BUDGET_EXHAUSTED)?;
+            self.apply(Mechanism::RetryBudget, call.user(), host, Status::BUDGET_EXHAUSTED)?;
         }
         Ok(has_token)
     }
@@ -196,27 +197,18 @@ impl<'a> EndpointSet<'a> {
         sink: &mut dyn FnMut(&Choice),
     ) -> u32 {
         let (table, at) = (self.table(generation), index as usize);
-        let endpoint = table.endpoint(at);
+        let (endpoint, user_data) = (table.endpoint(at), table.user_data(at));
+        let cell = self.shared(host).map(|_| table.cell_id(at));
+        // A ring in damaged memory may name any number.
+        if at >= table.len() || !self.is_whole(generation) {
+            return 0;
+        }
         if is_probe {
             self.count(Decision::Probe);
         }
-        // A ring in damaged memory may name any number.
-        if at >= table.len() {
-            return 0;
-        }
-        let choice = Choice {
-            index,
-            generation,
-            endpoint,
-            user_data: table.user_data(at),
-            is_probe,
-            withheld: tally::take_withheld(table.words, table.withheld_at(at)),
-            cell: self.shared(host).map(|_| table.cell_id(at)),
-            identity: identity(&endpoint),
-        };
-        if !self.is_whole(generation) {
-            return 0;
-        }
+        let withheld = tally::take_withheld(table.words, table.withheld_at(at));
+        let identity = identity(&endpoint);
+        let choice = Choice { index, generation, endpoint, user_data, is_probe, withheld, cell, identity };
         sink(&choice);
         choice.identity
     }

@@ -1,6 +1,5 @@
 //! May this endpoint be called? What speaks against it, from what is asked always to what is asked when something is wrong.
 
-use super::cap;
 use super::decision::Decision;
 use super::host_view::HostView;
 use super::pick::{OnRing, Walk};
@@ -60,7 +59,10 @@ impl<'a> Walk<'_, '_, 'a> {
 
     #[inline(never)]
     fn look_closely(&mut self, index: usize, on: &OnRing) -> Verdict {
-        if self.is_out_of_reach(index, on) {
+        if on.zone.is_some_and(|zone| zone != self.table().place(index).zone) {
+            return Verdict::Lost;
+        }
+        if self.is_out_of_reach(index) {
             return Verdict::Pass;
         }
         let (mut is_probe, mut is_lost) = (false, !self.draws_weight(index, on));
@@ -88,17 +90,15 @@ impl<'a> Walk<'_, '_, 'a> {
         Verdict::Take { is_probe }
     }
 
-    /// Whether the call does not go there at all: it was there, it stays in a zone, or an operator keeps it away.
+    /// Whether the call does not go there at all: it was there, or an operator keeps it away.
     #[inline(never)]
-    fn is_out_of_reach(&mut self, index: usize, on: &OnRing) -> bool {
-        let (table, endpoint) = (self.table(), self.table().endpoint(index));
-        if on.zone.is_some_and(|zone| zone != table.place(index).zone)
-            || !self.is_first && self.call.has_tried(identity(&endpoint))
-        {
+    fn is_out_of_reach(&mut self, index: usize) -> bool {
+        let endpoint = self.table().endpoint(index);
+        if !self.is_first && self.call.has_tried(identity(&endpoint)) {
             return true;
         }
         let is_kept_away = is_operators(self.host, &endpoint, self.now)
-            && self.set.apply(Mechanism::Shield, self.call.uin, self.host, Status::SHIELDED).is_err();
+            && self.set.apply(Mechanism::Shield, self.call.user(), self.host, Status::SHIELDED).is_err();
         self.by_operator |= is_kept_away;
         is_kept_away
     }
@@ -123,7 +123,7 @@ impl<'a> Walk<'_, '_, 'a> {
     fn judge_unwell(&mut self, index: usize, on: &OnRing) -> Verdict {
         let take = Verdict::Take { is_probe: false };
         let (endpoint, word) = (self.table().endpoint(index), self.health(index).breaker());
-        let is_enforced = || self.host.is_enforced(Mechanism::Shield, self.call.uin);
+        let is_enforced = || self.host.is_enforced(Mechanism::Shield, self.call.user());
         let is_recovering = match word.state(&self.set.settings.rules.breaker, wrapping_ms(self.now)) {
             State::Normal => return take,
             State::Recovering { share } if self.draw(&endpoint) >> 48 < u64::from(share) || !is_enforced() => {
@@ -134,13 +134,11 @@ impl<'a> Walk<'_, '_, 'a> {
             State::Due if self.is_first => return Verdict::Take { is_probe: true },
             State::Due | State::Probing | State::Shielded { .. } => false,
         };
-        if !is_recovering && self.set.apply(Mechanism::Shield, self.call.uin, self.host, Status::BUCKET_FULL).is_ok() {
+        if !is_recovering && self.set.apply(Mechanism::Shield, self.call.user(), self.host, Status::BUCKET_FULL).is_ok()
+        {
             return take;
         }
-        let was_counted = self.counted >> on.number & 1 == 1;
-        let Some(cap) = cap::known(self.set.words, on.number, self.generation, self.now, was_counted) else {
-            return Verdict::Count;
-        };
+        let Some(cap) = self.cap(on.number) else { return Verdict::Count };
         if is_recovering {
             return match (cap.is_mostly_unwell, on.has_wider) {
                 (true, true) => Verdict::Widen,
@@ -175,7 +173,7 @@ impl<'a> Walk<'_, '_, 'a> {
     #[cold]
     fn is_shielded_by(&mut self, entry: Entry) -> bool {
         let is_shielded = entry.kind == Kind::Shielded
-            && self.set.apply(Mechanism::Shield, self.call.uin, self.host, Status::SHIELDED).is_err();
+            && self.set.apply(Mechanism::Shield, self.call.user(), self.host, Status::SHIELDED).is_err();
         self.by_operator |= is_shielded;
         is_shielded
     }
@@ -190,7 +188,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let rate = if entry.pass_rate < LEAST_PASS_RATE { LEAST_PASS_RATE } else { entry.pass_rate };
         entry.kind != Kind::Shielded
             && !rate.covers(attempt)
-            && self.set.apply(Mechanism::PassRate, self.call.uin, self.host, Status::WITHHELD).is_err()
+            && self.set.apply(Mechanism::PassRate, self.call.user(), self.host, Status::WITHHELD).is_err()
     }
 
     /// Whether a call that a pass rate holds back is made all the same, to measure.
@@ -207,7 +205,7 @@ impl<'a> Walk<'_, '_, 'a> {
     #[cold]
     #[inline(never)]
     fn passes_withheld(&mut self, index: usize, is_lost: bool) -> bool {
-        if self.set.apply(Mechanism::FastReject, self.call.uin, self.host, Status::WITHHELD).is_ok() {
+        if self.set.apply(Mechanism::FastReject, self.call.user(), self.host, Status::WITHHELD).is_ok() {
             return true;
         }
         // It would have been sent to the first one that no draw held back, and only once.

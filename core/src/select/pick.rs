@@ -1,12 +1,12 @@
 //! The walk from a user to an endpoint that may be called.
 
 use super::call::Call;
+use super::cap::{self, Cap};
 use super::host_view::HostView;
 use super::judge::Verdict;
 use super::set::EndpointSet;
 use super::settings::ZoneStrategy;
 use super::table::{RingPlace, SCOPES, Table};
-use crate::host::bucket::scale;
 use crate::id::Salt;
 use crate::status::Status;
 use crate::time::Nanos;
@@ -111,7 +111,7 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
     /// Chooses for the call.
     #[inline(never)]
     pub(super) fn find(&mut self) -> End {
-        let group = self.table().group_of(self.call.uin);
+        let group = self.table().group_of(self.call);
         let rings = if group == 0 { SCOPES } else { 2 * SCOPES };
         let number = |step: usize| if step < SCOPES { group * SCOPES + step } else { step - SCOPES };
         for step in 0..rings {
@@ -172,6 +172,14 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
                 Verdict::Lost => {}
                 Verdict::Pass => refusals += u32::from(is_placed),
             }
+            if self.withheld && (self.is_told || !self.is_first) {
+                match self.cap(on.number) {
+                    // Refusing is to be cheap: who is refused by the most willing of all need not ask each.
+                    Some(cap) if !cap.cursor.admits(self.call.key) => return None,
+                    Some(_) => {}
+                    None => return Some(End::Count { ring: on.number }),
+                }
+            }
         }
     }
 
@@ -188,18 +196,27 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
     fn next_in_turn(&self, on: &mut OnRing, seen: &mut usize) -> Option<usize> {
         let (table, group) = (self.table(), self.place(on).group);
         let count = table.len();
-        let start = scale(self.user_hash, count as u64) as usize;
+        // An odd stride meets each number below a power of two once. Both depend on the user, so that the neighbours in the list of
+        // those who refuse do not get all of their users.
+        let span = count.next_power_of_two();
+        let (start, stride) = (self.user_hash as usize, (self.user_hash >> 32) as usize | 1);
         loop {
-            if *seen >= count {
+            if *seen >= span {
                 on.zone.take()?;
                 *seen = 0;
             }
-            let index = if start + *seen < count { start + *seen } else { start + *seen - count };
+            let index = seen.wrapping_mul(stride).wrapping_add(start) & (span - 1);
             *seen += 1;
-            if table.is_member(index, group, on.number as usize % SCOPES, &self.set.settings) {
+            if index < count && table.is_member(index, group, on.number as usize % SCOPES, &self.set.settings) {
                 return Some(index);
             }
         }
+    }
+
+    /// What was counted on a ring; `None` if it is to be counted first.
+    pub(super) fn cap(&self, ring: u32) -> Option<Cap> {
+        let was_counted = self.counted >> ring & 1 == 1;
+        cap::known(self.set.words, ring, self.generation, self.now, was_counted)
     }
 
     #[cold]

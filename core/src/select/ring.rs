@@ -11,7 +11,6 @@
 
 use crate::host::region::{Shared, View};
 use crate::id::{MULTIPLIERS, Salt, fold};
-use crate::strategy::endpoint::Endpoint;
 
 /// Points of an endpoint.
 pub const POINTS: u32 = 32;
@@ -105,7 +104,7 @@ fn set_part(index: Shared<'_>, part: usize, value: usize) {
     index.set(part / PARTS_IN_WORD, word | (value as u64 & SLOT_MASK) << shift);
 }
 
-/// Builds a ring in words that nobody reads. `members`: the numbers and hashes ([`hash`]) of its endpoints, in any order.
+/// Builds a ring in words that nobody reads. `members`: the numbers and hashes of its endpoints, in any order.
 #[cold]
 pub fn build(points: Shared<'_>, index: Shared<'_>, members: impl Iterator<Item = (usize, u64)> + Clone) {
     let len = points.view().len().saturating_sub(LOOKED_AT);
@@ -152,9 +151,4 @@ fn sort_within_parts(points: Shared<'_>, len: usize) {
         }
         points.set(at, point);
     }
-}
-
-/// The hash of an endpoint on rings with this seed.
-pub const fn hash(endpoint: &Endpoint, seed: u64) -> u64 {
-    endpoint.hash(seed)
 }

@@ -2,7 +2,7 @@
 //!
 //! | part | |
 //! |---|---|
-//! | 64 words | which version is in force; budgets; decisions so far; what `cap` counted last |
+//! | 96 words | which version is in force; budgets; decisions so far; what `cap` counted last |
 //! | two versions | [`super::table`] |
 //!
 //! Whoever replaces the endpoints writes the version that is not in force, and puts it in force by one store. A reader that was
@@ -11,11 +11,11 @@
 
 use super::budget::Budget;
 use super::call::{Call, Choice};
-use super::cap::CAPS;
+use super::cap::{CAPS, CURSORS};
 use super::decision::Decision;
 use super::host_view::HostView;
 use super::settings::{BudgetSettings, GroupRule, Settings, Spec};
-use super::table::{Table, identity, table_len};
+use super::table::{MAX_RINGS, Table, identity, table_len};
 use super::tally;
 use crate::admission::Cursor;
 use crate::host::fail::{BucketId, FailBuckets};
@@ -34,8 +34,9 @@ pub(super) const BUILDING: usize = 1;
 const RETRIES: usize = 8;
 const BACKUPS: usize = 9;
 const DECISIONS: usize = 16;
-const HEAD_LEN: usize = 64;
-const _: () = assert!(DECISIONS + Decision::COUNT <= CAPS && CAPS + super::table::MAX_RINGS <= HEAD_LEN);
+const HEAD_LEN: usize = 96;
+const _: () =
+    assert!(DECISIONS + Decision::COUNT <= CAPS && CAPS + MAX_RINGS <= CURSORS && CURSORS + MAX_RINGS <= HEAD_LEN);
 /// A set of endpoints, as one process sees it. A plain value; copies are equal, and any number of threads may use them at
 /// once.
 #[derive(Clone, Copy)]
@@ -118,8 +119,7 @@ impl<'a> EndpointSet<'a> {
 
     /// How many endpoints are in force.
     pub fn len(&self) -> usize {
-        let generation = self.words.load(ACTIVE);
-        if generation == 0 { 0 } else { self.table(generation).len() }
+        self.table_in_force().map_or(0, |table| table.len())
     }
 
     /// Whether there are none.
@@ -129,12 +129,13 @@ impl<'a> EndpointSet<'a> {
 
     /// The endpoint with a number; `None` if there is none.
     pub fn endpoint(&self, index: usize) -> Option<Endpoint> {
-        (index < self.len()).then(|| self.table(self.words.load(ACTIVE)).endpoint(index))
+        self.table_in_force().filter(|table| index < table.len()).map(|table| table.endpoint(index))
     }
 
     /// What is known of the endpoint with a number; `None` if there is none.
     pub fn health(&self, index: usize, host: &HostView<'_, 'a>) -> Option<Health<'a>> {
-        (index < self.len()).then(|| self.table(self.words.load(ACTIVE)).health(index, self.shared(host)))
+        let table = self.table_in_force().filter(|table| index < table.len())?;
+        Some(table.health(index, self.shared(host)))
     }
 
     /// An attempt met this, and took so long. Hot: always inlined, since it needs little of a choice, and copying one across
@@ -146,7 +147,8 @@ impl<'a> EndpointSet<'a> {
             return self.report_departed(choice.cell, choice.is_probe, outcome, host, now);
         };
         let health = self.health_of(choice.cell, &table, index, host);
-        if health.report(outcome, choice.is_probe, &self.settings.rules, now) {
+        let is_known = outcome == Outcome::Failed && !choice.is_probe && health.outdates(elapsed_ns, now);
+        if !is_known && health.report(outcome, choice.is_probe, &self.settings.rules, now) {
             self.count(Decision::Shielding);
         }
         if tally::count(table.words, table.tally_at(index), outcome, elapsed_ns) {
@@ -181,7 +183,13 @@ impl<'a> EndpointSet<'a> {
     #[inline(always)]
     fn active(&self) -> (u64, Table<'a>) {
         let generation = self.words.load(ACTIVE);
+        self.words.view().acquire();
         (generation, self.table(generation))
+    }
+
+    fn table_in_force(&self) -> Option<Table<'a>> {
+        let (generation, table) = self.active();
+        (generation != 0).then_some(table)
     }
 
     /// The number that the endpoint of a choice has now.
@@ -217,11 +225,7 @@ impl<'a> EndpointSet<'a> {
     /// Hands over what was counted, and finds the endpoints' cells in a new segment: a few times per second, by any thread.
     #[cold]
     pub fn hand_over(&self, host: &HostView<'_, 'a>) {
-        let generation = self.words.load(ACTIVE);
-        if generation == 0 {
-            return;
-        }
-        let table = self.table(generation);
+        let Some(table) = self.table_in_force() else { return };
         self.open_cells(&table, host);
         for index in 0..table.len() {
             hand_over_tally(table.words, table.tally_at(index), table.health(index, self.shared(host)));
@@ -273,7 +277,7 @@ impl<'a> EndpointSet<'a> {
     /// The hash that places a user on the rings.
     #[inline]
     pub(super) fn user_hash(&self, call: &Call) -> u64 {
-        Salt(self.settings.ring_seed).hash(if call.uin.0 == 0 { call.call_id } else { call.uin.0 })
+        Salt(self.settings.ring_seed).hash(call.user().0)
     }
 }
 

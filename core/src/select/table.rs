@@ -9,11 +9,12 @@
 //!
 //! Each group has a ring of the endpoints that are asked first, and with [`ZoneStrategy::ZoneFirst`] a second one.
 
+use super::call::Call;
 use super::ring::{self, Ring, index_len, points_len};
 use super::settings::{GroupRule, MAX_GROUP_RULES, Settings, Spec, ZoneStrategy};
 use crate::host::fail::{BucketId, FailBuckets};
 use crate::host::region::Shared;
-use crate::id::{MULTIPLIERS, Per10k, Salt, Uin, fold};
+use crate::id::{MULTIPLIERS, Per10k, Salt, fold};
 use crate::shield::health::{self, Health};
 use crate::status::Status;
 use crate::strategy::endpoint::Endpoint;
@@ -170,32 +171,33 @@ impl<'a> Table<'a> {
         host.and_then(|host| host.health(self.cell_id(index)).ok()).unwrap_or_else(|| self.own_health(index))
     }
 
-    /// Finds the endpoint's cell in the host's segment, unless it is known.
+    /// Finds the endpoint's cell in the host's segment, unless it is known. A version that is replaced at this very moment may
+    /// get the cell of an endpoint that was there before; the next look finds that it is not the endpoint's own.
     pub(super) fn open_cell(&self, index: usize, host: &FailBuckets<'_>) {
-        if host.health(self.cell_id(index)).is_err() {
-            let id = host.bucket(&self.endpoint(index)).map_or(0, BucketId::number);
-            self.words.set(self.entry(index) + CELL_ID, id);
+        let endpoint = self.endpoint(index);
+        if !host.is_of(self.cell_id(index), &endpoint) {
+            self.words.set(self.entry(index) + CELL_ID, host.bucket(&endpoint).map_or(0, BucketId::number));
         }
     }
 
     /// The number of the user's group, in the order of the rings.
     #[inline]
-    pub(super) fn group_of(&self, uin: Uin) -> usize {
+    pub(super) fn group_of(&self, call: &Call) -> usize {
         match self.words.load(RULE_COUNT) {
             0 => 0,
-            rules => self.group_by_rules(uin, rules),
+            rules => self.group_by_rules(call, rules),
         }
     }
 
     #[inline(never)]
-    fn group_by_rules(&self, uin: Uin, rules: u64) -> usize {
+    fn group_by_rules(&self, call: &Call, rules: u64) -> usize {
         for rule in 0..MAX_GROUP_RULES.min(rules as usize) {
             let at = RULES + rule * RULE_LEN;
             let (word, first, last) = (self.words.load(at), self.words.load(at + 1), self.words.load(at + 2));
             let (group, share) = (word as u16, Per10k::new((word >> 16) as u16).unwrap_or_default());
             // Each group has a draw of its own, so that two rules of 5 % do not send the same users.
-            let is_covered = || share == Per10k::ALL || share.covers(Salt(group.into()).hash(uin.0));
-            if (first..=last).contains(&uin.0) && is_covered() {
+            let is_covered = || share == Per10k::ALL || share.covers(Salt(group.into()).hash(call.user().0));
+            if (first..=last).contains(&call.uin.0) && is_covered() {
                 return (0..MAX_GROUPS).find(|&number| self.ring_place(number, 0).group == group).unwrap_or(0);
             }
         }
@@ -326,7 +328,7 @@ impl<'a> Table<'a> {
                 self.set_ring(group, scope, who, points_at as u64 | (index_at as u64) << 32);
                 if count != 0 {
                     let (points, index) = (points_len(count), index_len(count));
-                    let hashes = members.map(|index| (index, ring::hash(&self.endpoint(index), settings.ring_seed)));
+                    let hashes = members.map(|index| (index, self.endpoint(index).hash(settings.ring_seed)));
                     ring::build(self.words.part(points_at, points), self.words.part(index_at, index), hashes);
                     (points_at, index_at) = (points_at + points, index_at + index);
                 }

@@ -225,6 +225,13 @@ impl Word {
         matches!(self.fields().phase, Phase::Shielded | Phase::Probing)
     }
 
+    /// Whether an attempt that took `elapsed_ms` began before the endpoint was last found to work: what it met is known.
+    pub const fn outdates(self, elapsed_ms: u32, now_ms: u32) -> bool {
+        let fields = self.fields();
+        let is_since = matches!(fields.phase, Phase::Normal | Phase::Recovering) && self.0 >> MOMENT_SHIFT != 0;
+        is_since && elapsed_ms > now_ms.wrapping_sub(fields.moment_ms)
+    }
+
     /// How full the bucket is, up to one failure above [`LIMIT`].
     pub const fn level(self) -> u32 {
         self.fields().level

@@ -105,6 +105,14 @@ impl<'a> Health<'a> {
         Word(self.0.load(BREAKER))
     }
 
+    /// Whether a failure of an attempt that took so long says nothing new: it began before the endpoint was found to work again.
+    #[cold]
+    pub fn outdates(&self, elapsed_ns: u64, now: Nanos) -> bool {
+        let elapsed_ms = elapsed_ns / NANOS_PER_MILLI;
+        let elapsed_ms = if elapsed_ms < u32::MAX as u64 { elapsed_ms as u32 } else { u32::MAX };
+        self.breaker().outdates(elapsed_ms, wrapping_ms(now))
+    }
+
     /// A call was made and met this. Hot: one load while the endpoint is well, else one compare-and-swap. Whether it has
     /// shielded the endpoint.
     #[inline(always)]
@@ -120,7 +128,12 @@ impl<'a> Health<'a> {
 
     #[inline(never)]
     fn succeeded(&self, is_probe: bool, rules: &Rules, now: Nanos) -> bool {
+        let was_shielded = self.breaker().is_shielded();
         self.change(&|word| word.succeeded(is_probe, &rules.breaker, wrapping_ms(now)));
+        if was_shielded && !self.breaker().is_shielded() {
+            // It has proved that it works: the other bucket begins anew too.
+            self.empty();
+        }
         false
     }
 

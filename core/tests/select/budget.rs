@@ -193,8 +193,9 @@ proptest! {
                 calls[which] = call(1 + index as u64);
             }
             let kind_made = match kind {
+                _ if calls[which].attempts == 0 => 0,
+                Attempt::Next => 1,
                 Attempt::Backup => 2,
-                Attempt::Next => usize::from(calls[which].attempts > 0),
             };
             if let Ok(choice) = set.select(&mut calls[which], kind, &host, now) {
                 made[kind_made] += 1;

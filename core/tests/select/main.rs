@@ -3,6 +3,7 @@
 
 mod budget;
 mod cap;
+mod corners;
 mod damage;
 mod demand;
 mod fast_reject;

@@ -12,7 +12,7 @@ use super::{at, call, call_with, create, endpoint, owners, set_words, spec, word
 /// The owners of so many hashes among n endpoints, by a ring with this seed.
 fn owners_of_hashes(n: u32, seed: u64, hashes: u64) -> Vec<usize> {
     let [points, index] = [points_len(n), index_len(n)].map(words);
-    let members = (0..n as usize).map(|number| (number, ring::hash(&endpoint(number), seed)));
+    let members = (0..n as usize).map(|number| (number, endpoint(number).hash(seed)));
     ring::build(Shared::new(&points), Shared::new(&index), members);
     let ring = Ring::new(Shared::new(&points).view(), Shared::new(&index).view(), n);
     (0..hashes).map(|user| ring.find(Salt(77).hash(user))).collect()
