@@ -277,7 +277,7 @@ enum {
 // Its pass rate or reject level was computed from what the host's calls met.
 #define MCRPC_STRATEGY_NORMAL 1
 
-// It is shielded, and a few calls are let through to see whether it answers again.
+// It is to be found out whether it works again: its pass rate says how many calls are let through for that.
 #define MCRPC_STRATEGY_PROBE 2
 
 // An operator has shielded it.

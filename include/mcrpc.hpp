@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <exception>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -495,9 +496,10 @@ private:
     const mcrpc_host_t *host_ = nullptr;
 };
 
-// One attempt of a call: chooses an endpoint when it is made, and reports what happened when it goes out of scope, however
-// that happens. An attempt of which nobody said that it was answered has failed. Refers to the set, which has to outlive it;
-// one thread at a time.
+// One attempt of a call: chooses an endpoint when it is made, and reports what happened when it goes out of scope. An attempt
+// of which nobody said that it was answered has failed, unless an exception ends the scope: that says nothing of the endpoint,
+// and nothing is reported. Who returns early for a reason of its own calls abandon(). Refers to the set, which has to outlive
+// it; one thread at a time.
 //
 //     mcrpc::Call call;                                  // fill in uin, call_id, deadline_ns, key
 //     for (;;) {
@@ -518,7 +520,7 @@ public:
     Attempt(const Attempt &) = delete;
     Attempt &operator=(const Attempt &) = delete;
     ~Attempt() {
-        if (reports_) {
+        if (reports_ && std::uncaught_exceptions() == exceptions_) {
             const std::uint64_t now = now_ns();
             static_cast<void>(endpoints_->report(choice_, outcome_, now - started_ns_, now));
         }
@@ -554,6 +556,7 @@ private:
     mcrpc_choice_t choice_{};
     Status status_;
     std::uint64_t started_ns_;
+    int exceptions_ = std::uncaught_exceptions();
     std::uint32_t outcome_ = MCRPC_OUTCOME_FAILED;
     bool reports_ = false;
 };

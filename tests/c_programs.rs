@@ -108,6 +108,15 @@ fn the_cpp_layer_needs_neither_exceptions_nor_rtti_and_works_in_two_units() {
 }
 
 #[test]
+fn an_exception_says_nothing_of_an_endpoint() {
+    for linkage in BOTH {
+        let directory = tempfile::tempdir().unwrap();
+        let flags = ["-std=c++17", "-Wconversion"];
+        run(&mut Command::new(compile(directory.path(), &["tests/cpp/exceptions.cpp"], &flags, linkage)));
+    }
+}
+
+#[test]
 fn the_host_example_learns_from_another_process() {
     for program in [env!("MCRPC_HOST_STATIC"), env!("MCRPC_HOST_SHARED")] {
         let output = run(&mut Command::new(program));

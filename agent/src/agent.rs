@@ -187,6 +187,7 @@ impl Agent {
             for &endpoint in &look.left_to_breaker {
                 generator.adopt(endpoint, Per10k::ALL, now);
             }
+            look.gone.iter().for_each(|endpoint| generator.forget(endpoint));
             for generated in generator.next(look.totals.iter().copied(), now) {
                 let (entry, counts) = (generated.entry, generated.counts);
                 if !entry.passes_all() {

@@ -32,6 +32,7 @@ const ANY_SETTINGS: Settings = Settings { backoff_max_ms: Settings::MAX_MS, ..Se
 pub struct Endpoints {
     known: HashMap<Endpoint, Known>,
     rules: Option<RateRules>,
+    looks: u64,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +47,8 @@ struct Known {
     is_left_to_breaker: bool,
     /// It has answered a probe, and not failed one since.
     has_answered: bool,
+    /// The number of the look that found it.
+    seen_at_look: u64,
 }
 
 /// What a look found.
@@ -55,6 +58,8 @@ pub struct Look {
     pub totals: Vec<(Endpoint, Totals)>,
     /// Endpoints that are left to their breaker from now on: what a generator knew of them is out of date.
     pub left_to_breaker: Vec<Endpoint>,
+    /// Endpoints whose cell is no more theirs, which only damage does.
+    pub gone: Vec<Endpoint>,
     /// What endpoints refuse at this moment.
     pub levels: Vec<(Endpoint, RejectLevel)>,
     /// Endpoints that were judged bad, and are shielded for that.
@@ -66,7 +71,7 @@ pub struct Look {
 impl Endpoints {
     /// Knows none yet. With `rules` it shields those that are bad by them.
     pub fn new(rules: Option<RateRules>) -> Endpoints {
-        Endpoints { known: HashMap::new(), rules }
+        Endpoints { known: HashMap::new(), rules, looks: 0 }
     }
 
     /// Whether the endpoint was there at the last look.
@@ -86,13 +91,17 @@ impl Endpoints {
             .collect();
     }
 
-    /// A second is over. O(slots).
+    /// A second is over. O(slots), in time and in what is remembered, whatever is written into the segment.
     pub fn look(&mut self, cells: &FailBuckets<'_>, now: Nanos) -> Look {
         let mut look = Look::default();
+        self.looks += 1;
         for (endpoint, health) in cells.iter() {
             let known = self.known.entry(endpoint).or_default();
+            known.seen_at_look = self.looks;
             known.look(endpoint, &health, self.rules.as_ref(), now, &mut look);
         }
+        let looks = self.looks;
+        look.gone.extend(self.known.extract_if(|_, known| known.seen_at_look != looks).map(|(endpoint, _)| endpoint));
         look
     }
 

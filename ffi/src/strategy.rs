@@ -17,7 +17,7 @@ use crate::pointer::{self, code};
 pub const MCRPC_STRATEGY_NONE: u32 = 0;
 /// Its pass rate or reject level was computed from what the host's calls met.
 pub const MCRPC_STRATEGY_NORMAL: u32 = 1;
-/// It is shielded, and a few calls are let through to see whether it answers again.
+/// It is to be found out whether it works again: its pass rate says how many calls are let through for that.
 pub const MCRPC_STRATEGY_PROBE: u32 = 2;
 /// An operator has shielded it.
 pub const MCRPC_STRATEGY_SHIELDED: u32 = 3;

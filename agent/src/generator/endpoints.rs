@@ -129,6 +129,11 @@ impl Generator {
         self.endpoints.insert(endpoint, Known { track: Track::new(pass_rate, now), totals: None, sample: None });
     }
 
+    /// There is no such endpoint any more.
+    pub fn forget(&mut self, endpoint: &Endpoint) {
+        self.endpoints.remove(endpoint);
+    }
+
     /// A period of about a second is over: takes the totals of all endpoints, each at most once, and returns the strategies
     /// to be published, in no order. To be published each second, also when they did not change: they expire.
     ///

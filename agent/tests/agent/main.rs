@@ -2,6 +2,7 @@
 //! pass, then the table says what follows, and whatever happens to agent or segment, nothing counts twice.
 
 mod calls;
+mod damage;
 mod judge;
 mod levels;
 mod probes;

@@ -37,7 +37,7 @@ pub enum Decision {
     Shielding,
     /// What shields would have refused, were they not only observed.
     ObservedShield,
-    /// What pass rates would have refused.
+    /// What pass rates would have held back.
     ObservedPassRate,
     /// What skips would have refused.
     ObservedSkip,

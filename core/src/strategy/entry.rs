@@ -16,7 +16,7 @@ const MAX_LEVEL: u32 = 0xFFF;
 pub enum Kind {
     /// Its pass rate or reject level was computed from what the host's calls met.
     Normal = 1,
-    /// It is shielded, and a few calls are let through to see whether it answers again.
+    /// It is to be found out whether it works again: its pass rate says how many calls are let through for that.
     Probe = 2,
     /// An operator has shielded it.
     Shielded = 3,
