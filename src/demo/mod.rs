@@ -160,23 +160,36 @@ async fn measure_step(mode: Mode, admission: bool, step: Step, capacity_per_s: f
     Ok(StepFigures::new(mode, admission, step, capacity_per_s, &counts.buckets))
 }
 
-/// Table and sentences to stdout, the files where they were asked for.
 fn publish(options: &Options, results: &Results) -> Result<()> {
-    println!("{}\n", report::table(&results.runs));
-    for sentence in report::sentences(results) {
-        println!("{sentence}");
+    let (html, json) = (page::html(results)?, serde_json::to_string_pretty(results)? + "\n");
+    let svg =
+        options.svg.as_deref().map(|path| Ok::<_, anyhow::Error>((path, plot::most_telling(results)?))).transpose()?;
+    let files = Files { html: (&options.html, html), json: options.json.as_deref().map(|path| (path, json)), svg };
+    files.publish(&report::table(&results.runs), &report::sentences(results))
+}
+
+/// What a demo writes, and where.
+struct Files<'a> {
+    html: (&'a Path, String),
+    json: Option<(&'a Path, String)>,
+    svg: Option<(&'a Path, String)>,
+}
+
+impl Files<'_> {
+    /// Table and sentences to stdout, the files where they were asked for.
+    fn publish(self, table: &comfy_table::Table, sentences: &[String]) -> Result<()> {
+        println!("{table}\n");
+        sentences.iter().for_each(|sentence| println!("{sentence}"));
+        println!();
+        let named = [("The page with plots", Some(self.html)), ("All figures", self.json), ("The plot", self.svg)];
+        for (name, file) in named {
+            if let Some((path, text)) = file {
+                write(path, text)?;
+                println!("{name}: {}", path.display());
+            }
+        }
+        Ok(())
     }
-    write(&options.html, page::html(results)?)?;
-    println!("\nThe page with plots: {}", options.html.display());
-    if let Some(path) = &options.json {
-        write(path, serde_json::to_string_pretty(results)? + "\n")?;
-        println!("All figures: {}", path.display());
-    }
-    if let Some(path) = &options.svg {
-        write(path, plot::most_telling(results)?)?;
-        println!("The plot: {}", path.display());
-    }
-    Ok(())
 }
 
 fn write(path: &Path, text: String) -> Result<()> {

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 
 use super::client::pass_on_panic;
 use super::progress::Progress;
-use super::{run_unless_interrupted, write};
+use super::{Files, run_unless_interrupted};
 use figures::{Results, RunFigures};
 use plan::{Fault, OVERHEAD, Plan, Protection, QUICK, Scenario, WHOLE};
 
@@ -96,19 +96,11 @@ async fn at_once(plan: &Plan, batch: &[Scenario]) -> Result<Vec<RunFigures>> {
 }
 
 fn publish(options: &Options, results: &Results) -> Result<()> {
-    println!("{}\n", report::table(&results.runs));
-    for sentence in report::sentences(results) {
-        println!("{sentence}");
-    }
-    write(&options.html, page::html(results)?)?;
-    println!("\nThe page with plots: {}", options.html.display());
-    if let Some(path) = &options.json {
-        write(path, serde_json::to_string_pretty(results)? + "\n")?;
-        println!("All figures: {}", path.display());
-    }
-    if let (Some(path), Some(first)) = (&options.svg, results.runs.first()) {
-        write(path, plot::protections(results, first.fault)?)?;
-        println!("The plot: {}", path.display());
-    }
-    Ok(())
+    let (html, json) = (page::html(results)?, serde_json::to_string_pretty(results)? + "\n");
+    let svg = match (&options.svg, results.runs.first()) {
+        (Some(path), Some(first)) => Some((path.as_path(), plot::protections(results, first.fault)?)),
+        _ => None,
+    };
+    let files = Files { html: (&options.html, html), json: options.json.as_deref().map(|path| (path, json)), svg };
+    files.publish(&report::table(&results.runs), &report::sentences(results))
 }
