@@ -218,11 +218,12 @@ impl<'a> Walk<'_, '_, 'a> {
         false
     }
 
-    /// Whether the user is one of the endpoint's share, which its weight says.
+    /// Whether the user is one of the endpoint's share, which its weight says. A draw per look: one that was lost for ever would
+    /// leave to a heavy endpoint all those whom no light one draws.
     #[inline(never)]
     fn draws_weight(&self, index: usize, on: &OnRing) -> bool {
         let (weight, max_weight) = (self.table().place(index).weight, self.place(on).max_weight);
-        let draw = Salt(MULTIPLIERS[2]).hash(self.draw(&self.table().endpoint(index)));
+        let draw = Salt(on.round).hash(self.draw(&self.table().endpoint(index)));
         weight >= max_weight || scale(draw, max_weight.into()) < weight.into()
     }
 

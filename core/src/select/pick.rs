@@ -63,6 +63,8 @@ pub(super) struct OnRing {
     pub(super) has_wider: bool,
     /// Only endpoints of this zone.
     pub(super) zone: Option<u16>,
+    /// How many endpoints were looked at.
+    pub(super) round: u64,
 }
 
 /// The stack of a coroutine is small, so nothing here is deep: the walk is one function, a glance at an endpoint is a leaf below
@@ -118,7 +120,9 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
             let has_members = |step: usize| self.has_members(number(step));
             if has_members(step) {
                 let has_wider = self.may_widen && (step + 1..rings).any(has_members);
-                if let Some(end) = self.walk_ring(OnRing { number: number(step) as u32, has_wider, zone: None }) {
+                if let Some(end) =
+                    self.walk_ring(OnRing { number: number(step) as u32, has_wider, zone: None, round: 0 })
+                {
                     return end;
                 }
             }
@@ -154,14 +158,14 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
     /// Places the user on the ring until an endpoint is found that may be called; after that, looks at all in turn.
     #[inline]
     fn walk_ring(&mut self, mut on: OnRing) -> Option<End> {
-        let (mut round, mut refusals, mut seen) = (0, 0, 0);
+        let (mut refusals, mut seen) = (0, 0);
         loop {
-            let is_placed = round < ROUNDS && refusals < REFUSALS;
-            let index = if is_placed { self.placed(&on, round) } else { self.next_in_turn(&mut on, &mut seen)? };
-            if round == 0 && self.set.settings.zone_strategy == ZoneStrategy::OneZoneByHash {
+            let is_placed = on.round < ROUNDS && refusals < REFUSALS;
+            let index = if is_placed { self.placed(&on) } else { self.next_in_turn(&mut on, &mut seen)? };
+            if on.round == 0 && self.set.settings.zone_strategy == ZoneStrategy::OneZoneByHash {
                 on.zone = Some(self.table().place(index).zone);
             }
-            round += u64::from(is_placed);
+            on.round += 1;
             match self.judge(index, &on) {
                 Verdict::Take { is_probe } => return Some(End::At { index: index as u32, is_probe }),
                 Verdict::Widen => {
@@ -185,8 +189,8 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
 
     /// The endpoint of a round.
     #[inline(never)]
-    fn placed(&self, on: &OnRing, round: u64) -> usize {
-        let hash = if round == 0 { self.user_hash } else { Salt(self.user_hash).hash(round - 1) };
+    fn placed(&self, on: &OnRing) -> usize {
+        let hash = if on.round == 0 { self.user_hash } else { Salt(self.user_hash).hash(on.round - 1) };
         self.table().ring(&self.place(on)).find(hash)
     }
 

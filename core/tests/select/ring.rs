@@ -102,6 +102,22 @@ fn a_user_stays_with_an_endpoint_and_calls_without_a_user_do_not() {
     assert!((0..10).all(|index| of_nobody.contains(&index)));
 }
 
+/// A heavy endpoint among light ones: these have their share together, though each of their draws is mostly lost.
+#[test]
+fn many_light_endpoints_have_their_share_beside_a_heavy_one() {
+    const USERS: u64 = 20_000;
+    for (count, heavy) in [(10, 10), (10, 100), (100, 10), (100, 100)] {
+        let (memory, host) = (set_words(&Settings::DEFAULT), HostView::default());
+        let set = create(&memory, &Settings::DEFAULT);
+        set.replace(count, &|index| Spec { weight: if index == 0 { heavy } else { 1 }, ..spec(index) }, &[], &host)
+            .unwrap();
+        let chosen = |uin| set.select(&mut call(uin), Attempt::Next, &host, at(0)).unwrap().index;
+        let light = (1..=USERS).filter(|&uin| chosen(uin) != 0).count() as f64 / USERS as f64;
+        let wanted = (count - 1) as f64 / ((count - 1) as f64 + f64::from(heavy));
+        assert!((light - wanted).abs() <= wanted * 0.12, "{count}, {heavy}: {light} instead of {wanted}");
+    }
+}
+
 /// Three endpoints of different weights: their users are in this proportion, and 0 takes none.
 #[test]
 fn weights_are_respected() {
