@@ -7,6 +7,8 @@
 
 #[path = "common/callgrind.rs"]
 mod callgrind;
+#[path = "common/library.rs"]
+mod library;
 
 use std::hint::black_box;
 use std::io::Write as _;
@@ -16,7 +18,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use callgrind::instructions;
-use libloading::{Library, Symbol};
+use libloading::Library;
 use mcrpc_core::admission::Config;
 use mcrpc_core::time::NANOS_PER_MILLI;
 use mcrpc_ffi::admission::{
@@ -58,15 +60,11 @@ struct Api {
 
 impl Api {
     fn load() -> Api {
-        let path = Path::new(env!("MCRPC_LIBRARY_DIR")).join("libmcrpc.so");
-        // SAFETY: the library has no initialisers to run. Each type above repeats the signature of the function of that
-        // name in `mcrpc-ffi`, from whose sources this very library was built by the build script.
+        let library = library::open();
+        let find = |name| library::find(&library, name);
+        // SAFETY: each type above repeats the signature of the function of that name in `mcrpc-ffi`, from whose sources this very
+        // library was built by the build script.
         unsafe {
-            let library = Library::new(path).expect("the shared library was built");
-            let find = |name: &str| -> *const () {
-                let symbol: Symbol<'_, *const ()> = library.get(name.as_bytes()).expect(name);
-                *symbol
-            };
             Api {
                 init: std::mem::transmute::<*const (), Init>(find("mcrpc_admission_init")),
                 attach: std::mem::transmute::<*const (), Attach>(find("mcrpc_admission_attach")),

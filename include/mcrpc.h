@@ -1078,6 +1078,10 @@ int32_t mcrpc_report(const mcrpc_endpoints_t *endpoints, const mcrpc_host_t *hos
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_heard(const mcrpc_endpoints_t *endpoints, const mcrpc_host_t *host, const mcrpc_choice_t *choice, uint32_t cursor, uint32_t hold_ms, uint64_t now_ns);
 
+// 1 if another endpoint may do better after this outcome (MCRPC_OUTCOME_...), else 0. A failure of the service's own is only
+// tried again if the program says so. Any thread; signal-safe. Since 0.1.
+int mcrpc_outcome_is_retriable(uint32_t outcome);
+
 // The outcome (MCRPC_OUTCOME_...) of an attempt that ended with a status of this library's list or with a code of the
 // service's own. Any thread; signal-safe. Since 0.1.
 uint32_t mcrpc_outcome_of(int32_t status);

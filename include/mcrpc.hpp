@@ -547,9 +547,7 @@ public:
     // Nothing can be said of the endpoint: the attempt was given up, as the slower one of two.
     void abandon() noexcept { reports_ = false; }
     // Whether another endpoint may do better.
-    bool is_retriable() const noexcept {
-        return outcome_ == MCRPC_OUTCOME_FAILED || outcome_ == MCRPC_OUTCOME_OVERLOADED;
-    }
+    bool is_retriable() const noexcept { return mcrpc_outcome_is_retriable(outcome_) != 0; }
 
 private:
     const Endpoints *endpoints_;

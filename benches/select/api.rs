@@ -1,12 +1,13 @@
 //! The shared library, loaded as a C program would have it.
 
 use std::ffi::{c_char, c_void};
-use std::path::Path;
 
-use libloading::{Library, Symbol};
+use libloading::Library;
 use mcrpc_ffi::endpoints::{mcrpc_endpoint_spec_t, mcrpc_endpoints_config_t, mcrpc_endpoints_t, mcrpc_group_rule_t};
 use mcrpc_ffi::host::{mcrpc_host_config_t, mcrpc_host_t};
 use mcrpc_ffi::select::{mcrpc_call_t, mcrpc_choice_t};
+
+use crate::library;
 
 type HostOpen = unsafe extern "C" fn(*const c_char, *const mcrpc_host_config_t, u64, *mut mcrpc_host_t) -> i32;
 type HostClose = unsafe extern "C" fn(*mut mcrpc_host_t) -> i32;
@@ -43,15 +44,11 @@ pub struct Api {
 
 impl Api {
     pub fn load() -> Api {
-        let path = Path::new(env!("MCRPC_LIBRARY_DIR")).join("libmcrpc.so");
-        // SAFETY: the library has no initialisers to run. Each type above repeats the signature of the function of that
-        // name in `mcrpc-ffi`, from whose sources this very library was built by the build script.
+        let library = library::open();
+        let find = |name| library::find(&library, name);
+        // SAFETY: each type above repeats the signature of the function of that name in `mcrpc-ffi`, from whose sources this very
+        // library was built by the build script.
         unsafe {
-            let library = Library::new(path).expect("the shared library was built");
-            let find = |name: &str| -> *const () {
-                let symbol: Symbol<'_, *const ()> = library.get(name.as_bytes()).expect(name);
-                *symbol
-            };
             Api {
                 host_open: std::mem::transmute::<*const (), HostOpen>(find("mcrpc_host_open")),
                 host_close: std::mem::transmute::<*const (), HostClose>(find("mcrpc_host_close")),

@@ -12,6 +12,8 @@ mod callers;
 mod callgrind;
 mod calls;
 mod counts;
+#[path = "../common/library.rs"]
+mod library;
 #[path = "../common/measure.rs"]
 mod measure;
 mod neighbour;

@@ -2,6 +2,8 @@
 
 use core::mem::offset_of;
 
+use core::ffi::c_int;
+
 use mcrpc_core::admission::{Cursor, Key};
 use mcrpc_core::host::fail::BucketId;
 use mcrpc_core::select::call::{Attempt, Call, Choice, Withheld};
@@ -225,6 +227,13 @@ pub unsafe extern "C" fn mcrpc_heard(
         set.heard(&choice, cursor, hold_ms, &host, Nanos(now_ns));
         Ok(())
     })())
+}
+
+/// 1 if another endpoint may do better after this outcome (MCRPC_OUTCOME_...), else 0. A failure of the service's own is only
+/// tried again if the program says so. Any thread; signal-safe. Since 0.1.
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub extern "C" fn mcrpc_outcome_is_retriable(outcome: u32) -> c_int {
+    Outcome::from_number(outcome).is_some_and(Outcome::is_retriable).into()
 }
 
 /// The outcome (MCRPC_OUTCOME_...) of an attempt that ended with a status of this library's list or with a code of the

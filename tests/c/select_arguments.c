@@ -203,6 +203,11 @@ static void choices(void) {
     EXPECT(mcrpc_endpoints_health(&set, NULL, 0, 1, &health), MCRPC_OK);
     EXPECT(health.level, 14);
 
+    EXPECT(mcrpc_outcome_is_retriable(MCRPC_OUTCOME_OK), 0);
+    EXPECT(mcrpc_outcome_is_retriable(MCRPC_OUTCOME_LOGIC), 0);
+    EXPECT(mcrpc_outcome_is_retriable(MCRPC_OUTCOME_FAILED), 1);
+    EXPECT(mcrpc_outcome_is_retriable(MCRPC_OUTCOME_OVERLOADED), 1);
+    EXPECT(mcrpc_outcome_is_retriable(4), 0);
     EXPECT(mcrpc_outcome_of(MCRPC_OK), MCRPC_OUTCOME_OK);
     EXPECT(mcrpc_outcome_of(7), MCRPC_OUTCOME_LOGIC);
     EXPECT(mcrpc_outcome_of(INT32_MIN), MCRPC_OUTCOME_LOGIC);

@@ -2,11 +2,11 @@
 
 use super::budget::Budget;
 use super::call::{Attempt, Call, Choice};
-use super::cap;
 use super::decision::Decision;
 use super::host_view::HostView;
 use super::pick::{End, Walk};
 use super::set::{ACTIVE, BUILDING, EndpointSet};
+use super::survey;
 use super::table::identity;
 use super::tally;
 use crate::host::control::Mechanism;
@@ -171,7 +171,7 @@ impl<'a> EndpointSet<'a> {
         loop {
             match walk.find() {
                 // Once for each ring.
-                End::Count { ring } => cap::count(&mut walk, ring),
+                End::Count { ring } => survey::count(&mut walk, ring),
                 // Once.
                 End::Again => {}
                 end => return end,

@@ -138,18 +138,18 @@ impl<'a> Walk<'_, '_, 'a> {
         {
             return take;
         }
-        let Some(cap) = self.cap(on.number) else { return Verdict::Count };
+        let Some(survey) = self.survey(on.number) else { return Verdict::Count };
         if is_recovering {
-            return match (cap.is_mostly_unwell, on.has_wider) {
+            return match (survey.is_mostly_unwell, on.has_wider) {
                 (true, true) => Verdict::Widen,
                 (true, false) => take,
                 (false, _) => Verdict::Lost,
             };
         }
-        if cap.is_exceeded() && on.has_wider {
+        if survey.is_exceeded() && on.has_wider {
             return Verdict::Widen;
         }
-        if cap.lets_through(&endpoint, word) {
+        if survey.lets_through(&endpoint, word) {
             self.set.count(Decision::Capped);
             return take;
         }

@@ -22,7 +22,7 @@
 //! | [`call`] | what is remembered of a call from one attempt to the next |
 //! | `pick` | the walk above |
 //! | `judge` | may this endpoint be called |
-//! | `cap` | no more than a share of the endpoints is shielded |
+//! | `survey` | what is counted on a ring: shields, of which there may be a share only, and cursors |
 //! | [`budget`] | how many retries and backup requests there may be |
 //! | [`host_view`] | what a process knows of its host |
 //! | [`decision`] | what is decided, as it is counted |
@@ -30,7 +30,6 @@
 
 pub mod budget;
 pub mod call;
-mod cap;
 mod choose;
 pub mod decision;
 pub mod host_view;
@@ -39,5 +38,6 @@ mod pick;
 pub mod ring;
 pub mod set;
 pub mod settings;
+mod survey;
 pub mod table;
 mod tally;

@@ -1,11 +1,11 @@
 //! The walk from a user to an endpoint that may be called.
 
 use super::call::Call;
-use super::cap::{self, Cap};
 use super::host_view::HostView;
 use super::judge::Verdict;
 use super::set::EndpointSet;
 use super::settings::ZoneStrategy;
+use super::survey::{self, Survey};
 use super::table::{RingPlace, SCOPES, Table};
 use crate::id::Salt;
 use crate::status::Status;
@@ -177,9 +177,9 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
                 Verdict::Pass => refusals += u32::from(is_placed),
             }
             if self.withheld && (self.is_told || !self.is_first) {
-                match self.cap(on.number) {
+                match self.survey(on.number) {
                     // Refusing is to be cheap: who is refused by the most willing of all need not ask each.
-                    Some(cap) if !cap.cursor.admits(self.call.key) => return None,
+                    Some(survey) if !survey.cursor.admits(self.call.key) => return None,
                     Some(_) => {}
                     None => return Some(End::Count { ring: on.number }),
                 }
@@ -218,9 +218,9 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
     }
 
     /// What was counted on a ring; `None` if it is to be counted first.
-    pub(super) fn cap(&self, ring: u32) -> Option<Cap> {
+    pub(super) fn survey(&self, ring: u32) -> Option<Survey> {
         let was_counted = self.counted >> ring & 1 == 1;
-        cap::known(self.set.words, ring, self.generation, self.now, was_counted)
+        survey::known(self.set.words, ring, self.generation, self.now, was_counted)
     }
 
     #[cold]

@@ -2,7 +2,7 @@
 //!
 //! | part | |
 //! |---|---|
-//! | 96 words | which version is in force; budgets; decisions so far; what `cap` counted last |
+//! | 96 words | which version is in force; budgets; decisions so far; what `survey` counted last |
 //! | two versions | [`super::table`] |
 //!
 //! Whoever replaces the endpoints writes the version that is not in force, and puts it in force by one store. A reader that was
@@ -11,10 +11,10 @@
 
 use super::budget::Budget;
 use super::call::{Call, Choice};
-use super::cap::{CAPS, CURSORS};
 use super::decision::Decision;
 use super::host_view::HostView;
 use super::settings::{BudgetSettings, GroupRule, Settings, Spec};
+use super::survey::{CURSORS, SURVEYS};
 use super::table::{MAX_RINGS, Table, identity, table_len};
 use super::tally;
 use crate::admission::Cursor;
@@ -35,8 +35,10 @@ const RETRIES: usize = 8;
 const BACKUPS: usize = 9;
 const DECISIONS: usize = 16;
 const HEAD_LEN: usize = 96;
-const _: () =
-    assert!(DECISIONS + Decision::COUNT <= CAPS && CAPS + MAX_RINGS <= CURSORS && CURSORS + MAX_RINGS <= HEAD_LEN);
+const _: () = assert!(
+    DECISIONS + Decision::COUNT <= SURVEYS && SURVEYS + MAX_RINGS <= CURSORS && CURSORS + MAX_RINGS <= HEAD_LEN
+);
+
 /// A set of endpoints, as one process sees it. A plain value; copies are equal, and any number of threads may use them at
 /// once.
 #[derive(Clone, Copy)]

@@ -19,7 +19,7 @@ use crate::strategy::entry::Kind;
 use crate::time::Nanos;
 
 /// Where in a set's head the words of the rings are.
-pub(super) const CAPS: usize = 40;
+pub(super) const SURVEYS: usize = 40;
 /// Where the cursors of the rings are.
 pub(super) const CURSORS: usize = 64;
 const COUNTED_EACH_MS: u32 = 20;
@@ -32,7 +32,7 @@ const GENERATION_SHIFT: u32 = 48;
 
 /// What was counted on a ring.
 #[derive(Clone, Copy)]
-pub(super) struct Cap {
+pub(super) struct Survey {
     /// Shielded endpoints with a severity below this are called; 0: no more are shielded than may be.
     limit: u8,
     /// So many are shielded or recovering that those that recover cannot leave their users to the others.
@@ -41,7 +41,7 @@ pub(super) struct Cap {
     pub(super) cursor: Cursor,
 }
 
-impl Cap {
+impl Survey {
     /// Whether more endpoints are shielded than may be.
     pub(super) const fn is_exceeded(self) -> bool {
         self.limit != 0
@@ -60,11 +60,11 @@ fn severity(endpoint: &Endpoint, word: Word) -> usize {
 
 /// What is known of a ring: at most [`COUNTED_EACH_MS`] old, unless any will do.
 #[inline]
-pub(super) fn known(head: Shared<'_>, ring: u32, generation: u64, now: Nanos, any: bool) -> Option<Cap> {
-    let known = head.load(CAPS + ring as usize);
+pub(super) fn known(head: Shared<'_>, ring: u32, generation: u64, now: Nanos, any: bool) -> Option<Survey> {
+    let known = head.load(SURVEYS + ring as usize);
     let age_ms = wrapping_ms(now).wrapping_sub(known as u32);
     let is_new = known != 0 && age_ms < COUNTED_EACH_MS && (known >> GENERATION_SHIFT) as u16 == generation as u16;
-    (any || is_new).then(|| Cap {
+    (any || is_new).then(|| Survey {
         limit: (known >> LIMIT_SHIFT) as u8,
         is_mostly_unwell: known >> UNWELL_SHIFT & 1 == 1,
         cursor: Cursor(head.load(CURSORS + ring as usize) as u32),
@@ -76,17 +76,17 @@ pub(super) fn known(head: Shared<'_>, ring: u32, generation: u64, now: Nanos, an
 #[inline(never)]
 pub(super) fn count(walk: &mut Walk<'_, '_, '_>, ring: u32) {
     walk.counted |= 1 << ring;
-    let cap = counted(walk, ring as usize);
+    let survey = surveyed(walk, ring as usize);
     let word = u64::from(wrapping_ms(walk.now))
-        | u64::from(cap.limit) << LIMIT_SHIFT
-        | u64::from(cap.is_mostly_unwell) << UNWELL_SHIFT
+        | u64::from(survey.limit) << LIMIT_SHIFT
+        | u64::from(survey.is_mostly_unwell) << UNWELL_SHIFT
         | (walk.generation & 0xFFFF) << GENERATION_SHIFT;
-    walk.set.words.set(CURSORS + ring as usize, cap.cursor.0.into());
-    walk.set.words.set(CAPS + ring as usize, word);
+    walk.set.words.set(CURSORS + ring as usize, survey.cursor.0.into());
+    walk.set.words.set(SURVEYS + ring as usize, word);
 }
 
 #[inline]
-fn counted(walk: &Walk<'_, '_, '_>, ring: usize) -> Cap {
+fn surveyed(walk: &Walk<'_, '_, '_>, ring: usize) -> Survey {
     // The lowest limit below which there are enough is looked for by halving, since a table of all has no place on the stack of
     // a coroutine. Beginning with all.
     let (mut limit, mut high, mut below) = (0, SEVERITIES, SEVERITIES);
@@ -106,7 +106,7 @@ fn counted(walk: &Walk<'_, '_, '_>, ring: usize) -> Cap {
             high = below;
         }
         if too_many == 0 || limit >= high {
-            return Cap { limit: limit as u8, is_mostly_unwell, cursor };
+            return Survey { limit: limit as u8, is_mostly_unwell, cursor };
         }
         below = limit.midpoint(high);
     }
