@@ -4,6 +4,7 @@ use mcrpc_core::host::control::Mechanism;
 use mcrpc_core::host::fail::BucketId;
 use mcrpc_core::host::seat::{COMMON, QueueReport};
 use mcrpc_core::host::stat::{Column, CounterKey, Kind, Stat};
+use mcrpc_core::id::Per10k;
 use mcrpc_core::shield::leak::Leak;
 use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
@@ -295,6 +296,31 @@ pub unsafe extern "C" fn mcrpc_host_report_queue(
         );
         Ok(())
     })())
+}
+
+/// How busy the CPUs are that this process may use, by the agent: what was used of the quotas of its cgroups, or of the CPUs
+/// of the machine, within the last second or so, 0 to 10000. For mcrpc_admission_set_cpu().
+/// Returns MCRPC_NO_POLICY when there is no agent, it has not looked within two seconds, or it cannot see this process
+/// (which is in another PID namespace, or has no seat of its own).
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+///
+/// # Safety
+///
+/// `host` was set by mcrpc_host_open() or _create().
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_host_cpu(host: *const mcrpc_host_t, now_ns: u64) -> i32 {
+    // SAFETY: the caller's promise.
+    let host = unsafe { host::get(host) };
+    match host.and_then(|host| cpu(host, Nanos(now_ns))) {
+        Ok(utilisation) => utilisation.get().into(),
+        Err(status) => status.0,
+    }
+}
+
+#[inline]
+fn cpu(host: &Host, now: Nanos) -> Result<Per10k, Status> {
+    let (seat, stat) = counters(host)?;
+    stat.seats().cpu(seat, now).ok_or(Status::NO_POLICY)
 }
 
 /// The counters, and the seat to count in.
