@@ -1,31 +1,24 @@
-//! What the CPUs of the machine have done, and which of them a process may run on.
+//! What the CPUs of the machine could have done for processes, and what a process has used of them.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use mcrpc_core::id::Per10k;
+use super::{misunderstood, read, value};
 
-use super::{misunderstood, read, share, value};
+/// User, nice, system, idle, iowait: times of a CPU that processes use, or could. Those behind them belong to interrupts and
+/// the hypervisor, or are parts of these.
+const USABLE: usize = 5;
+/// Where user and system time stand behind the name of a process, which ends in a bracket.
+const PROCESS_TIMES: RangeInclusive<usize> = 11..=12;
 
-/// Times of a CPU that add up to all of it; those behind them are parts of the first two.
-const TIMES: usize = 8;
-const IDLE: RangeInclusive<usize> = 3..=4;
-
-/// The CPUs that are online, by their numbers.
+/// The CPUs that are online, by their numbers: the ticks that each could have given to processes.
 #[derive(Debug, Default)]
-pub(super) struct Machine(BTreeMap<u32, Times>);
-
-/// In ticks since the machine was started.
-#[derive(Clone, Copy, Debug)]
-struct Times {
-    idle: u64,
-    all: u64,
-}
+pub(super) struct Machine(BTreeMap<u32, u64>);
 
 /// CPUs that a process may run on.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Allowed(Vec<RangeInclusive<u32>>);
 
 impl Machine {
@@ -43,27 +36,34 @@ impl Machine {
         self.0.keys().filter(|&&cpu| allowed.contains(cpu)).count()
     }
 
-    /// How busy these CPUs were since an earlier look. One that was not there then, or whose times went back, is left out.
-    pub(super) fn share_since(&self, before: &Machine, allowed: &Allowed) -> Option<Per10k> {
-        let since = |(cpu, times): (&u32, &Times)| {
-            let before = before.0.get(cpu)?;
-            let all = times.all.checked_sub(before.all)?;
-            let idle = times.idle.checked_sub(before.idle)?.min(all);
-            Some((all - idle, all))
-        };
-        let cpus = self.0.iter().filter(|&(&cpu, _)| allowed.contains(cpu)).filter_map(since);
-        let (busy, all) = cpus.fold((0, 0), |(busy, all), cpu| (busy + u128::from(cpu.0), all + u128::from(cpu.1)));
-        share(busy, all)
+    /// The ticks that these CPUs could have given since an earlier look. One that was not there then, or whose times went
+    /// back, is left out.
+    pub(super) fn usable_since(&self, before: &Machine, allowed: &Allowed) -> u64 {
+        let cpus = self.0.iter().filter(|&(&cpu, _)| allowed.contains(cpu));
+        let since = |(cpu, usable): (&u32, &u64)| usable.checked_sub(*before.0.get(cpu)?);
+        sum(cpus.filter_map(since))
     }
 }
 
 /// A line without its `cpu`: number, user, nice, system, idle, iowait, irq, softirq, steal, ...
-fn cpu(line: &str) -> Option<(u32, Times)> {
+fn cpu(line: &str) -> Option<(u32, u64)> {
     let mut fields = line.split_ascii_whitespace();
     let number = fields.next()?.parse().ok()?;
-    let times = fields.take(TIMES).map(|field| field.parse().ok()).collect::<Option<Vec<u64>>>()?;
-    let sum = |times: &[u64]| times.iter().fold(0, |sum: u64, time| sum.saturating_add(*time));
-    Some((number, Times { idle: sum(times.get(IDLE)?), all: sum(&times) }))
+    let times = fields.take(USABLE).map(|field| field.parse().ok()).collect::<Option<Vec<u64>>>()?;
+    (times.len() == USABLE).then(|| (number, sum(times)))
+}
+
+/// The ticks that the process has used that has this directory in `/proc`.
+pub(super) fn used_by_process(process: &Path) -> io::Result<u64> {
+    let text = read(&process.join("stat"))?.ok_or(io::ErrorKind::NotFound)?;
+    // A name may hold brackets and blanks.
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().collect();
+    let times = fields.get(PROCESS_TIMES).ok_or_else(misunderstood)?;
+    times.iter().map(|time| time.parse().ok()).collect::<Option<Vec<u64>>>().map(sum).ok_or_else(misunderstood)
+}
+
+fn sum(times: impl IntoIterator<Item = u64>) -> u64 {
+    times.into_iter().fold(0, u64::saturating_add)
 }
 
 impl Allowed {

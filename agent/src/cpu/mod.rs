@@ -1,14 +1,16 @@
 //! How busy the CPUs are that a process may use: the second signal of overload, beside the wait in its queue.
 //!
-//! A process runs into whichever ceiling is the lowest: the quota of its cgroup or of one above it, or the CPUs that it may run
-//! on. What counts is how much of the ceiling is used by all who are under it, not by the process alone. A file that is
-//! missing, vanishes or cannot be understood costs the sample of whoever depends on it, and nothing else.
+//! A process runs into whichever ceiling is the lowest: the quota of its cgroup or of one above it, of which all that is used
+//! counts; or the CPUs that it may run on. Of those counts what processes use who heed the answer. With what others use, a
+//! job that takes all that is left over would make servers give way to it until nothing is left of them.
+//!
+//! A file that is missing, vanishes or cannot be understood costs the sample of whoever depends on it, and nothing else.
 //!
 //! | module | |
 //! |---|---|
 //! | [`sampler`] | utilisation from two looks |
 //! | `cgroup` | what the cgroups of a process have used, and may use |
-//! | `machine` | what the CPUs of the machine have done, and which of them a process may run on |
+//! | `machine` | what the CPUs of the machine could have done for processes, and what a process has used of them |
 //! | `seats` | samples for all who have a seat, written where they read them |
 
 mod cgroup;

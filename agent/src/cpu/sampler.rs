@@ -9,7 +9,8 @@ use mcrpc_core::id::Per10k;
 use mcrpc_core::time::Nanos;
 
 use super::cgroup::{Cgroup, Hierarchies, Usage};
-use super::machine::{Allowed, Machine};
+use super::machine::{Allowed, Machine, used_by_process};
+use super::share;
 
 /// Where the kernel tells.
 #[derive(Clone, Debug)]
@@ -38,8 +39,17 @@ struct Look {
     at: Nanos,
     /// `None`: it could not be read.
     machine: Option<Machine>,
+    /// By their numbers.
+    processes: HashMap<u32, Process>,
     /// Each that somebody is in, or below it. `None` as a usage: it has no quota.
     cgroups: HashMap<Cgroup, io::Result<Option<Usage>>>,
+}
+
+/// What a process is under, and has used.
+struct Process {
+    allowed: Allowed,
+    cgroup: Option<Cgroup>,
+    used_ticks: u64,
 }
 
 impl Sampler {
@@ -54,27 +64,40 @@ impl Sampler {
         &self.proc
     }
 
-    /// Looks at these processes. How much of what each may use was used since the last look, `None` if that cannot be
-    /// told: it was not there, its files are not to be read or understood, or this is the first look.
+    /// Looks at these processes, all who heed the answer. How much of what each may use was used since the last look, `None`
+    /// if that cannot be told: it was not there, its files are not to be read or understood, or this is the first look.
     pub fn sample(&mut self, pids: &[u32], now: Nanos) -> Vec<Option<Per10k>> {
-        let machine = Machine::read(&self.proc).ok();
-        let before = std::mem::replace(&mut self.last, Look { at: now, machine, cgroups: HashMap::new() });
-        let mut sample = |pid: u32| {
-            let process = Process::read(&self.proc.join(pid.to_string())).ok()?;
-            for cgroup in process.cgroups() {
-                let usage = || self.hierarchies.usage(&cgroup);
-                self.last.cgroups.entry(cgroup.clone()).or_insert_with(usage);
+        let look = self.look(pids, now);
+        let before = std::mem::replace(&mut self.last, look);
+        let mut used_ticks = HashMap::new();
+        for (pid, process) in &self.last.processes {
+            let earlier = before.processes.get(pid);
+            if let Some(ticks) = earlier.and_then(|earlier| process.used_ticks.checked_sub(earlier.used_ticks)) {
+                *used_ticks.entry(&process.allowed).or_insert(0) += ticks;
             }
-            self.last.share_since(&before, &process)
+        }
+        let sample = |pid: &u32| {
+            let process = self.last.processes.get(pid)?;
+            self.last.share_since(&before, process, used_ticks.get(&process.allowed).copied())
         };
-        pids.iter().map(|&pid| sample(pid)).collect()
+        pids.iter().map(sample).collect()
+    }
+
+    fn look(&self, pids: &[u32], now: Nanos) -> Look {
+        let process = |&pid: &u32| Some((pid, Process::read(&self.proc.join(pid.to_string())).ok()?));
+        let processes: HashMap<_, _> = pids.iter().filter_map(process).collect();
+        let mut cgroups = HashMap::new();
+        for cgroup in processes.values().flat_map(Process::cgroups) {
+            cgroups.entry(cgroup).or_insert_with_key(|cgroup| self.hierarchies.usage(cgroup));
+        }
+        Look { at: now, machine: Machine::read(&self.proc).ok(), processes, cgroups }
     }
 }
 
 impl Look {
-    /// The highest share of a ceiling that this process is under. The CPUs that it may run on are one unless a quota is
-    /// below them.
-    fn share_since(&self, before: &Look, process: &Process) -> Option<Per10k> {
+    /// The highest share of a ceiling that this process is under. `used_ticks` is what all together have used who may run
+    /// on the same CPUs. These are a ceiling unless a quota is below them.
+    fn share_since(&self, before: &Look, process: &Process, used_ticks: Option<u64>) -> Option<Per10k> {
         let elapsed = Duration::from_nanos(self.at.since(before.at));
         let cpus = self.machine.as_ref().map_or(usize::MAX, |machine| machine.count(&process.allowed));
         let mut highest = None;
@@ -88,20 +111,18 @@ impl Look {
         if is_below_cpus {
             return highest;
         }
-        let machine = self.machine.as_ref()?.share_since(before.machine.as_ref()?, &process.allowed)?;
-        highest.max(Some(machine))
+        let usable_ticks = self.machine.as_ref()?.usable_since(before.machine.as_ref()?, &process.allowed);
+        highest.max(Some(share(used_ticks?.into(), usable_ticks.into())?))
     }
-}
-
-/// What a process is under.
-struct Process {
-    allowed: Allowed,
-    cgroup: Option<Cgroup>,
 }
 
 impl Process {
     fn read(directory: &Path) -> io::Result<Process> {
-        Ok(Process { allowed: Allowed::of_process(directory)?, cgroup: Cgroup::of_process(directory)? })
+        Ok(Process {
+            allowed: Allowed::of_process(directory)?,
+            cgroup: Cgroup::of_process(directory)?,
+            used_ticks: used_by_process(directory)?,
+        })
     }
 
     /// Its own, and those above it.

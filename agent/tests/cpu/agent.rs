@@ -64,14 +64,16 @@ fn each_process_that_the_agent_sees_is_told_each_second() {
     host.kernel.set_process(2, "1", "");
     host.second();
     assert_eq!((host.told(first), host.told(second)), (None, None), "one look is none");
-    host.kernel.set_cpus(&[(0, 75, 25), (1, 10, 90)]);
+    host.kernel.set_cpus(&[(0, 100), (1, 100)]);
+    host.kernel.set_used(1, 75);
+    host.kernel.set_used(2, 10);
     host.second();
     assert_eq!((host.told(first), host.told(second)), (Some(7_500), Some(1_000)));
-    host.kernel.set_cpus(&[(0, 75, 125), (1, 110, 90)]);
+    host.kernel.set_cpus(&[(0, 200), (1, 200)]);
+    host.kernel.set_used(2, 110);
     host.kernel.remove("proc/1/status");
     host.second();
     assert_eq!((host.told(first), host.told(second)), (Some(7_500), Some(10_000)), "the last sample holds for a while");
-    host.kernel.set_cpus(&[(0, 75, 425), (1, 110, 390)]);
     (0..2).for_each(|_| host.second());
     assert_eq!(host.told(first), None);
 }
@@ -82,7 +84,7 @@ fn a_process_in_another_pid_namespace_is_not_taken_for_the_one_with_its_number_h
     let (other, unknown) = (host.sit_down(1, host.own_namespace() + 1), host.sit_down(1, 0));
     host.kernel.set_process(1, "0-1", "");
     host.second();
-    host.kernel.set_cpus(&[(0, 100, 0), (1, 100, 0)]);
+    host.kernel.set_cpus(&[(0, 100), (1, 100)]);
     host.second();
     assert_eq!((host.told(other), host.told(unknown)), (None, None));
 }
@@ -91,12 +93,14 @@ fn a_process_in_another_pid_namespace_is_not_taken_for_the_one_with_its_number_h
 fn seats_that_were_made_anew_are_found() {
     let mut host = Host::new();
     host.kernel.set_process(1, "0-1", "");
+    host.sit_down(1, host.own_namespace());
     host.second();
     let directory = Directory::open(&host.kernel.root.path().join("mcrpc"), None).unwrap();
     let create = |words: mcrpc_core::host::region::Shared<'_>| stat::create(words, 3, 16, 8, 9);
     directory.replace(Segment::Stat, stat::segment_len(3, 16), Settings::DEFAULT.shared_mode, create).unwrap();
     let seat = host.sit_down(1, host.own_namespace());
-    host.kernel.set_cpus(&[(0, 100, 0), (1, 0, 100)]);
+    host.kernel.set_cpus(&[(0, 100), (1, 100)]);
+    host.kernel.set_used(1, 100);
     host.second();
     assert_eq!(host.told(seat), Some(5_000));
 }

@@ -15,7 +15,7 @@ fn set_cgroup(kernel: &Kernel, path: &str, quota_us: i64, used_ns: u64, throttle
 #[test]
 fn what_counts_is_what_is_used_of_the_lowest_ceiling() {
     // Its own cgroup and the one above: quota in µs, ns used and periods throttled within the second; and the answer
-    // while both CPUs are busy for 30 %.
+    // for a process that uses 30 % of both CPUs.
     type Level = (i64, u64, u64);
     let cases: &[(&str, Level, Level, Option<u16>)] = &[
         ("a quarter of a CPU", (25_000, 100_000_000, 0), (-1, 0, 0), Some(4_000)),
@@ -34,7 +34,8 @@ fn what_counts_is_what_is_used_of_the_lowest_ceiling() {
         set(&kernel, 0);
         let utilisation = kernel.sample_over(|kernel| {
             set(kernel, 1);
-            kernel.set_cpus(&[(0, 30, 70), (1, 30, 70)]);
+            kernel.set_cpus(&[(0, 100), (1, 100)]);
+            kernel.set_used(PID, 60);
         });
         assert_eq!(utilisation, wanted, "{name}");
     }

@@ -14,8 +14,8 @@ fn set_cgroup(kernel: &Kernel, path: &str, max: &str, used_us: u64, throttled: u
 
 #[test]
 fn what_counts_is_what_is_used_of_the_lowest_ceiling() {
-    // For each cgroup from the process's own upward: quota, µs used and throttled periods within the second; then how busy
-    // both CPUs were, in hundredths, and the answer.
+    // For each cgroup from the process's own upward: quota, µs used and throttled periods within the second; then the ticks
+    // of 200 that the process itself used, and the answer.
     type Case = (&'static str, &'static [(&'static str, u64, u64)], u64, Option<u16>);
     let cases: &[Case] = &[
         ("half of half a CPU", &[("50000 100000", 250_000, 0)], 0, Some(5_000)),
@@ -24,10 +24,10 @@ fn what_counts_is_what_is_used_of_the_lowest_ceiling() {
         ("more than all, since the clocks differ", &[("50000 100000", 510_000, 0)], 0, Some(10_000)),
         ("a share of 1/10000", &[("100000 100000", 100, 0)], 0, Some(1)),
         ("throttled once is full", &[("50000 100000", 10_000, 1)], 0, Some(10_000)),
-        ("a quota below the CPUs: these are others' matter", &[("150000 100000", 150_000, 0)], 90, Some(1_000)),
-        ("no quota", &[("max 100000", 900_000, 0)], 45, Some(4_500)),
-        ("a quota above the CPUs", &[("400000 100000", 400_000, 0)], 45, Some(4_500)),
-        ("a quota above the CPUs that others use up", &[("400000 100000", 4_000_000, 0)], 45, Some(10_000)),
+        ("a quota below the CPUs: these are others' matter", &[("150000 100000", 150_000, 0)], 180, Some(1_000)),
+        ("no quota", &[("max 100000", 900_000, 0)], 90, Some(4_500)),
+        ("a quota above the CPUs", &[("400000 100000", 400_000, 0)], 90, Some(4_500)),
+        ("a quota above the CPUs that others use up", &[("400000 100000", 4_000_000, 0)], 90, Some(10_000)),
         (
             "the quota above is the fuller",
             &[("50000 100000", 50_000, 0), ("100000 100000", 700_000, 0)],
@@ -35,11 +35,11 @@ fn what_counts_is_what_is_used_of_the_lowest_ceiling() {
             Some(7_000),
         ),
         ("its own is the fuller", &[("50000 100000", 450_000, 0), ("100000 100000", 700_000, 0)], 0, Some(9_000)),
-        ("only the one above has a quota", &[("max 100000", 1, 0), ("100000 100000", 600_000, 0)], 99, Some(6_000)),
+        ("only the one above has a quota", &[("max 100000", 1, 0), ("100000 100000", 600_000, 0)], 199, Some(6_000)),
         ("only that far above is throttled", &[("max 1", 0, 0), ("max 1", 0, 0), ("1000 2000", 0, 3)], 0, Some(10_000)),
         ("another period", &[("1000 4000", 125_000, 0)], 0, Some(5_000)),
     ];
-    for &(name, cgroups, busy, wanted) in cases {
+    for &(name, cgroups, ticks, wanted) in cases {
         let paths = ["slice/service/worker", "slice/service", "slice"];
         let paths = &paths[paths.len() - cgroups.len()..];
         let mut kernel = Kernel::new();
@@ -52,7 +52,8 @@ fn what_counts_is_what_is_used_of_the_lowest_ceiling() {
         set(&kernel, 0);
         let utilisation = kernel.sample_over(|kernel| {
             set(kernel, 1);
-            kernel.set_cpus(&[(0, busy, 100 - busy), (1, busy, 100 - busy)]);
+            kernel.set_cpus(&[(0, 100), (1, 100)]);
+            kernel.set_used(PID, ticks);
         });
         assert_eq!(utilisation, wanted, "{name}");
     }

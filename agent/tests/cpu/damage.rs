@@ -5,9 +5,10 @@ use proptest::prelude::*;
 use super::*;
 
 /// All files that the answer depends on, with what they say.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("proc/42/status", "Cpus_allowed_list:\t0-1\n"),
     ("proc/42/cgroup", "0::/a\n"),
+    ("proc/42/stat", "42 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20\n"),
     ("proc/stat", "cpu  0\ncpu0 0 0 0 1 0 0 0 0\ncpu1 0 0 0 1 0 0 0 0\n"),
     ("cgroup/a/cpu.max", "100000 100000\n"),
     ("cgroup/a/cpu.stat", "usage_usec 0\nnr_throttled 0\n"),
@@ -30,6 +31,7 @@ fn what_cannot_be_understood_is_no_sample_until_it_can_be() {
     let nonsense: &[(&str, &[&str])] = &[
         ("proc/42/status", &["Cpus_allowed_list:\tx\n", "Cpus_allowed_list:\t\n", "Cpus_allowed_list:\t5-\n"]),
         ("proc/42/cgroup", &["0:/a\n", "nonsense\n", "0::/gone\n", "0::/../a\n", "0::a\n", "0::/a (deleted)\n"]),
+        ("proc/42/stat", &["", "42 (x) S 1 1 1 0 -1 0 0 0 0 0 0", "42 (x) S 1 1 1 0 -1 0 0 0 0 0 x 0 0", "42 (x"]),
         ("cgroup/a/cpu.max", &["", "max", "x 100000\n", "100000 x\n", "0 100000\n", "100000 0\n", "-1 100000\n"]),
         ("cgroup/a/cpu.stat", &["", "usage_usec 1\n", "nr_throttled 1\n", "usage_usec x\nnr_throttled 0\n"]),
     ];
@@ -83,7 +85,7 @@ proptest! {
 
     /// Whatever the files say, there is an answer of at most 10 000, or none.
     #[test]
-    fn no_file_makes_it_panic(texts in prop::collection::vec("[a-z0-9 :/\\-\n_]{0,60}|[0-9]{1,25} [0-9]{1,25}", 10)) {
+    fn no_file_makes_it_panic(texts in prop::collection::vec("[a-z0-9 :/\\-\n_]{0,60}|[0-9]{1,25} [0-9]{1,25}", 12)) {
         let mut kernel = kernel();
         let mut sampler = kernel.sampler();
         for texts in texts.chunks(FILES.len()) {

@@ -28,7 +28,7 @@ impl Kernel {
     /// Two CPUs that have done nothing, and nothing else.
     fn new() -> Kernel {
         let kernel = Kernel { root: tempfile::tempdir().unwrap(), now: Nanos(1_000 * NANOS_PER_SECOND) };
-        kernel.set_cpus(&[(0, 0, 0), (1, 0, 0)]);
+        kernel.set_cpus(&[(0, 0), (1, 0)]);
         kernel
     }
 
@@ -50,19 +50,27 @@ impl Kernel {
         fs::remove_file(self.root.path().join(path)).unwrap();
     }
 
-    /// What these CPUs have done: number, ticks busy, ticks idle.
-    fn set_cpus(&self, cpus: &[(u32, u64, u64)]) {
-        let line = |(cpu, busy, idle): &(u32, u64, u64)| format!("cpu{cpu} {busy} 0 0 {idle} 0 0 0 0 0 0\n");
+    /// What these CPUs have done: number, ticks.
+    fn set_cpus(&self, cpus: &[(u32, u64)]) {
+        let line = |(cpu, ticks): &(u32, u64)| format!("cpu{cpu} 0 0 0 {ticks} 0 0 0 0 0 0\n");
         let lines: String = cpus.iter().map(line).collect();
         self.set("proc/stat", &format!("cpu  1 2 3 4 5 6 7 8 9 10\n{lines}intr 1 2 3\nctxt 7\nbtime 1\n"));
     }
 
-    /// A process that may run on these CPUs and is in these cgroups.
+    /// A process that may run on these CPUs and is in these cgroups, and has used nothing.
     fn set_process(&self, pid: u32, cpus: &str, cgroups: &str) {
         let status =
             format!("Name:\tserver\nPid:\t{pid}\nCpus_allowed:\tff\nCpus_allowed_list:\t{cpus}\nThreads:\t1\n");
         self.set(format!("proc/{pid}/status"), &status);
         self.set(format!("proc/{pid}/cgroup"), cgroups);
+        self.set_used(pid, 0);
+    }
+
+    /// The ticks that a process has used, half of them in the kernel.
+    fn set_used(&self, pid: u32, ticks: u64) {
+        let (user, system) = (ticks / 2, ticks - ticks / 2);
+        let stat = format!("{pid} (a (bad) name) S 1 1 1 0 -1 4194560 1 2 3 4 {user} {system} 90 91 20 0 1 0 17 18\n");
+        self.set(format!("proc/{pid}/stat"), &stat);
     }
 
     fn look_at(&self, sampler: &mut Sampler, pid: u32) -> Option<u16> {
