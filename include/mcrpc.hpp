@@ -363,7 +363,7 @@ public:
     Status report_queue(const Admission &admission, std::uint32_t queue, std::uint64_t now_ns) const noexcept {
         return Status(mcrpc_host_report_queue(&host_, admission.handle(), queue, now_ns));
     }
-    // How busy the CPUs are that this process may use, 0 to 10000; below 0, MCRPC_NO_POLICY, when the agent has not looked.
+    // How much is used of the CPU time that this process may use, 0 to 10000; below 0 when the agent does not say.
     std::int32_t cpu(std::uint64_t now_ns) const noexcept { return mcrpc_host_cpu(&host_, now_ns); }
 
     // What the host learnt about an endpoint, for a call of `uin`; always an answer.

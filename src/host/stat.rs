@@ -42,7 +42,7 @@ pub(crate) struct Process {
     pub beat_age_ms: u64,
     /// Questions that it answered with *no policy*.
     pub unanswered: u64,
-    /// How busy the CPUs are that it may use; `None` if the agent has not looked lately.
+    /// How much is used of the CPU time that it may use; `None` if the agent has not looked lately.
     pub cpu_per10k: Option<u16>,
     /// Its admission controller; `None` if it has reported none.
     pub queue: Option<Queue>,

@@ -80,10 +80,10 @@ pub struct QueueReport {
     pub would_refuse: [u64; Refusal::COUNT],
 }
 
-/// How busy the CPUs were that a process may use.
+/// How much was used of the CPU time that a process may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CpuSample {
-    /// What was used of what may be used.
+    /// What was used of what may be.
     pub utilisation: Per10k,
     /// When, in milliseconds of `CLOCK_MONOTONIC`.
     pub at_ms: u64,
@@ -124,7 +124,7 @@ pub struct Occupant {
     pub unanswered: u64,
     /// Its admission controller.
     pub queue: QueueReport,
-    /// How busy its CPUs were, by the agent; `None` if it has not looked.
+    /// How much was used of the CPU time that it may use, by the agent; `None` if that has not looked.
     pub cpu: Option<CpuSample>,
     /// The inode of the PID namespace in which `pid` is its number; 0: not known.
     pub pid_namespace: u64,
@@ -196,7 +196,7 @@ impl<'a> Seats<'a> {
         occupant(self.words.view(), seat)
     }
 
-    /// The agent says how busy the CPUs are that the process may use.
+    /// The agent says how much is used of the CPU time that the process may use.
     pub fn set_cpu(&self, seat: u32, utilisation: Per10k, now: Nanos) {
         let sample = CpuSample { utilisation, at_ms: now.0 / NANOS_PER_MILLI };
         self.words.set(word(seat) + CPU, sample.to_word());
