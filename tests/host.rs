@@ -504,8 +504,14 @@ fn a_process_is_told_how_busy_its_cpus_are_while_the_agent_says_so() {
         assert_eq!(seats.occupant(seat).unwrap().pid_namespace, own_namespace);
         seats.set_cpu(seat, Per10k::new(utilisation).unwrap(), Nanos(2 * SECOND));
     }
-    busy.expect_all(["cpu 2000000000", "cpu 4000000000", "cpu 4001000000"], ["10000", "10000", "no_policy"]);
-    idle.expect_all(["cpu 2000000000", "cpu 4000000000", "cpu 4001000000"], ["0", "0", "no_policy"]);
+    busy.expect_all(
+        ["cpu 2000000000", "cpu 4000000000", "cpu 4001000000"],
+        ["10000 2000000000", "10000 2000000000", "no_policy"],
+    );
+    idle.expect_all(
+        ["cpu 2000000000", "cpu 4000000000", "cpu 4001000000"],
+        ["0 2000000000", "0 2000000000", "no_policy"],
+    );
     busy.ask("fork");
     busy.expect_all(["cpu 2000000000", "tick 2000000000", "cpu 2000000000"], ["no_policy", "ok", "no_policy"]);
 }

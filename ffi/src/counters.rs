@@ -4,7 +4,6 @@ use mcrpc_core::host::control::Mechanism;
 use mcrpc_core::host::fail::BucketId;
 use mcrpc_core::host::seat::{COMMON, QueueReport};
 use mcrpc_core::host::stat::{Column, CounterKey, Kind, Stat};
-use mcrpc_core::id::Per10k;
 use mcrpc_core::shield::leak::Leak;
 use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
@@ -300,28 +299,35 @@ pub unsafe extern "C" fn mcrpc_host_report_queue(
 
 /// How much is used of the CPU time that this process may use, as the agent last saw it, once a second, 0 to 10000: of the
 /// quota of its cgroup or of one above it; or, unless a quota is lower, of the CPUs that it may run on, by all processes that
-/// have a seat. For mcrpc_admission_set_cpu().
+/// have a seat. Sets `sampled_ns`, unless it is NULL, to when that was: give both to mcrpc_admission_set_cpu(), so that a
+/// sample counts once, however many processes of a server pass it on.
 /// Returns MCRPC_NO_POLICY when there is no agent, it has not looked within two seconds, or it cannot see this process
 /// (which is in another PID namespace, or has no seat of its own).
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
 ///
-/// `host` was set by mcrpc_host_open() or _create().
+/// `host` was set by mcrpc_host_open() or _create(), `sampled_ns` is NULL or writable.
 #[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
-pub unsafe extern "C" fn mcrpc_host_cpu(host: *const mcrpc_host_t, now_ns: u64) -> i32 {
-    // SAFETY: the caller's promise.
-    let host = unsafe { host::get(host) };
-    match host.and_then(|host| cpu(host, Nanos(now_ns))) {
-        Ok(utilisation) => utilisation.get().into(),
-        Err(status) => status.0,
-    }
+pub unsafe extern "C" fn mcrpc_host_cpu(host: *const mcrpc_host_t, now_ns: u64, sampled_ns: *mut u64) -> i32 {
+    // SAFETY: the caller's promises.
+    unsafe { cpu(host, Nanos(now_ns), sampled_ns) }.unwrap_or_else(|status| status.0)
 }
 
+/// # Safety
+///
+/// As for [`mcrpc_host_cpu`].
 #[inline]
-fn cpu(host: &Host, now: Nanos) -> Result<Per10k, Status> {
-    let (seat, stat) = counters(host)?;
-    stat.seats().cpu(seat, now).ok_or(Status::NO_POLICY)
+unsafe fn cpu(host: *const mcrpc_host_t, now: Nanos, sampled_ns: *mut u64) -> Result<i32, Status> {
+    // SAFETY: the caller's promise.
+    let (seat, stat) = counters(unsafe { host::get(host) }?)?;
+    let sample = stat.seats().cpu(seat, now).ok_or(Status::NO_POLICY)?;
+    if !sampled_ns.is_null() {
+        pointer::check(sampled_ns.cast_const())?;
+        // SAFETY: checked for null and alignment; writable by the caller's promise.
+        unsafe { sampled_ns.write(Nanos::from_millis(sample.at_ms).0) };
+    }
+    Ok(sample.utilisation.get().into())
 }
 
 /// The counters, and the seat to count in.

@@ -24,7 +24,7 @@ struct calls {
     int32_t (*bucket_open)(const mcrpc_host_t *, const mcrpc_endpoint_t *, uint64_t *);
     int32_t (*bucket_pour)(const mcrpc_host_t *, uint64_t, const mcrpc_leak_t *, uint64_t);
     int32_t (*bucket_check)(const mcrpc_host_t *, uint64_t, const mcrpc_leak_t *, uint64_t, uint64_t);
-    int32_t (*cpu)(const mcrpc_host_t *, uint64_t);
+    int32_t (*cpu)(const mcrpc_host_t *, uint64_t, uint64_t *);
     int32_t (*trace)(const mcrpc_host_t *, uint8_t, const uint8_t *, size_t, uint64_t);
     int32_t (*endpoint_v4)(const uint8_t *, uint16_t, uint32_t, mcrpc_endpoint_t *);
 };
@@ -78,8 +78,8 @@ static int32_t nothing_leak(const mcrpc_host_t *h, uint64_t b, const mcrpc_leak_
 static int32_t nothing_check(const mcrpc_host_t *h, uint64_t b, const mcrpc_leak_t *l, uint64_t u, uint64_t n) {
     return h == NULL || l == NULL || b + u + n == 0;
 }
-static int32_t nothing_cpu(const mcrpc_host_t *h, uint64_t n) {
-    return h == NULL || n == 0;
+static int32_t nothing_cpu(const mcrpc_host_t *h, uint64_t n, uint64_t *o) {
+    return h == NULL || o == NULL || n == 0;
 }
 static int32_t nothing_trace(const mcrpc_host_t *h, uint8_t k, const uint8_t *d, size_t l, uint64_t n) {
     return h == NULL || d == NULL || k + l + n == 0;
@@ -114,7 +114,7 @@ static uint64_t exercise(const void *table, uint32_t key, uint64_t now, int roun
             }
             calls->mode(&host, n % 6, n, MCRPC_MODE_ENFORCE);
             calls->killed(&host);
-            calls->cpu(&host, now);
+            calls->cpu(&host, now, &counter);
             calls->dyed(&host, n, now);
             calls->shield(&host, &endpoint, n, now);
             calls->skip(&host, 7, n, n);

@@ -52,7 +52,7 @@ impl Host {
     }
 
     fn told(&self, seat: u32) -> Option<u16> {
-        self.with_seats(|seats| seats.cpu(seat, self.kernel.now)).map(Per10k::get)
+        self.with_seats(|seats| seats.cpu(seat, self.kernel.now)).map(|sample| sample.utilisation.get())
     }
 }
 

@@ -204,9 +204,8 @@ impl<'a> Seats<'a> {
 
     /// What the agent last said of it, unless that is older than [`CPU_MAX_AGE_MS`]. Hot: one load.
     #[inline]
-    pub fn cpu(&self, seat: u32, now: Nanos) -> Option<Per10k> {
-        let sample = CpuSample::from_word(self.words.load(word(seat) + CPU))?;
-        sample.is_fresh(now).then_some(sample.utilisation)
+    pub fn cpu(&self, seat: u32, now: Nanos) -> Option<CpuSample> {
+        CpuSample::from_word(self.words.load(word(seat) + CPU)).filter(|sample| sample.is_fresh(now))
     }
 
     /// Says what the process's admission controller does.
