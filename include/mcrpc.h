@@ -760,10 +760,13 @@ typedef struct {
     uint32_t service_id;
     // The method that is called, as in `mcrpc skip`.
     uint32_t method_id;
-    // Attempts so far. Private from here on.
+    // Attempts so far. Private.
     uint8_t attempts;
-    // 0.
-    uint8_t reserved[3];
+    // 1 if the service has served an earlier call of the same task: then its cursor does not apply. Send it with
+    // MCRPC_FLAG_CONTINUES_TASK.
+    uint8_t continues_task;
+    // 0. Private from here on.
+    uint8_t reserved[2];
     // The endpoints that were tried.
     uint32_t tried[MCRPC_MAX_ATTEMPTS];
 } mcrpc_call_t;
