@@ -161,6 +161,8 @@ enum {
     MCRPC_DEADLINE_IN_QUEUE = -221,
     // The request's deadline was past when it arrived: do not try again, and look at what it spent its time on before.
     MCRPC_EXPIRED_ON_ARRIVAL = -222,
+    // The worker that ran the request died, perhaps with the work half done, or there is no worker at all: do not call this machine again at once.
+    MCRPC_WORKER_LOST = -223,
     // So many calls to the endpoint have failed lately that none is sent to it: choose another one.
     MCRPC_BUCKET_FULL = -230,
     // An operator has shielded the endpoint for the whole host: choose another one.
