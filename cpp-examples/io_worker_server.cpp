@@ -92,8 +92,8 @@ sigset_t signal_set(std::initializer_list<int> signals) {
 
 int worker_socket = -1;
 
-// The kernel closes the socket of a crashed process only when it has written its core, which may take seconds. What the
-// signal does without a handler, it does when this one returns.
+// The kernel closes the sockets of a crashed process only when it has written its core and freed its memory: 0.8 s for
+// 512 MB. This does not wait for that. What the signal does without a handler, it does when this one returns.
 void on_crash(int signal) {
     shutdown(worker_socket, SHUT_RDWR);
     raise(signal);

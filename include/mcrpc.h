@@ -859,8 +859,8 @@ int32_t mcrpc_admit(const mcrpc_admission_t *admission, uint32_t queue, const mc
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_dequeued(const mcrpc_admission_t *admission, uint32_t queue, uint64_t admitted_ns, uint64_t deadline_ns, uint64_t now_ns);
 
-// A request that mcrpc_dequeued() let run is finished, well or badly. `started_ns` is what was passed to
-// mcrpc_dequeued() as now_ns. Returns MCRPC_OK.
+// A request that mcrpc_dequeued() let run is finished, well or badly; also when its worker has died, which somebody else
+// says then. `started_ns` is what was passed to mcrpc_dequeued() as now_ns. Returns MCRPC_OK.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_done(const mcrpc_admission_t *admission, uint32_t queue, uint64_t started_ns, uint64_t now_ns);
 

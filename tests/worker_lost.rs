@@ -208,7 +208,7 @@ fn under_overload_the_death_of_workers_costs_no_connection_and_little_capacity()
         });
         let (good, refused, lost) = (counts.good.into_inner(), counts.refused.into_inner(), counts.lost.into_inner());
         println!("{good_per_s:.0}/s of {CAPACITY_PER_S}/s; {good} good, {refused} refused, {lost} lost");
-        assert!(good_per_s > 0.5 * CAPACITY_PER_S, "{good_per_s}/s of {CAPACITY_PER_S}/s");
+        assert!(good_per_s > 0.4 * CAPACITY_PER_S, "{good_per_s}/s of {CAPACITY_PER_S}/s");
         assert!(refused > 0, "the load was meant to be more than the server can do");
 
         // Every caller has its answer, so nothing is in flight.
