@@ -425,11 +425,14 @@ fn sums_stay_exact_over_processes_that_die_and_their_seats_are_taken_again() {
 #[test]
 fn more_processes_than_seats_share_the_common_one() {
     let host = Host::new();
-    let mut processes: Vec<_> = (0..6).map(|_| host.process()).collect();
-    for process in &mut processes {
+    // One after the other, so that the first ones have the seats.
+    let start = |_| {
+        let mut process = host.process();
         process.expect("count 3 4 1", "ok");
         process.expect("trace 5 hello", "ok");
-    }
+        process
+    };
+    let mut processes: Vec<_> = (0..6).map(start).collect();
     assert_eq!(host.sum(3, 4), 6);
     assert!(host.seats().iter().all(Option::is_some));
     processes[0].kill();
