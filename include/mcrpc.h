@@ -88,7 +88,8 @@
 
 // The settings to start from: one queue, an unknown number of workers, defaults for the rest.
 #define MCRPC_ADMISSION_CONFIG_INIT \
-    { sizeof(mcrpc_admission_config_t), 1, 0, MCRPC_MODE_ENFORCE, 100, 15, 25, 30, 80, 2000, 300 }
+    { sizeof(mcrpc_admission_config_t), 1, 0, MCRPC_MODE_ENFORCE, 100, 15, 25, 30, 80, 2000, 300, \
+      MCRPC_POLICY_FEED_FORWARD, 9500, 0 }
 
 // A request to start from: no deadline, the highest importance.
 #define MCRPC_REQUEST_INIT { MCRPC_NO_DEADLINE, 0, 0 }
@@ -235,11 +236,21 @@ enum {
 // Decide, and refuse.
 #define MCRPC_MODE_ENFORCE 2
 
+// The share of the requests that may pass follows from demand and capacity, in one jump.
+#define MCRPC_POLICY_FEED_FORWARD 0
+
+// Svrkit's pass rate: down fast while requests wait too long, up slowly else; the least important go first here too.
+#define MCRPC_POLICY_PASS_RATE 1
+
 // Flag of mcrpc_request_t: the call has been sent before, here or to another server.
 #define MCRPC_REQUEST_RETRY 1
 
 // Flag of mcrpc_request_t: this service has already served an earlier call of the same task.
 #define MCRPC_REQUEST_CONTINUES_TASK 2
+
+// The upper half of the flags of mcrpc_request_t is the tenant: whom the server accounts the request to, the calling service
+// or the business; 1 to 63, 0 is nobody. See mcrpc_admission_tenant_snapshot().
+#define MCRPC_REQUEST_TENANT_SHIFT 16
 
 // How many reasons for a refusal there are: the length of the tables in mcrpc_queue_snapshot_t.
 #define MCRPC_REFUSAL_COUNT 7
@@ -454,6 +465,12 @@ typedef struct {
     uint32_t marginal_band_per_10k;
     // How much more than the learnt capacity is admitted, in 1/10000.
     uint32_t headroom_per_10k;
+    // MCRPC_POLICY_...
+    uint32_t policy;
+    // The CPU use that is not exceeded, in 1/10000, if mcrpc_admission_set_cpu() tells one.
+    uint32_t cpu_limit_per_10k;
+    // 1: a tenant that floods is held to its fair share; see MCRPC_REQUEST_TENANT.
+    uint32_t fair_share;
 } mcrpc_admission_config_t;
 
 // A controller as one process sees it: pointers into the memory given to mcrpc_admission_init(), and a copy of the
@@ -470,9 +487,21 @@ typedef struct {
     uint64_t deadline_ns;
     // Its importance, from mcrpc_key().
     uint32_t key;
-    // MCRPC_REQUEST_...
+    // MCRPC_REQUEST_..., and the tenant << MCRPC_REQUEST_TENANT_SHIFT.
     uint32_t flags;
 } mcrpc_request_t;
+
+// What a controller knows of a tenant. Set struct_size before asking. Counts grow from 0 and wrap.
+typedef struct {
+    // sizeof(mcrpc_tenant_snapshot_t)
+    uint32_t struct_size;
+    // Which share of its requests competes as the least important because it floods, in 1/10000.
+    uint32_t demoted_per_10k;
+    // Its requests.
+    uint64_t offered;
+    // Those that were admitted.
+    uint64_t admitted;
+} mcrpc_tenant_snapshot_t;
 
 // What a controller knows. Set struct_size before asking.
 typedef struct {
@@ -812,7 +841,7 @@ int32_t mcrpc_frame_init(uint32_t max_body_len, mcrpc_frame_decoder_t *out);
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_frame_next(mcrpc_frame_decoder_t *decoder, const uint8_t *data, size_t len, size_t *used, mcrpc_frame_event_t *event);
 
-// The bytes that a controller with these settings needs: about 69 KiB, and 33 KiB per queue.
+// The bytes that a controller with these settings needs: about 72 KiB, and 34 KiB per queue.
 // Returns MCRPC_BAD_STRUCT_SIZE or MCRPC_INVALID_ARGUMENT. Any thread; no allocation, lock or system call. Since 0.1.
 int32_t mcrpc_admission_memory_size(const mcrpc_admission_config_t *config, size_t *out);
 
@@ -884,6 +913,25 @@ int32_t mcrpc_admission_withheld(const mcrpc_admission_t *admission, uint32_t qu
 // Changes the mode for all processes at once. Requests in flight stay accounted for. Returns MCRPC_OK, or
 // MCRPC_INVALID_ARGUMENT for a number that is no MCRPC_MODE_. Any thread; signal-safe. Since 0.1.
 int32_t mcrpc_admission_set_mode(const mcrpc_admission_t *admission, uint32_t mode);
+
+// For which share of the tasks (0 to 10000) MCRPC_MODE_ENFORCE is in force, for a ramp; what the others would have been refused
+// for is counted. Raising the share only adds tasks. All of them at first. Returns MCRPC_OK or MCRPC_INVALID_ARGUMENT.
+// Any thread; signal-safe. Since 0.1.
+int32_t mcrpc_admission_set_enforced(const mcrpc_admission_t *admission, uint32_t share_per_10k);
+
+// Says how much of the processor this service uses of what it may use (its cgroup's quota), in 1/10000, as sampled lately: four
+// times a second, say. Above cpu_limit_per_10k less is admitted, before any queue shows it. For services whose concurrency
+// nothing else bounds, such as coroutines: where there are no more workers than processors, a full processor is what one
+// wants. A sample is used for two seconds. Returns MCRPC_OK. Any thread; signal-safe. Since 0.1.
+int32_t mcrpc_admission_set_cpu(const mcrpc_admission_t *admission, uint32_t cpu_per_10k, uint64_t now_ns);
+
+// Sets a tenant's weight for its fair share, 1 to 10000; 1 at first. Returns MCRPC_OK, or MCRPC_INVALID_ARGUMENT for another
+// weight or a tenant that is not 1 to 63. Any thread; signal-safe. Since 0.1.
+int32_t mcrpc_admission_set_tenant_weight(const mcrpc_admission_t *admission, uint16_t tenant, uint32_t weight);
+
+// What was counted of a tenant (1 to 63). Returns MCRPC_OK, MCRPC_INVALID_ARGUMENT or MCRPC_BAD_STRUCT_SIZE.
+// Any thread; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_admission_tenant_snapshot(const mcrpc_admission_t *admission, uint16_t tenant, mcrpc_tenant_snapshot_t *out);
 
 // What the controller knows. Returns MCRPC_OK or MCRPC_BAD_STRUCT_SIZE. Any thread; no allocation, lock or system call.
 // Since 0.1.

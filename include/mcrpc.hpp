@@ -115,6 +115,11 @@ struct AdmissionSnapshot : mcrpc_admission_snapshot_t {
     constexpr AdmissionSnapshot() noexcept : mcrpc_admission_snapshot_t{} { struct_size = sizeof(AdmissionSnapshot); }
 };
 
+// What a controller knows of a tenant.
+struct TenantSnapshot : mcrpc_tenant_snapshot_t {
+    constexpr TenantSnapshot() noexcept : mcrpc_tenant_snapshot_t{} { struct_size = sizeof(TenantSnapshot); }
+};
+
 // What a controller knows of one queue.
 struct QueueSnapshot : mcrpc_queue_snapshot_t {
     constexpr QueueSnapshot() noexcept : mcrpc_queue_snapshot_t{} { struct_size = sizeof(QueueSnapshot); }
@@ -226,6 +231,24 @@ public:
 
     // MCRPC_MODE_..., for all processes at once.
     Status set_mode(std::uint32_t mode) const noexcept { return Status(mcrpc_admission_set_mode(&handle_, mode)); }
+
+    // For which share of the tasks MCRPC_MODE_ENFORCE is in force.
+    Status set_enforced(std::uint32_t share_per_10k) const noexcept {
+        return Status(mcrpc_admission_set_enforced(&handle_, share_per_10k));
+    }
+
+    // How much of the processor the service uses, for one whose concurrency nothing else bounds.
+    Status set_cpu(std::uint32_t cpu_per_10k, std::uint64_t now_ns) const noexcept {
+        return Status(mcrpc_admission_set_cpu(&handle_, cpu_per_10k, now_ns));
+    }
+
+    // The weight of a tenant's fair share, and what was counted of it.
+    Status set_tenant_weight(std::uint16_t tenant, std::uint32_t weight) const noexcept {
+        return Status(mcrpc_admission_set_tenant_weight(&handle_, tenant, weight));
+    }
+    Status tenant_snapshot(std::uint16_t tenant, TenantSnapshot &out) const noexcept {
+        return Status(mcrpc_admission_tenant_snapshot(&handle_, tenant, &out));
+    }
 
     Status snapshot(AdmissionSnapshot &out) const noexcept { return Status(mcrpc_admission_snapshot(&handle_, &out)); }
     // A request says that its caller withheld `count` others, one of which had this key.

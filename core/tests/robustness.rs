@@ -5,7 +5,7 @@ mod world;
 use std::ptr::NonNull;
 
 use mcrpc_core::admission::{Admission, Config, Cursor, Key, Line, Mode, Request};
-use mcrpc_core::id::{Salt, Uin};
+use mcrpc_core::id::{Per10k, Salt, Uin};
 use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
 use proptest::prelude::*;
@@ -15,7 +15,13 @@ const MS: u64 = 1_000_000;
 const ONE_QUEUE: Config = Config { workers_per_queue: 2, ..Config::DEFAULT };
 
 fn request(uin: u64) -> Request {
-    Request { key: Key::new(Salt(1), 5, Uin(uin), 0), deadline: Nanos::NEVER, is_retry: false, continues_task: false }
+    Request {
+        key: Key::new(Salt(1), 5, Uin(uin), 0),
+        deadline: Nanos::NEVER,
+        is_retry: false,
+        continues_task: false,
+        tenant: 0,
+    }
 }
 
 fn bytes_of(lines: &mut [Line]) -> (NonNull<u8>, usize) {
@@ -185,7 +191,7 @@ fn a_leader_that_dies_costs_one_window() {
     let (start, len) = bytes_of(&mut lines);
     // SAFETY: the lines outlive the controller; the word written below is the election's, alone on its line's start.
     let (admission, election) =
-        unsafe { (Admission::init(start, len, &ONE_QUEUE, Nanos(MS)).unwrap(), start.cast::<u64>().add(8).as_ptr()) };
+        unsafe { (Admission::init(start, len, &ONE_QUEUE, Nanos(MS)).unwrap(), start.cast::<u64>().add(16).as_ptr()) };
     let mut now = MS;
     let mut window = |leader_dies: bool| {
         for n in 0..50 {
@@ -214,7 +220,7 @@ fn a_leader_that_dies_between_two_words_of_a_decision_leaves_no_cursor_behind() 
     let (start, len) = bytes_of(&mut lines);
     // SAFETY: the lines outlive the controller; both words are on the line that decisions are published on.
     let (admission, cursors) = unsafe {
-        (Admission::init(start, len, &ONE_QUEUE, Nanos(MS)).unwrap(), start.cast::<u32>().add(16 + 2).as_ptr())
+        (Admission::init(start, len, &ONE_QUEUE, Nanos(MS)).unwrap(), start.cast::<u32>().add(32 + 4).as_ptr())
     };
     assert_eq!(admission.snapshot().cursor, Cursor::OPEN);
     // SAFETY: as above; no other thread runs.
@@ -261,7 +267,7 @@ fn requests_that_arrive_too_late_are_no_sign_of_overload() {
     assert!(!snapshot.shedding && snapshot.demand_mrps.abs_diff(1_000_000) < 50_000, "{snapshot:?}");
 }
 
-/// A controller whose memory is random, but for the line that says what it is, the mode, and the levels, which only
+/// A controller whose memory is random, but for the lines that say what it is, the mode and its ramp, and the levels, which only
 /// whole events change.
 fn damaged<'a>(lines: &'a mut [Line], config: &Config, seed: u64) -> Admission<'a> {
     let (start, len) = bytes_of(lines);
@@ -270,12 +276,13 @@ fn damaged<'a>(lines: &'a mut [Line], config: &Config, seed: u64) -> Admission<'
     let admission = unsafe {
         let admission = Admission::init(start, len, config, Nanos(0)).unwrap();
         let words = start.cast::<u64>();
-        for index in 8..len / 8 {
+        for index in 16..len / 8 {
             words.add(index).write(random.next() >> (random.next() % 64));
         }
         admission
     };
     admission.set_mode(Mode::Enforce);
+    admission.set_enforced(Per10k::ALL);
     for queue in 0..config.queue_count {
         admission.queue_lost(queue).unwrap();
     }

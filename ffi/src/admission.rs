@@ -3,9 +3,9 @@
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use mcrpc_core::admission::{Admission, Config, Key, Mode, Request};
+use mcrpc_core::admission::{Admission, Config, Key, Mode, Policy, Request};
 use mcrpc_core::context::Context;
-use mcrpc_core::id::{Salt, Uin};
+use mcrpc_core::id::{Per10k, Salt, Uin};
 use mcrpc_core::status::{Refusal, Status};
 use mcrpc_core::time::Nanos;
 
@@ -20,10 +20,18 @@ pub const MCRPC_MODE_OBSERVE: u32 = 1;
 /// Decide, and refuse.
 pub const MCRPC_MODE_ENFORCE: u32 = 2;
 
+/// The share of the requests that may pass follows from demand and capacity, in one jump.
+pub const MCRPC_POLICY_FEED_FORWARD: u32 = 0;
+/// Svrkit's pass rate: down fast while requests wait too long, up slowly else; the least important go first here too.
+pub const MCRPC_POLICY_PASS_RATE: u32 = 1;
+
 /// Flag of mcrpc_request_t: the call has been sent before, here or to another server.
 pub const MCRPC_REQUEST_RETRY: u32 = 1;
 /// Flag of mcrpc_request_t: this service has already served an earlier call of the same task.
 pub const MCRPC_REQUEST_CONTINUES_TASK: u32 = 2;
+/// The upper half of the flags of mcrpc_request_t is the tenant: whom the server accounts the request to, the calling service
+/// or the business; 1 to 63, 0 is nobody. See mcrpc_admission_tenant_snapshot().
+pub const MCRPC_REQUEST_TENANT_SHIFT: u32 = 16;
 
 /// How many reasons for a refusal there are: the length of the tables in mcrpc_queue_snapshot_t.
 pub const MCRPC_REFUSAL_COUNT: usize = 7;
@@ -61,13 +69,19 @@ pub struct mcrpc_admission_config_t {
     pub marginal_band_per_10k: u32,
     /// How much more than the learnt capacity is admitted, in 1/10000.
     pub headroom_per_10k: u32,
+    /// MCRPC_POLICY_...
+    pub policy: u32,
+    /// The CPU use that is not exceeded, in 1/10000, if mcrpc_admission_set_cpu() tells one.
+    pub cpu_limit_per_10k: u32,
+    /// 1: a tenant that floods is held to its fair share; see MCRPC_REQUEST_TENANT.
+    pub fair_share: u32,
 }
 
-// SAFETY: repr(C), eleven u32 without padding, the first is the size; any bits are valid.
+// SAFETY: repr(C), fourteen u32 without padding, the first is the size; any bits are valid.
 unsafe impl Sized32 for mcrpc_admission_config_t {
-    const FIRST_VERSION_SIZE: usize = 44;
+    const FIRST_VERSION_SIZE: usize = 56;
 }
-const _: () = assert!(size_of::<mcrpc_admission_config_t>() == 44);
+const _: () = assert!(size_of::<mcrpc_admission_config_t>() == 56);
 
 impl mcrpc_admission_config_t {
     fn to_core(self) -> Result<Config, Status> {
@@ -82,6 +96,13 @@ impl mcrpc_admission_config_t {
             hard_wait_limit_ms: self.hard_wait_limit_ms,
             marginal_band_per_10k: self.marginal_band_per_10k,
             headroom_per_10k: self.headroom_per_10k,
+            policy: Policy::from_number(self.policy).ok_or(Status::INVALID_ARGUMENT)?,
+            cpu_limit_per_10k: self.cpu_limit_per_10k,
+            fair_share: match self.fair_share {
+                0 => false,
+                1 => true,
+                _ => return Err(Status::INVALID_ARGUMENT),
+            },
         })
     }
 }
@@ -116,7 +137,7 @@ pub struct mcrpc_request_t {
     pub deadline_ns: u64,
     /// Its importance, from mcrpc_key().
     pub key: u32,
-    /// MCRPC_REQUEST_...
+    /// MCRPC_REQUEST_..., and the tenant << MCRPC_REQUEST_TENANT_SHIFT.
     pub flags: u32,
 }
 
@@ -186,7 +207,27 @@ unsafe impl Sized32 for mcrpc_queue_snapshot_t {
 }
 const _: () = assert!(size_of::<mcrpc_queue_snapshot_t>() == 168);
 
-/// The bytes that a controller with these settings needs: about 69 KiB, and 33 KiB per queue.
+/// What a controller knows of a tenant. Set struct_size before asking. Counts grow from 0 and wrap.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct mcrpc_tenant_snapshot_t {
+    /// sizeof(mcrpc_tenant_snapshot_t)
+    pub struct_size: u32,
+    /// Which share of its requests competes as the least important because it floods, in 1/10000.
+    pub demoted_per_10k: u32,
+    /// Its requests.
+    pub offered: u64,
+    /// Those that were admitted.
+    pub admitted: u64,
+}
+
+// SAFETY: repr(C), two u32 and two u64 at offset 8, so without padding; any bits are valid.
+unsafe impl Sized32 for mcrpc_tenant_snapshot_t {
+    const FIRST_VERSION_SIZE: usize = 24;
+}
+const _: () = assert!(size_of::<mcrpc_tenant_snapshot_t>() == 24);
+
+/// The bytes that a controller with these settings needs: about 72 KiB, and 34 KiB per queue.
 /// Returns MCRPC_BAD_STRUCT_SIZE or MCRPC_INVALID_ARGUMENT. Any thread; no allocation, lock or system call. Since 0.1.
 ///
 /// # Safety
@@ -329,6 +370,7 @@ pub unsafe extern "C" fn mcrpc_admit(
             deadline: Nanos(request.deadline_ns),
             is_retry: request.flags & MCRPC_REQUEST_RETRY != 0,
             continues_task: request.flags & MCRPC_REQUEST_CONTINUES_TASK != 0,
+            tenant: (request.flags >> MCRPC_REQUEST_TENANT_SHIFT) as u16,
         };
         // SAFETY: a handle from init or attach, by the caller's promise.
         unsafe { handle(admission) }?.admit(queue, &request, Nanos(now_ns))
@@ -449,6 +491,83 @@ pub unsafe extern "C" fn mcrpc_admission_set_mode(admission: *const mcrpc_admiss
         // SAFETY: a handle from init or attach, by the caller's promise.
         unsafe { handle(admission) }?.set_mode(mode);
         Ok(())
+    })())
+}
+
+/// For which share of the tasks (0 to 10000) MCRPC_MODE_ENFORCE is in force, for a ramp; what the others would have been refused
+/// for is counted. Raising the share only adds tasks. All of them at first. Returns MCRPC_OK or MCRPC_INVALID_ARGUMENT.
+/// Any thread; signal-safe. Since 0.1.
+///
+/// # Safety
+///
+/// `admission` was set by mcrpc_admission_init() or _attach().
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_admission_set_enforced(admission: *const mcrpc_admission_t, share_per_10k: u32) -> i32 {
+    code((|| {
+        let share = u16::try_from(share_per_10k).ok().and_then(Per10k::new).ok_or(Status::INVALID_ARGUMENT)?;
+        // SAFETY: a handle from init or attach, by the caller's promise.
+        unsafe { handle(admission) }?.set_enforced(share);
+        Ok(())
+    })())
+}
+
+/// Says how much of the processor this service uses of what it may use (its cgroup's quota), in 1/10000, as sampled lately: four
+/// times a second, say. Above cpu_limit_per_10k less is admitted, before any queue shows it. For services whose concurrency
+/// nothing else bounds, such as coroutines: where there are no more workers than processors, a full processor is what one
+/// wants. A sample is used for two seconds. Returns MCRPC_OK. Any thread; signal-safe. Since 0.1.
+///
+/// # Safety
+///
+/// `admission` was set by mcrpc_admission_init() or _attach().
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_admission_set_cpu(
+    admission: *const mcrpc_admission_t,
+    cpu_per_10k: u32,
+    now_ns: u64,
+) -> i32 {
+    // SAFETY: a handle from init or attach, by the caller's promise.
+    code(unsafe { handle(admission) }.map(|it| it.set_cpu(cpu_per_10k, Nanos(now_ns))))
+}
+
+/// Sets a tenant's weight for its fair share, 1 to 10000; 1 at first. Returns MCRPC_OK, or MCRPC_INVALID_ARGUMENT for another
+/// weight or a tenant that is not 1 to 63. Any thread; signal-safe. Since 0.1.
+///
+/// # Safety
+///
+/// `admission` was set by mcrpc_admission_init() or _attach().
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_admission_set_tenant_weight(
+    admission: *const mcrpc_admission_t,
+    tenant: u16,
+    weight: u32,
+) -> i32 {
+    // SAFETY: a handle from init or attach, by the caller's promise.
+    code(unsafe { handle(admission) }.and_then(|it| it.set_tenant_weight(tenant, weight)))
+}
+
+/// What was counted of a tenant (1 to 63). Returns MCRPC_OK, MCRPC_INVALID_ARGUMENT or MCRPC_BAD_STRUCT_SIZE.
+/// Any thread; no allocation, lock or system call. Since 0.1.
+///
+/// # Safety
+///
+/// `admission` was set by mcrpc_admission_init() or _attach(); `out` is writable for its struct_size.
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_admission_tenant_snapshot(
+    admission: *const mcrpc_admission_t,
+    tenant: u16,
+    out: *mut mcrpc_tenant_snapshot_t,
+) -> i32 {
+    code((|| {
+        // SAFETY: a handle from init or attach, by the caller's promise.
+        let snapshot = unsafe { handle(admission) }?.tenant_snapshot(tenant)?;
+        let value = mcrpc_tenant_snapshot_t {
+            struct_size: 0,
+            demoted_per_10k: snapshot.demoted.get().into(),
+            offered: snapshot.offered,
+            admitted: snapshot.admitted,
+        };
+        // SAFETY: the caller promises that the struct is as long as its size field says.
+        unsafe { sized::write(out, &value) }
     })())
 }
 

@@ -140,7 +140,8 @@ fn constants() -> String {
 
 // The settings to start from: one queue, an unknown number of workers, defaults for the rest.
 #define MCRPC_ADMISSION_CONFIG_INIT \\
-    {{ sizeof(mcrpc_admission_config_t), {}, {}, MCRPC_MODE_ENFORCE, {}, {}, {}, {}, {}, {}, {} }}
+    {{ sizeof(mcrpc_admission_config_t), {}, {}, MCRPC_MODE_ENFORCE, {}, {}, {}, {}, {}, {}, {}, \\
+      MCRPC_POLICY_FEED_FORWARD, {}, 0 }}
 
 // A request to start from: no deadline, the highest importance.
 #define MCRPC_REQUEST_INIT {{ MCRPC_NO_DEADLINE, 0, 0 }}
@@ -170,6 +171,7 @@ enum {{
         defaults.hard_wait_limit_ms,
         defaults.marginal_band_per_10k,
         defaults.headroom_per_10k,
+        defaults.cpu_limit_per_10k,
         host.max_age_ms,
         host.seats,
         host.counters,

@@ -147,6 +147,7 @@ static void calls(void) {
     const int32_t statuses[] = {MCRPC_NULL_ARGUMENT, MCRPC_NOT_INITIALISED, MCRPC_MISALIGNED};
     mcrpc_admission_snapshot_t all = {0};
     mcrpc_queue_snapshot_t one = {0};
+    mcrpc_tenant_snapshot_t tenant = {0};
     for (int n = 0; n < 3; n++) {
         EXPECT(mcrpc_admit(handles[n], 0, &request, 2), statuses[n]);
         EXPECT(mcrpc_dequeued(handles[n], 0, 2, 9, 3), statuses[n]);
@@ -155,6 +156,10 @@ static void calls(void) {
         EXPECT(mcrpc_admission_queue_lost(handles[n], 0), statuses[n]);
         EXPECT(mcrpc_admission_withheld(handles[n], 0, 0, 1), statuses[n]);
         EXPECT(mcrpc_admission_set_mode(handles[n], MCRPC_MODE_OFF), statuses[n]);
+        EXPECT(mcrpc_admission_set_enforced(handles[n], 0), statuses[n]);
+        EXPECT(mcrpc_admission_set_cpu(handles[n], 1, 1), statuses[n]);
+        EXPECT(mcrpc_admission_set_tenant_weight(handles[n], 1, 1), statuses[n]);
+        EXPECT(mcrpc_admission_tenant_snapshot(handles[n], 1, &tenant), statuses[n]);
         EXPECT(mcrpc_admission_snapshot(handles[n], &all), statuses[n]);
         EXPECT(mcrpc_admission_queue_snapshot(handles[n], 0, &one), statuses[n]);
         EXPECT(mcrpc_cursor(handles[n], 0), MCRPC_CURSOR_OPEN);
@@ -165,6 +170,19 @@ static void calls(void) {
     EXPECT(mcrpc_admission_withheld(&handle, 1, 0, 1), MCRPC_INVALID_ARGUMENT);
     EXPECT(mcrpc_admission_withheld(&handle, 0, UINT32_MAX, UINT32_MAX), MCRPC_OK);
     EXPECT(mcrpc_admission_set_mode(&handle, 3), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_admission_set_enforced(&handle, 10001), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_admission_set_enforced(&handle, 10000), MCRPC_OK);
+    EXPECT(mcrpc_admission_set_cpu(&handle, UINT32_MAX, 2), MCRPC_OK);
+    EXPECT(mcrpc_admission_set_cpu(&handle, 0, 2), MCRPC_OK);
+    EXPECT(mcrpc_admission_set_tenant_weight(&handle, 0, 1), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_admission_set_tenant_weight(&handle, 64, 1), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_admission_set_tenant_weight(&handle, 63, 0), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_admission_set_tenant_weight(&handle, 63, 10000), MCRPC_OK);
+    EXPECT(mcrpc_admission_tenant_snapshot(&handle, 1, &tenant), MCRPC_BAD_STRUCT_SIZE);
+    tenant.struct_size = sizeof tenant;
+    EXPECT(mcrpc_admission_tenant_snapshot(&handle, 0, &tenant), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_admission_tenant_snapshot(&handle, 64, &tenant), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_admission_tenant_snapshot(&handle, 1, &tenant), MCRPC_OK);
     EXPECT(mcrpc_admission_snapshot(&handle, NULL), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_admission_snapshot(&handle, &all), MCRPC_BAD_STRUCT_SIZE);
     EXPECT(mcrpc_admission_queue_snapshot(&handle, 0, &one), MCRPC_BAD_STRUCT_SIZE);

@@ -28,6 +28,28 @@ impl Mode {
     }
 }
 
+/// How the share of the requests is found that may pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Policy {
+    /// From demand and capacity, in one jump.
+    #[default]
+    FeedForward = 0,
+    /// Svrkit's: down fast while requests wait too long, up slowly else. The least important go first here too.
+    PassRate = 1,
+}
+
+impl Policy {
+    /// The policy with this number.
+    pub const fn from_number(number: u32) -> Option<Policy> {
+        Some(match number {
+            0 => Policy::FeedForward,
+            1 => Policy::PassRate,
+            _ => return None,
+        })
+    }
+}
+
 /// The settings of a controller. [`Config::DEFAULT`] suits services whose calls take 1 to 100 ms.
 ///
 /// The times are waiting times in the input queue, not response times: a slow backend does not look like overload.
@@ -43,6 +65,8 @@ pub struct Config {
     pub workers_per_queue: u32,
     /// Whether decisions count.
     pub mode: Mode,
+    /// How the share that may pass is found.
+    pub policy: Policy,
     /// Length of a window. Tried: 50 to 200.
     pub window_ms: u32,
     /// Mean wait that the cursor steers to while shedding. Tried: 10 to 25.
@@ -58,6 +82,10 @@ pub struct Config {
     pub marginal_band_per_10k: u32,
     /// How much more than the learnt capacity is admitted, so that a rise of the capacity is seen. Tried: 0 to 1 000.
     pub headroom_per_10k: u32,
+    /// The CPU use that is not exceeded, if the controller is told one: see [`super::Admission::set_cpu`].
+    pub cpu_limit_per_10k: u32,
+    /// Whether a tenant that floods is held to its fair share: see [`super::tenant`].
+    pub fair_share: bool,
 }
 
 impl Config {
@@ -66,6 +94,7 @@ impl Config {
         queue_count: 1,
         workers_per_queue: 0,
         mode: Mode::Enforce,
+        policy: Policy::FeedForward,
         window_ms: 100,
         target_wait_ms: 15,
         overload_wait_ms: 25,
@@ -73,6 +102,8 @@ impl Config {
         hard_wait_limit_ms: 80,
         marginal_band_per_10k: 2_000,
         headroom_per_10k: 300,
+        cpu_limit_per_10k: 9_500,
+        fair_share: false,
     };
     /// The most queues that one controller serves.
     pub const MAX_QUEUES: u32 = 64;
@@ -95,7 +126,8 @@ impl Config {
             && waits.iter().all(|wait_ms| (1..=Config::MAX_MS).contains(wait_ms))
             && waits.is_sorted()
             && self.marginal_band_per_10k <= 10_000
-            && self.headroom_per_10k <= 10_000;
+            && self.headroom_per_10k <= 10_000
+            && (1..=10_000).contains(&self.cpu_limit_per_10k);
         if valid { Ok(()) } else { Err(Status::INVALID_ARGUMENT) }
     }
 
@@ -111,6 +143,9 @@ impl Config {
             max_counted_wait_ns: 4 * ns(self.hard_wait_limit_ms),
             marginal_band_per_10k: self.marginal_band_per_10k,
             headroom_per_10k: self.headroom_per_10k,
+            cpu_limit_per_10k: self.cpu_limit_per_10k,
+            policy: self.policy,
+            fair_share: self.fair_share,
         }
     }
 }
@@ -134,4 +169,7 @@ pub(super) struct Limits {
     pub(super) max_counted_wait_ns: u64,
     pub(super) marginal_band_per_10k: u32,
     pub(super) headroom_per_10k: u32,
+    pub(super) cpu_limit_per_10k: u32,
+    pub(super) policy: Policy,
+    pub(super) fair_share: bool,
 }

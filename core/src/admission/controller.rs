@@ -13,12 +13,14 @@ use super::capacity::{
     FAST_US, HALF_Q16, MAX_MRPS, ONE_Q16, SLOW_US, Served, expected_count, follow, rate_mrps, smooth,
 };
 use super::cell::Cell64;
-use super::config::{Limits, Mode};
+use super::config::{Limits, Mode, Policy};
 use super::demand;
 use super::flow::FlowReading;
+use super::handle::CPU_BOUND;
 use super::key::Cursor;
-use super::layout::{Head, Queue, View};
-use super::window::Turn;
+use super::layout::{Closer, Head, Queue, View};
+use super::tenant;
+use super::window::{MAX_SPAN_NS, Turn};
 use crate::status::Refusal;
 use crate::time::{NANOS_PER_MICRO, NANOS_PER_SECOND};
 
@@ -26,8 +28,15 @@ use crate::time::{NANOS_PER_MICRO, NANOS_PER_SECOND};
 const MIN_REQUESTS: u64 = 20;
 /// ... up to this length.
 const MAX_EXTENDED_NS: u64 = NANOS_PER_SECOND;
-/// A span longer than this was no window: nobody called, or a clock jumped. It is not measured.
-const MAX_MEASURED_NS: u64 = 2 * NANOS_PER_SECOND;
+/// How fast a pass rate falls, per window: by an eighth.
+const PASS_RATE_FALL_DIVISOR: u64 = 8;
+/// How fast it rises: by a percentage point per window.
+const PASS_RATE_RISE_Q16: u64 = ONE_Q16 / 100;
+/// A pass rate lets at least this share through.
+const MIN_PASS_RATE_Q16: u64 = ONE_Q16 / 32;
+/// Values of [`super::layout::Hot::shedding`].
+const NOT_SHEDDING: u32 = 0;
+const SHEDDING: u32 = 1;
 /// How fast the queue is brought to its target: the share of the distance corrected per second.
 const QUEUE_GAIN_PER_S: i64 = 2;
 /// The cursor never admits less than this part of the capacity, so that the service never stops measuring.
@@ -38,6 +47,7 @@ struct Window {
     served: Served,
     queued_before: u64,
     queued: u64,
+    in_system: u64,
     admitted_new: u64,
     admitted_continuing: u64,
     refused_by_wait: u64,
@@ -61,16 +71,15 @@ impl Window {
 pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
     let View { head, queues } = view;
     let closer = &head.closer;
-    // For a while nobody called, or a clock jumped. If two clocks disagree, this happens at every other call: it must
-    // cost little, and it measures nothing.
-    if turn.now_ns.wrapping_sub(turn.started_ns) > MAX_MEASURED_NS {
+    // For a while nobody called, or all clocks jumped.
+    if turn.now_ns.wrapping_sub(turn.started_ns) > MAX_SPAN_NS {
         closer.measured_from_ns.set(0);
-        publish(head, Cursor::OPEN, Cursor::OPEN, false);
+        publish(head, Cursor::OPEN, Cursor::OPEN, NOT_SHEDDING);
         return;
     }
     let span_ns = turn.now_ns.wrapping_sub(closer.measured_from_ns.get());
     let off = head.hot.mode.get() == Mode::Off as u32;
-    let measurable = span_ns <= MAX_MEASURED_NS && closer.measured_from_ns.get() != 0 && !off;
+    let measurable = span_ns <= MAX_SPAN_NS && closer.measured_from_ns.get() != 0 && !off;
     if measurable && span_ns < MAX_EXTENDED_NS && past_the_cursor(queues) < MIN_REQUESTS {
         return;
     }
@@ -79,7 +88,7 @@ pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
     }
     closer.measured_from_ns.set(if off { 0 } else { turn.now_ns });
     // An unmeasurable span is gathered all the same, to move every `seen` up to now.
-    let span_us = span_ns.clamp(NANOS_PER_MICRO, MAX_MEASURED_NS) / NANOS_PER_MICRO;
+    let span_us = span_ns.clamp(NANOS_PER_MICRO, MAX_SPAN_NS) / NANOS_PER_MICRO;
     let first = closer.windows_closed.get() == 0;
     let window = gather(queues, span_us);
     let new_work = demand::observe(closer, queues, span_us, first);
@@ -135,6 +144,7 @@ fn gather_queue(queue: &Queue, window: &mut Window) {
     seen.completed.add(completed);
     window.queued_before += u64::from(before.queued());
     window.queued += u64::from(flow.queued());
+    window.in_system += u64::from(flow.in_system());
     let served = Served {
         completed,
         found_idle: seen.found_idle.grow_to(busy.found_idle.get()),
@@ -181,7 +191,7 @@ fn learn(head: &Head, window: &Window, limits: &Limits, new_work: u64, first: bo
     follow_admitted(&closer.admitted_new_mrps, window.admitted_new);
     follow_admitted(&closer.admitted_continuing_mrps, window.admitted_continuing);
 
-    let floor_ns = head.hot.service_floor_ns.get().min(MAX_MEASURED_NS);
+    let floor_ns = head.hot.service_floor_ns.get().min(MAX_SPAN_NS);
     head.hot.service_floor_ns.set(next_service_floor_ns(floor_ns, window.shortest_service_ns));
 }
 
@@ -192,7 +202,7 @@ fn learn(head: &Head, window: &Window, limits: &Limits, new_work: u64, first: bo
 fn next_service_floor_ns(floor_ns: u64, shortest_ns: u64) -> u64 {
     match (floor_ns, shortest_ns) {
         (_, 0) => floor_ns / 2,
-        (0, _) => shortest_ns.min(MAX_MEASURED_NS),
+        (0, _) => shortest_ns.min(MAX_SPAN_NS),
         _ => shortest_ns.min(floor_ns + floor_ns / 8 + 1),
     }
 }
@@ -201,27 +211,60 @@ fn next_service_floor_ns(floor_ns: u64, shortest_ns: u64) -> u64 {
 #[inline(never)]
 fn decide(head: &Head, queues: &[Queue], window: &Window, limits: &Limits, now_ns: u64) {
     let closer = &head.closer;
-    let overloaded = window.mean_wait_ns() > limits.overload_wait_ns || window.refused_by_wait > 0;
-    let shedding = head.hot.shedding.get() != 0 || overloaded;
-    if !shedding || closer.capacity_known.get() == 0 {
-        // Said anew in every window: a leader that died between two of these words must not leave a cursor in force.
-        return publish(head, Cursor::OPEN, Cursor::OPEN, false);
+    let cpu_limit = limits.cpu_limit_per_10k.into();
+    let cpu_bound_mrps = closer.cpu_bound.follow(&head.cpu, window.served.completed, cpu_limit, now_ns);
+    let overloaded =
+        window.mean_wait_ns() > limits.overload_wait_ns || window.refused_by_wait > 0 || cpu_bound_mrps.is_some();
+    let shedding = head.hot.shedding.get() != NOT_SHEDDING || overloaded;
+    let known_mrps = (closer.capacity_known.get() != 0).then(|| closer.capacity_mrps.get());
+    let capacity_mrps = [known_mrps, cpu_bound_mrps].into_iter().flatten().min().filter(|_| shedding);
+    if limits.fair_share {
+        tenant::observe(head, queues, capacity_mrps, window.served.span_us);
     }
-    let wanted_mrps = wanted_rate_mrps(closer.capacity_mrps.get(), window.queued, limits);
-    let new_mrps = closer.admitted_new_mrps.get().clamp(1, MAX_MRPS);
-    let continuing_mrps = closer.admitted_continuing_mrps.get().min(MAX_MRPS);
-    let share_new_q16 = (new_mrps << 16) / (new_mrps + continuing_mrps);
-    let wanted_new_mrps = (wanted_mrps * share_new_q16) >> 16;
-    let share_q16 = (wanted_new_mrps << 16) / closer.demand_mrps.get().max(1);
-
-    if share_q16 >= ONE_Q16 && window.mean_wait_ns() < limits.overload_wait_ns {
-        return publish(head, Cursor::OPEN, Cursor::OPEN, false);
+    let share_q16 = match (limits.policy, capacity_mrps) {
+        (Policy::PassRate, _) => step_pass_rate(closer, overloaded),
+        (Policy::FeedForward, Some(capacity_mrps)) => {
+            let queued = if cpu_bound_mrps.is_some() { backlog(head, window, capacity_mrps) } else { window.queued };
+            share_to_serve(closer, wanted_rate_mrps(capacity_mrps, queued, limits))
+        }
+        (Policy::FeedForward, None) => ONE_Q16,
+    };
+    if share_q16 >= ONE_Q16 && window.mean_wait_ns() < limits.overload_wait_ns || !shedding {
+        // Said anew in every window: a leader that died between two of these words must not leave a cursor in force.
+        return publish(head, Cursor::OPEN, Cursor::OPEN, NOT_SHEDDING);
     }
     let outside_band_per_10k = 10_000 - u64::from(limits.marginal_band_per_10k);
     let marginal_share_q16 = share_q16.min(ONE_Q16) * outside_band_per_10k / 10_000;
     let cursor = demand::cursor_for_share(closer, queues, share_q16, now_ns);
     let marginal_cursor = demand::cursor_for_share(closer, queues, marginal_share_q16, now_ns);
-    publish(head, cursor, marginal_cursor, true);
+    publish(head, cursor, marginal_cursor, if cpu_bound_mrps.is_some() { CPU_BOUND } else { SHEDDING });
+}
+
+/// The share of the demand that can be served, in 1/65536.
+fn share_to_serve(closer: &Closer, wanted_mrps: u64) -> u64 {
+    let new_mrps = closer.admitted_new_mrps.get().clamp(1, MAX_MRPS);
+    let continuing_mrps = closer.admitted_continuing_mrps.get().min(MAX_MRPS);
+    let share_new_q16 = (new_mrps << 16) / (new_mrps + continuing_mrps);
+    let wanted_new_mrps = (wanted_mrps * share_new_q16) >> 16;
+    (wanted_new_mrps << 16) / closer.demand_mrps.get().max(1)
+}
+
+/// Where the processor is the bottleneck: how many more are in the system than two service times explain.
+fn backlog(head: &Head, window: &Window, capacity_mrps: u64) -> u64 {
+    let explained_us = 2 * head.hot.service_floor_ns.get().min(MAX_SPAN_NS) / NANOS_PER_MICRO;
+    window.in_system.saturating_sub(expected_count(capacity_mrps, explained_us))
+}
+
+/// Svrkit's actuator (SPEC S11): the share falls fast while requests wait too long, and rises slowly else.
+fn step_pass_rate(closer: &Closer, overloaded: bool) -> u64 {
+    let share_q16 = ONE_Q16.saturating_sub(closer.held_back_q16.get());
+    let share_q16 = if overloaded {
+        (share_q16 - share_q16 / PASS_RATE_FALL_DIVISOR).max(MIN_PASS_RATE_Q16)
+    } else {
+        (share_q16 + PASS_RATE_RISE_Q16).min(ONE_Q16)
+    };
+    closer.held_back_q16.set(ONE_Q16 - share_q16);
+    share_q16
 }
 
 /// The rate of calls to let in: capacity and headroom, corrected by the queue's distance from its target.
@@ -238,10 +281,10 @@ fn wanted_rate_mrps(capacity_mrps: u64, queued: u64, limits: &Limits) -> u64 {
 
 /// Puts a decision in force. A mixture of two decisions lasts until the next window at most, and admits what one of them
 /// would.
-fn publish(head: &Head, cursor: Cursor, marginal_cursor: Cursor, shedding: bool) {
+fn publish(head: &Head, cursor: Cursor, marginal_cursor: Cursor, shedding: u32) {
     head.hot.marginal_cursor.set(marginal_cursor.0);
     head.hot.cursor.set(cursor.0);
-    head.hot.shedding.set(u32::from(shedding));
+    head.hot.shedding.set(shedding);
 }
 
 fn refused_by_wait(queue: &Queue) -> u64 {

@@ -19,10 +19,12 @@ pub struct Request {
     /// This service has already served an earlier call of the same task: the task is worth finishing, so the
     /// cursor does not apply.
     pub continues_task: bool,
+    /// Whom the server accounts it to: see [`super::tenant`]. 0: nobody.
+    pub tenant: u16,
 }
 
 impl Request {
-    /// The request that a context describes.
+    /// The request that a context describes, accounted to nobody.
     #[inline]
     pub const fn from_context(context: &Context, salt: Salt) -> Request {
         Request {
@@ -30,6 +32,7 @@ impl Request {
             deadline: context.deadline,
             is_retry: context.attempt > 0,
             continues_task: context.continues_task,
+            tenant: 0,
         }
     }
 }
@@ -40,6 +43,8 @@ pub(super) struct QueueState {
     pub(super) queued: u32,
     pub(super) ns_per_request: u64,
     pub(super) shedding: bool,
+    /// The processor is the bottleneck, which no queue shows.
+    pub(super) cpu_bound: bool,
     pub(super) cursor: Cursor,
     pub(super) marginal_cursor: Cursor,
     pub(super) service_floor_ns: u64,
@@ -48,7 +53,7 @@ pub(super) struct QueueState {
 /// Why a request must be refused, if it must, where no worker is idle and its deadline is not past.
 #[inline]
 pub(super) fn decide(request: &Request, queue: &QueueState, limits: &Limits, now: Nanos) -> Option<Refusal> {
-    if queue.queued == 0 {
+    if queue.queued == 0 && !queue.cpu_bound {
         return None;
     }
     if !request.continues_task && !queue.cursor.admits(request.key) {

@@ -16,12 +16,17 @@ use super::flow::{FlowReading, MAX_IN_SYSTEM};
 use super::gate::{self, QueueState, Request};
 use super::key::{Cursor, Key};
 use super::layout::{self, Line, Queue, View};
+use super::tenant::{TENANTS, TenantCounts};
+use crate::id::{Per10k, Salt};
 use crate::status::{Refusal, Status};
 use crate::time::{NANOS_PER_MICRO, Nanos};
 
 /// With an unknown number of workers: a request that waited for less than this found one idle. It covers the time
 /// that waking a thread takes.
 const IDLE_WAIT_NS: u64 = 500 * NANOS_PER_MICRO;
+
+/// Places tasks on the ramp.
+const RAMP: Salt = Salt(0x7261_6d70);
 
 /// The most withheld requests that one caller may report at once.
 const MAX_WITHHELD: u32 = u16::MAX as u32;
@@ -101,6 +106,7 @@ impl<'a> Admission<'a> {
     #[inline]
     pub fn admit(&self, queue: u32, request: &Request, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
+        let request = &self.account(queue, request);
         let hot = &self.view.head.hot;
         if hot.election.is_over(now.0, self.limits.window_ns) {
             self.close_window(now);
@@ -109,7 +115,7 @@ impl<'a> Admission<'a> {
         let flow = queue.busy.flow.read();
         let worker_idle = flow.in_system() < self.limits.workers;
         if mode != Mode::Off as u32 {
-            if worker_idle && now < request.deadline {
+            if worker_idle && now < request.deadline && hot.shedding.get() != CPU_BOUND {
                 self.count_demand(queue, request);
             } else {
                 self.consider(queue, request, flow, mode, now)?;
@@ -121,8 +127,21 @@ impl<'a> Admission<'a> {
         if worker_idle {
             queue.busy.found_idle.add(1);
         }
+        if let Some(counts) = tenant_counts(queue, request.tenant) {
+            counts.admitted.add(1);
+        }
         queue.busy.flow.enter();
         Ok(())
+    }
+
+    /// Counts a request for its tenant, and says what it competes as. One of a tenant that floods loses what it claims.
+    #[inline]
+    fn account(&self, queue: &Queue, request: &Request) -> Request {
+        let Some(counts) = tenant_counts(queue, request.tenant) else { return *request };
+        counts.offered.add(1);
+        let quota = self.view.head.quotas.get(usize::from(request.tenant) % TENANTS);
+        let key = quota.map_or(request.key, |quota| quota.effective(request.key));
+        Request { key, continues_task: request.continues_task && key == request.key, ..*request }
     }
 
     #[cold]
@@ -166,23 +185,24 @@ impl<'a> Admission<'a> {
     ) -> Result<(), Status> {
         // It is no demand and says nothing of this service.
         if now >= request.deadline {
-            return self.refuse(queue, Refusal::ExpiredOnArrival, mode);
+            return self.refuse(queue, Refusal::ExpiredOnArrival, mode, request.key.0.into());
         }
         self.count_demand(queue, request);
         if flow.in_system() >= MAX_IN_SYSTEM {
-            return self.refuse(queue, Refusal::QueueFull, mode);
+            return self.refuse(queue, Refusal::QueueFull, mode, request.key.0.into());
         }
         let hot = &self.view.head.hot;
         let state = QueueState {
             queued: flow.queued(),
             ns_per_request: queue.busy.ns_per_request.get(),
             shedding: hot.shedding.get() != 0,
+            cpu_bound: hot.shedding.get() == CPU_BOUND,
             cursor: Cursor(hot.cursor.get()),
             marginal_cursor: Cursor(hot.marginal_cursor.get()),
             service_floor_ns: hot.service_floor_ns.get(),
         };
         match gate::decide(request, &state, &self.limits, now) {
-            Some(reason) => self.refuse(queue, reason, mode),
+            Some(reason) => self.refuse(queue, reason, mode, request.key.0.into()),
             None => Ok(()),
         }
     }
@@ -205,7 +225,7 @@ impl<'a> Admission<'a> {
         let others_wait = || queue.busy.flow.read().queued() > 1;
         if mode != Mode::Off as u32
             && gate::is_too_late(others_wait, hot.service_floor_ns.get(), deadline, now)
-            && let Err(status) = self.refuse(queue, Refusal::DeadlineInQueue, mode)
+            && let Err(status) = self.refuse(queue, Refusal::DeadlineInQueue, mode, admitted_at.0)
         {
             queue.busy.flow.drop_queued();
             return Err(status);
@@ -268,16 +288,76 @@ impl<'a> Admission<'a> {
     pub fn cursor(&self, queue: u32) -> Cursor {
         let hot = &self.view.head.hot;
         match self.queue(queue) {
-            Ok(queue) if queue.busy.flow.read().queued() > 0 && hot.mode.get() == Mode::Enforce as u32 => {
-                Cursor(hot.cursor.get())
-            }
+            Ok(queue) if self.is_cursor_in_force(queue) => Cursor(hot.cursor.get()),
             _ => Cursor::OPEN,
         }
+    }
+
+    #[inline]
+    fn is_cursor_in_force(&self, queue: &Queue) -> bool {
+        let hot = &self.view.head.hot;
+        (queue.busy.flow.read().queued() > 0 || hot.shedding.get() == CPU_BOUND)
+            && hot.mode.get() == Mode::Enforce as u32
+            && hot.exempt_per_10k.get() == 0
     }
 
     /// Changes the mode for all processes, at once. Requests in flight stay accounted for.
     pub fn set_mode(&self, mode: Mode) {
         self.view.head.hot.mode.set(mode as u32);
+    }
+
+    /// For which share of the tasks [`Mode::Enforce`] is in force, for a ramp; what the others would have been refused for is
+    /// counted. A task keeps its place: raising the share only adds tasks. All of them at first.
+    pub fn set_enforced(&self, share: Per10k) {
+        self.view.head.hot.exempt_per_10k.set((Per10k::ALL.get() - share.get()).into());
+    }
+
+    /// Whether the ramp has not reached the owner of a number yet.
+    #[inline]
+    fn is_exempt(&self, number: u64) -> bool {
+        let exempt = self.view.head.hot.exempt_per_10k.get();
+        // Its own salt: independent of the order of importance.
+        exempt != 0 && RAMP.hash(number) >> 32 >= ((10_000 - u64::from(exempt.min(10_000))) << 32) / 10_000
+    }
+
+    /// Says how much of the processor this service uses of what it may use (its cgroup's quota), in 1/10000, as sampled lately: four
+    /// times a second, say. Above the limit of the settings less is admitted, before any queue shows it. For services whose
+    /// concurrency nothing else bounds, such as coroutines: where there are no more workers than processors, a full processor is
+    /// what one wants. A sample is used for two seconds.
+    pub fn set_cpu(&self, cpu_per_10k: u32, now: Nanos) {
+        self.view.head.cpu.set(cpu_per_10k, now);
+    }
+
+    /// Sets a tenant's weight for its fair share, 1 to 10 000; 1 at first.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::INVALID_ARGUMENT`] for another weight, or a tenant that is not 1 to 63.
+    pub fn set_tenant_weight(&self, tenant: u16, weight: u32) -> Result<(), Status> {
+        match self.view.head.quotas.get(usize::from(tenant)) {
+            Some(quota) if tenant != 0 && (1..=10_000).contains(&weight) => {
+                quota.set_weight(weight);
+                Ok(())
+            }
+            _ => Err(Status::INVALID_ARGUMENT),
+        }
+    }
+
+    /// What was counted of a tenant.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::INVALID_ARGUMENT`] for a tenant that is not 1 to 63.
+    pub fn tenant_snapshot(&self, tenant: u16) -> Result<TenantSnapshot, Status> {
+        let quota = self.view.head.quotas.get(usize::from(tenant)).ok_or(Status::INVALID_ARGUMENT)?;
+        if tenant == 0 {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        let counts = self.view.queues.iter().filter_map(|queue| tenant_counts(queue, tenant));
+        let (offered, admitted) = counts.fold((0u64, 0u64), |(offered, admitted), counts| {
+            (offered.wrapping_add(counts.offered.get()), admitted.wrapping_add(counts.admitted.get()))
+        });
+        Ok(TenantSnapshot { offered, admitted, demoted: quota.demoted() })
     }
 
     /// What the controller knows, for people and metrics. The values are read one after the other.
@@ -324,12 +404,21 @@ impl<'a> Admission<'a> {
 
     /// Counts a refusal; `Err` if it is in force.
     #[inline]
-    fn refuse(&self, queue: &Queue, reason: Refusal, mode: u32) -> Result<(), Status> {
-        let enforced = mode == Mode::Enforce as u32;
+    fn refuse(&self, queue: &Queue, reason: Refusal, mode: u32, ramp_by: u64) -> Result<(), Status> {
+        let enforced = mode == Mode::Enforce as u32 && !self.is_exempt(ramp_by);
         let counts = if enforced { &queue.refused } else { &queue.would_refuse };
         counts[reason as usize].add(1);
         if enforced { Err(reason.status()) } else { Ok(()) }
     }
+}
+
+/// The value of [`layout::Hot::shedding`] that says that the processor is the bottleneck.
+pub(super) const CPU_BOUND: u32 = 2;
+
+/// Where a tenant's requests are counted; nobody's are not.
+#[inline]
+fn tenant_counts(queue: &Queue, tenant: u16) -> Option<&TenantCounts> {
+    if tenant == 0 { None } else { queue.tenants.get(usize::from(tenant) % TENANTS) }
 }
 
 /// What a controller knows.
@@ -353,6 +442,17 @@ pub struct Snapshot {
     pub capacity_mrps: u64,
     /// The shortest service time lately.
     pub service_floor_ns: u64,
+}
+
+/// What a controller knows of a tenant. Counts grow from 0 and wrap at 2^64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TenantSnapshot {
+    /// Its requests.
+    pub offered: u64,
+    /// Those that were admitted.
+    pub admitted: u64,
+    /// Which share of its work competes as the least important, because it floods.
+    pub demoted: Per10k,
 }
 
 /// What a controller knows of one queue. Counts grow from 0 and wrap at 2^64.

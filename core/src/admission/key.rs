@@ -38,6 +38,12 @@ impl Key {
             | (task_hash as u32 & TASK_MASK))
     }
 
+    /// The same task with the last business priority.
+    #[inline]
+    pub(super) const fn least_important(self) -> Key {
+        Key(self.0 | ((PRIORITIES - 1) as u32) << PRIORITY_SHIFT)
+    }
+
     /// Business priority, 0 to 63.
     #[inline]
     pub const fn priority(self) -> usize {

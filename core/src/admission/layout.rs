@@ -8,9 +8,11 @@ use core::mem::offset_of;
 use core::ptr::NonNull;
 
 use super::cell::{Cell32, Cell64};
-use super::config::{Config, Mode};
+use super::config::{Config, Mode, Policy};
+use super::cpu::{CpuBound, CpuUse};
 use super::flow::{Flow, FlowReading};
 use super::key::{Cursor, PRIORITIES, USER_LEVELS};
+use super::tenant::{Quota, TENANTS, TenantCounts, TenantSeen};
 use super::window::Election;
 use crate::host::header::layout_hash;
 use crate::status::{Refusal, Status};
@@ -38,7 +40,11 @@ impl Line {
 pub(super) struct Head {
     identity: Identity,
     pub(super) hot: Hot,
+    pub(super) quotas: [Quota; TENANTS],
     pub(super) closer: Closer,
+    pub(super) tenants: [TenantSeen; TENANTS],
+    /// Told by the server.
+    pub(super) cpu: CpuUse,
 }
 
 /// Who wrote this memory, and for which settings. Written once.
@@ -47,7 +53,7 @@ struct Identity {
     magic: AtomicU64,
     layout_hash: Cell64,
     total_len: Cell64,
-    config: [Cell32; 10],
+    config: [Cell32; 13],
 }
 
 /// Read by every request, written once per window.
@@ -59,10 +65,12 @@ pub(super) struct Hot {
     /// Keys from here up to the cursor are marginal.
     pub(super) marginal_cursor: Cell32,
     pub(super) mode: Cell32,
-    /// 1 while the cursor is in force.
+    /// 1 while the cursor is in force; 2 if it is because of the processor.
     pub(super) shedding: Cell32,
     /// The shortest service time lately: nothing can be finished faster.
     pub(super) service_floor_ns: Cell64,
+    /// For which share of the tasks decisions do not count, in 1/10000.
+    pub(super) exempt_per_10k: Cell32,
 }
 
 /// What the leader of a window knows from the windows before. Only the leader writes it.
@@ -79,6 +87,9 @@ pub(super) struct Closer {
     /// Admitted calls that begin a task here, and that continue one.
     pub(super) admitted_new_mrps: Cell64,
     pub(super) admitted_continuing_mrps: Cell64,
+    pub(super) cpu_bound: CpuBound,
+    /// Of [`super::config::Policy::PassRate`]: the share of the demand that is held back, in 1/65536.
+    pub(super) held_back_q16: Cell64,
     pub(super) by_priority: [PriorityShape; PRIORITIES],
 }
 
@@ -104,6 +115,7 @@ pub(super) struct Queue {
     /// What would have been refused, by reason, while in observe mode.
     pub(super) would_refuse: [Cell64; Refusal::COUNT],
     pub(super) seen: QueueSeen,
+    pub(super) tenants: [TenantCounts; TENANTS],
     /// New work by business priority, and by user level within it.
     pub(super) demand: [Cell32; PRIORITIES],
     pub(super) demand_by_level: [[Cell32; USER_LEVELS]; PRIORITIES],
@@ -185,6 +197,13 @@ const LAYOUT_HASH: u64 = {
         offset_of!(Hot, mode),
         offset_of!(Hot, shedding),
         offset_of!(Hot, service_floor_ns),
+        offset_of!(Hot, exempt_per_10k),
+        offset_of!(Head, quotas),
+        offset_of!(Head, tenants),
+        offset_of!(Head, cpu),
+        size_of::<Quota>(),
+        size_of::<TenantSeen>(),
+        size_of::<TenantCounts>(),
         offset_of!(Head, closer),
         offset_of!(Closer, windows_closed),
         offset_of!(Closer, demand_mrps),
@@ -192,6 +211,8 @@ const LAYOUT_HASH: u64 = {
         offset_of!(Closer, capacity_known),
         offset_of!(Closer, admitted_new_mrps),
         offset_of!(Closer, admitted_continuing_mrps),
+        offset_of!(Closer, cpu_bound),
+        offset_of!(Closer, held_back_q16),
         offset_of!(Closer, by_priority),
         offset_of!(PriorityShape, rate_mrps),
         offset_of!(PriorityShape, refreshed_ns),
@@ -220,6 +241,7 @@ const LAYOUT_HASH: u64 = {
         offset_of!(Queue, refused),
         offset_of!(Queue, would_refuse),
         offset_of!(Queue, seen),
+        offset_of!(Queue, tenants),
         offset_of!(Queue, demand),
         offset_of!(Queue, demand_by_level),
     ];
@@ -235,7 +257,7 @@ const LAYOUT_HASH: u64 = {
 const _: () = {
     assert!(align_of::<Head>() == ALIGN && align_of::<Queue>() == ALIGN && align_of::<Line>() == ALIGN);
     assert!(size_of::<Head>().is_multiple_of(ALIGN) && size_of::<Queue>().is_multiple_of(ALIGN));
-    assert!(size_of::<Identity>() == 64 && size_of::<Hot>() == 64);
+    assert!(size_of::<Identity>() == 128 && size_of::<Hot>() == 64);
     assert!(size_of::<QueueBusy>() == 64);
 };
 
@@ -277,7 +299,7 @@ pub(super) unsafe fn init<'a>(
         cell.set(value);
     }
     let hot = &view.head.hot;
-    hot.election.word().store(now.0, Ordering::Relaxed);
+    hot.election.begin(now.0);
     hot.cursor.set(Cursor::OPEN.0);
     hot.marginal_cursor.set(Cursor::OPEN.0);
     hot.mode.set(config.mode as u32);
@@ -341,7 +363,7 @@ unsafe fn view<'a>(memory: NonNull<u8>, queue_count: u32) -> View<'a> {
     }
 }
 
-fn config_words(config: &Config) -> [u32; 10] {
+fn config_words(config: &Config) -> [u32; 13] {
     [
         config.queue_count,
         config.workers_per_queue,
@@ -353,6 +375,9 @@ fn config_words(config: &Config) -> [u32; 10] {
         config.hard_wait_limit_ms,
         config.marginal_band_per_10k,
         config.headroom_per_10k,
+        config.policy as u32,
+        config.cpu_limit_per_10k,
+        u32::from(config.fair_share),
     ]
 }
 
@@ -368,5 +393,8 @@ fn config_from_words(word: impl Fn(usize) -> u32) -> Option<Config> {
         hard_wait_limit_ms: word(7),
         marginal_band_per_10k: word(8),
         headroom_per_10k: word(9),
+        policy: Policy::from_number(word(10))?,
+        cpu_limit_per_10k: word(11),
+        fair_share: word(12) != 0,
     })
 }

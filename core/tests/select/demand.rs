@@ -58,7 +58,7 @@ impl Server<'_> {
     }
 
     fn offer(&mut self, key: Key, now: Nanos) -> Result<(), Status> {
-        let request = Request { key, deadline: Nanos::NEVER, is_retry: false, continues_task: false };
+        let request = Request { key, deadline: Nanos::NEVER, is_retry: false, continues_task: false, tenant: 0 };
         self.admission.admit(0, &request, now)?;
         self.queue.push_back(now);
         self.start_queued(now);

@@ -387,6 +387,7 @@ impl<'a> Run<'a> {
             deadline: Nanos(self.now_ns + attempt.budget_ns),
             is_retry: attempt.number > 0,
             continues_task: task.calls_done > 0,
+            tenant: 0,
         };
         attempt.admitted_ns = self.now_ns;
         let queue = attempt.queue;

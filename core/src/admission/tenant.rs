@@ -1,0 +1,125 @@
+//! Who floods? Offers and admissions by tenant, and the fair share to which a tenant can be held (SPEC K2, S12).
+//!
+//! A tenant is whom the server accounts a request to: the calling service, or the business. Priorities say what comes first
+//! under overload, and nobody can check what a caller marks. With `fair_share`, no tenant gets more than a quarter above its
+//! weighted max-min fair share of the capacity (Bertsekas and Gallager, *Data Networks*, section 6.5.2) by its priorities:
+//! the rest of its work competes as the least important. So the others lose little to one that marks everything as important, or sends
+//! ten times its load, and nothing is refused for its tenant that there is room for.
+
+use super::capacity::{FAST_US, HALF_Q16, MAX_MRPS, ONE_Q16, follow, smooth};
+use super::cell::{Cell32, Cell64};
+use super::key::Key;
+use super::layout::{Head, Queue};
+use crate::id::Per10k;
+
+/// Tenants that are told apart; numbers above count as number modulo this. 0 is nobody: not counted, not held.
+pub const TENANTS: usize = 64;
+/// What a tenant gets by its priorities, over its fair share: (1 + 1/4).
+const SLACK_DIVISOR: u64 = 4;
+/// A tenant's work is never demoted whole: what is admitted of it is what it is judged by.
+const MAX_DEMOTED_Q16: u64 = ONE_Q16 - ONE_Q16 / 64;
+/// Steps in which the fair level is found: each halves the interval.
+const LEVEL_STEPS: u32 = 24;
+
+/// What a queue counts of a tenant.
+#[repr(C)]
+pub(super) struct TenantCounts {
+    pub(super) offered: Cell64,
+    pub(super) admitted: Cell64,
+}
+
+/// What the leader knows of a tenant.
+#[repr(C)]
+pub(super) struct TenantSeen {
+    offered: Cell64,
+    admitted: Cell64,
+    pub(super) offered_mrps: Cell64,
+    pub(super) admitted_mrps: Cell64,
+}
+
+/// What a tenant's requests read.
+#[repr(C)]
+pub(super) struct Quota {
+    /// Which share of its work competes as the least important, in 1/65536.
+    demoted_q16: Cell32,
+    /// Its weight less one.
+    more_weight: Cell32,
+}
+
+impl Quota {
+    /// The key that a tenant's request competes with. What is demoted follows from the key, so that a task is demoted as a
+    /// whole.
+    #[inline]
+    pub(super) fn effective(&self, key: Key) -> Key {
+        // Fibonacci hashing: the upper half of the product depends on all bits of the key.
+        if key.0.wrapping_mul(0x9e37_79b1) >> 16 < self.demoted_q16.get() { key.least_important() } else { key }
+    }
+
+    /// Which share of its work competes as the least important.
+    pub(super) fn demoted(&self) -> Per10k {
+        let per_10k = u64::from(self.demoted_q16.get()).min(ONE_Q16) * 10_000 >> 16;
+        // At most 10 000 by the line above.
+        Per10k::new(per_10k as u16).unwrap_or(Per10k::ALL)
+    }
+
+    pub(super) fn set_weight(&self, weight: u32) {
+        self.more_weight.set(weight.max(1) - 1);
+    }
+
+    fn weight(&self) -> u64 {
+        u64::from(self.more_weight.get() % 10_000) + 1
+    }
+}
+
+/// Brings the rates of all tenants up to date, and with `capacity_mrps` (`None`: there is enough) what is demoted.
+#[inline(never)]
+pub(super) fn observe(head: &Head, queues: &[Queue], capacity_mrps: Option<u64>, span_us: u64) {
+    for (tenant, seen) in head.tenants.iter().enumerate().skip(1) {
+        let sum = |of: fn(&TenantCounts) -> &Cell64| {
+            queues
+                .iter()
+                .filter_map(|queue| queue.tenants.get(tenant))
+                .fold(0u64, |sum, it| sum.wrapping_add(of(it).get()))
+        };
+        let offered = seen.offered.grow_to(sum(|counts| &counts.offered));
+        let admitted = seen.admitted.grow_to(sum(|counts| &counts.admitted));
+        let rate = |average: &Cell64, count| {
+            average.set(follow(average.get(), count, span_us, FAST_US, HALF_Q16));
+        };
+        rate(&seen.offered_mrps, offered);
+        rate(&seen.admitted_mrps, admitted);
+    }
+    let level = capacity_mrps.map(|capacity_mrps| fair_level(head, capacity_mrps));
+    for (seen, quota) in head.tenants.iter().zip(&head.quotas).skip(1) {
+        let kept = ONE_Q16 - u64::from(quota.demoted_q16.get()).min(ONE_Q16);
+        let wanted = match level {
+            Some(level) if seen.offered_mrps.get() > level.saturating_mul(quota.weight()) => {
+                let fair_mrps = level.saturating_mul(quota.weight()).min(MAX_MRPS);
+                let allowed_mrps = fair_mrps + fair_mrps / SLACK_DIVISOR;
+                // As much less as it gets too much, or more.
+                (kept * allowed_mrps / seen.admitted_mrps.get().clamp(1, MAX_MRPS)).min(ONE_Q16)
+            }
+            _ => ONE_Q16,
+        };
+        let kept = smooth(kept, wanted, span_us, FAST_US);
+        // What is left after the quarter second steps of an average is nothing.
+        let kept = if wanted == ONE_Q16 && kept + ONE_Q16 / 100 >= ONE_Q16 { ONE_Q16 } else { kept };
+        // At most 2^16 by the two lines above.
+        quota.demoted_q16.set((ONE_Q16 - kept).min(MAX_DEMOTED_Q16) as u32);
+    }
+}
+
+/// The rate per weight at which the capacity is used up if nobody gets more than that, nor more than it offers.
+fn fair_level(head: &Head, capacity_mrps: u64) -> u64 {
+    let used = |level: u64| {
+        head.tenants.iter().zip(&head.quotas).skip(1).fold(0u64, |sum, (seen, quota)| {
+            sum.saturating_add(seen.offered_mrps.get().min(level.saturating_mul(quota.weight())))
+        })
+    };
+    let (mut low, mut high) = (0u64, capacity_mrps.min(MAX_MRPS));
+    for _ in 0..LEVEL_STEPS {
+        let middle = low.midpoint(high);
+        if used(middle) <= capacity_mrps { low = middle } else { high = middle }
+    }
+    low
+}
