@@ -12,14 +12,15 @@
 //     none        takes everything
 //     drop-tail   takes what finds a worker or one of a few places in the queue
 //     gradient2   a limit on what is in the system, from the gradient of the latency (Netflix concurrency-limits)
+//     pass-rate   libmcrpc with Svrkit's policy: a share that falls fast and rises slowly, by how long requests wait
 //     mcrpc       libmcrpc: by importance, learnt from the queue; see mcrpc.h
 //
 // Under every policy a request whose caller has gone is not run: they differ in what they take.
 //
 // SIGUSR1 makes requests take --slowed-ms from then on (a brownout), SIGUSR2 --service-ms again. Every tenth of a second it
-// prints what has happened in it; the number behind `bucket` is its start, in ms of CLOCK_MONOTONIC:
+// prints how many requests reached it; the number behind `bucket` is its start, in ms of CLOCK_MONOTONIC:
 //
-//     bucket 81234500 received 61 executed 25
+//     bucket 81234500 received 61
 //
 // Build it, with LIB the directory of the library:
 //
@@ -171,8 +172,9 @@ private:
 // libmcrpc's controller.
 class Controlled : public Policy {
 public:
-    explicit Controlled(uint32_t workers) {
+    Controlled(uint32_t workers, uint32_t policy) {
         mcrpc::AdmissionConfig config;
+        config.policy = policy;
         config.workers_per_queue = workers;
         size_t len = 0;
         must(config.memory_size(len), "memory_size");
@@ -200,14 +202,15 @@ private:
     mcrpc::Admission admission_;
 };
 
-constexpr std::string_view kPolicies[] = {"none", "drop-tail", "gradient2", "mcrpc"};
+constexpr std::string_view kPolicies[] = {"none", "drop-tail", "gradient2", "pass-rate", "mcrpc"};
 
 std::unique_ptr<Policy> make_policy(const Options &options) {
     const uint32_t queue_len = options.queue_len > 0 ? options.queue_len : (options.workers + 1) / 2;
     if (options.policy == "none") return std::make_unique<FixedLimit>(UINT32_MAX);
     if (options.policy == "drop-tail") return std::make_unique<FixedLimit>(options.workers + queue_len);
     if (options.policy == "gradient2") return std::make_unique<Gradient2>();
-    return std::make_unique<Controlled>(options.workers);
+    const auto kind = options.policy == "pass-rate" ? MCRPC_POLICY_PASS_RATE : MCRPC_POLICY_FEED_FORWARD;
+    return std::make_unique<Controlled>(options.workers, kind);
 }
 
 // ---- The server -----------------------------------------------------------------------------------------
@@ -236,7 +239,8 @@ private:
         const uint64_t now_ns = mcrpc::now_ns();
         const mcrpc::Status status = policy_.admit(header, now_ns);
         if (!status.ok()) return respond(from, header, status.code(), policy_.cursor());
-        const uint64_t deadline_ns = header.budget_ms == UINT32_MAX ? MCRPC_NO_DEADLINE : now_ns + header.budget_ms * kMs;
+        const bool has_deadline = header.budget_ms != UINT32_MAX;
+        const uint64_t deadline_ns = has_deadline ? now_ns + header.budget_ms * kMs : MCRPC_NO_DEADLINE;
         const std::lock_guard<std::mutex> lock(mutex_);
         jobs_.push_back({from, header, now_ns, deadline_ns, status});
         jobs_ready_.notify_one();
@@ -293,19 +297,14 @@ private:
         const std::vector<Job> answers = std::exchange(answers_, {});
         lock.unlock();
         for (const Job &job : answers) {
-            executed_ += job.status.ok();
             respond(job.connection, job.request, job.status.code(), policy_.cursor());
         }
     }
 
     void on_tick(uint64_t now_ns) override {
-        const uint64_t bucket = now_ns / kMs / fleet::kBucketMs;
-        if (bucket == bucket_) return;
-        if (bucket_ > 0) {
-            std::printf("bucket %" PRIu64 " received %u executed %u\n", bucket_ * fleet::kBucketMs, received_, executed_);
-        }
-        bucket_ = bucket;
-        received_ = executed_ = 0;
+        if (!bucket_.ends(now_ns)) return;
+        std::printf("bucket %" PRIu64 " received %u\n", bucket_.next(now_ns), received_);
+        received_ = 0;
     }
 
     void on_signal(int signal) override {
@@ -318,9 +317,8 @@ private:
     std::atomic<uint64_t> service_ns_;
 
     // Of the IO thread alone.
-    uint64_t bucket_ = 0;
+    fleet::Bucket bucket_;
     uint32_t received_ = 0;
-    uint32_t executed_ = 0;
 
     // Of the IO thread and the workers.
     std::mutex mutex_;
@@ -336,7 +334,7 @@ private:
 
 constexpr const char *kUsage = R"(usage: fleet_back [options]
 
-  --policy NAME      none, drop-tail, gradient2 or mcrpc (default mcrpc)
+  --policy NAME      none, drop-tail, gradient2, pass-rate or mcrpc (default mcrpc)
   --workers N        worker threads (default 8)
   --port P           port on 127.0.0.1 (default 0: the kernel chooses)
   --service-ms F     how long a request takes on average (default 32)
@@ -375,7 +373,7 @@ Options parse_options(int argc, char **argv) {
     }
     if (optind < argc) fleet::reject("\"" + std::string(argv[optind]) + "\" is no option");
     if (std::find(std::begin(kPolicies), std::end(kPolicies), options.policy) == std::end(kPolicies)) {
-        fleet::reject("--policy needs none, drop-tail, gradient2 or mcrpc, not \"" + options.policy + "\"");
+        fleet::reject("--policy needs none, drop-tail, gradient2, pass-rate or mcrpc, not \"" + options.policy + "\"");
     }
     return options;
 }

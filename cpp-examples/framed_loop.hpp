@@ -34,7 +34,6 @@ namespace fleet {
 // The fleet's secret: who knows it can choose a uin that always comes first. A real one is configured.
 constexpr uint64_t kSalt = 0x6d63'7270'6320'6578;
 constexpr uint64_t kMs = 1'000'000;
-constexpr uint64_t kBucketMs = 100;
 
 // Ends the program if a system call failed.
 inline int must(int result, const char *what) {
@@ -76,6 +75,18 @@ inline void prepare(bool dies_with_parent, pid_t parent) {
     if (dies_with_parent && getppid() != parent) std::exit(0);
     prctl(PR_SET_TIMERSLACK, 1000);  // 1 us instead of 50, so that a request takes what it should
 }
+
+// The tenth of a second that is being counted.
+class Bucket {
+public:
+    bool ends(uint64_t now_ns) const { return now_ns / kLenNs != number_; }
+    // Goes on to the present one; returns the start of the one before in ms.
+    uint64_t next(uint64_t now_ns) { return std::exchange(number_, now_ns / kLenNs) * (kLenNs / kMs); }
+
+private:
+    static constexpr uint64_t kLenNs = 100 * kMs;
+    uint64_t number_ = mcrpc::now_ns() / kLenNs;
+};
 
 class FramedLoop {
 public:

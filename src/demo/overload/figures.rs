@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::super::figures::{rounded, wasted_share};
+use super::super::figures::rounded;
 use super::plan::{BUCKET, CALLS_PER_TASK, CAPACITY_PER_S, Policy, Run, Scenario, Timing};
 use super::record::{Bucket, Counts};
 use super::series::Calls;
@@ -32,7 +32,6 @@ pub(crate) struct Cell {
     #[serde(flatten)]
     pub(crate) figures: Figures,
     /// Of the repetition whose share of the optimum is the median.
-    #[serde(skip)]
     pub(crate) curves: Curves,
 }
 
@@ -55,13 +54,14 @@ pub(crate) struct Figures {
 }
 
 /// Tasks per second over time, one value per bucket.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize)]
 pub(crate) struct Curves {
+    pub(crate) bucket_ms: u64,
     /// When the overload began and ended, in seconds.
     pub(crate) overload_s: [f64; 2],
     pub(crate) tries_per_s: Vec<f64>,
     pub(crate) good_per_s: Vec<f64>,
-    /// What the servers can do.
+    /// Tasks that the servers can do.
     pub(crate) capacity_per_s: Vec<f64>,
 }
 
@@ -73,14 +73,13 @@ pub(crate) struct RunFigures {
 }
 
 impl RunFigures {
-    /// Those of a run in whose overload the servers counted `calls`.
+    /// Those of a run in whose overload the processes counted `calls`.
     pub(crate) fn new(run: Run, timing: Timing, counts: &Counts, calls: Calls) -> RunFigures {
         let overload = bucket_at(timing.before)..bucket_at(timing.before + timing.overload);
         let during = part(&counts.buckets, overload.clone());
         let after = part(&counts.buckets, overload.end..counts.buckets.len());
         let optimum_per_s = run.scenario.optimum_per_s();
         let share = |buckets: &[Bucket]| rate(buckets, |bucket| bucket.good) / optimum_per_s;
-        let good: u64 = during.iter().map(|bucket| u64::from(bucket.good)).sum();
         let capacity = CAPACITY_PER_S * run.scenario.capacity_left() * timing.overload.as_secs_f64();
         let latency_ms = |quantile| {
             let has_any = !counts.latency_us.is_empty();
@@ -92,7 +91,7 @@ impl RunFigures {
             recovery_s: recovery_s(after),
             p50_ms: latency_ms(0.5),
             p99_ms: latency_ms(0.99),
-            wasted_share: rounded(wasted_share(good, CALLS_PER_TASK, calls.executed)),
+            wasted_share: rounded(calls.wasted_share()),
             requests_per_capacity: rounded(calls.received as f64 / capacity),
         };
         RunFigures { run, figures, curves: Curves::new(run.scenario, timing, &counts.buckets) }
@@ -111,6 +110,7 @@ impl Curves {
             buckets.iter().map(|bucket| f64::from(count(bucket)) / BUCKET.as_secs_f64()).collect()
         };
         Curves {
+            bucket_ms: BUCKET.as_millis() as u64,
             overload_s: [overload.start.as_secs_f64(), overload.end.as_secs_f64()],
             tries_per_s: rates(|bucket| bucket.tries),
             good_per_s: rates(|bucket| bucket.good),
@@ -201,7 +201,12 @@ pub(super) mod tests {
             })
             .collect();
         let run = Run { scenario: Scenario::Steady2, policy, number: 0 };
-        RunFigures::new(run, timing, &Counts { buckets, latency_us }, Calls { received: 6_000, executed: 3_000 })
+        RunFigures::new(
+            run,
+            timing,
+            &Counts { buckets, latency_us },
+            Calls { received: 6_000, useful: 2_400, wasted: 600 },
+        )
     }
 
     #[test]
@@ -209,8 +214,8 @@ pub(super) mod tests {
         let figures = run(Policy::Mcrpc, 7).figures;
         // 30 buckets of 36 and ten of 12, of an optimum of 37.5.
         assert_eq!((figures.optimum_share, figures.worst_1s), (0.8, 0.32));
-        // Good calls: 2 * 1200 of 3000. A window may have one bucket below.
         assert_eq!((figures.wasted_share, figures.requests_per_capacity), (0.2, 2.0));
+        // A window may have no bucket below: a third less in one of ten is more than a twentieth.
         assert_eq!((figures.recovery_s, figures.p99_ms.map(f64::round)), (Some(0.7), Some(120.0)));
     }
 

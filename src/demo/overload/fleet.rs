@@ -52,7 +52,8 @@ impl Fleet {
             .args(["--servers", &addresses.join(","), "--caller", policy.caller(), "--die-with-parent"])
             .args(["--calls", &CALLS_PER_TASK.to_string(), "--attempts", &ATTEMPTS.to_string()])
             .args(["--seed", &seed.to_string()]);
-        let (front, address) = Process::start_until(command, listening).await.with_context(|| named(FRONT))?;
+        let started = Process::start_until(command, reader(Rc::clone(&printed))).await;
+        let (front, address) = started.with_context(|| named(FRONT))?;
         Ok(Fleet { front, address, backs: Backs(backs), printed })
     }
 
@@ -69,7 +70,7 @@ impl Fleet {
         self.front.during(work(&self.backs)).await.with_context(|| named(FRONT))
     }
 
-    /// Ends all processes; what the servers counted.
+    /// Ends all processes; what they counted.
     pub(crate) async fn stop(self) -> Result<Series> {
         self.front.stop().await.with_context(|| named(FRONT))?;
         for back in self.backs.0 {
@@ -86,18 +87,18 @@ async fn start_back(policy: Policy, seed: u64, printed: Rc<RefCell<Result<Series
         .args(["--policy", policy.name(), "--workers", &WORKERS.to_string(), "--die-with-parent"])
         .args(["--service-ms", &SERVICE_MS.to_string(), "--slowed-ms", &slowed_ms.to_string()])
         .args(["--seed", &seed.to_string()]);
-    let read = move |line: &str| {
-        let address = listening(line);
+    Process::start_until(command, reader(printed)).await.with_context(|| named(BACK))
+}
+
+/// Waits for the line that says where a program listens, and then adds up what it counts.
+fn reader(printed: Rc<RefCell<Result<Series>>>) -> impl Fn(&str) -> Option<SocketAddr> {
+    move |line| {
+        let address = line.strip_prefix("listening ").and_then(|address| address.parse().ok());
         if address.is_none() {
             read_line(&mut printed.borrow_mut(), line);
         }
         address
-    };
-    Process::start_until(command, read).await.with_context(|| named(BACK))
-}
-
-fn listening(line: &str) -> Option<SocketAddr> {
-    line.strip_prefix("listening ")?.parse().ok()
+    }
 }
 
 /// After a line that is none the others do not matter.

@@ -42,19 +42,22 @@ pub(crate) const USER_RETRY_DELAY: Duration = Duration::from_secs(1);
 pub(crate) enum Policy {
     None,
     DropTail,
+    PassRate,
     Gradient2,
     Mcrpc,
 }
 
 impl Policy {
     /// All of them.
-    pub(crate) const ALL: [Policy; 4] = [Policy::None, Policy::DropTail, Policy::Gradient2, Policy::Mcrpc];
+    pub(crate) const ALL: [Policy; 5] =
+        [Policy::None, Policy::DropTail, Policy::PassRate, Policy::Gradient2, Policy::Mcrpc];
 
     /// As in the servers' option.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Policy::None => "none",
             Policy::DropTail => "drop-tail",
+            Policy::PassRate => "pass-rate",
             Policy::Gradient2 => "gradient2",
             Policy::Mcrpc => "mcrpc",
         }
@@ -73,6 +76,7 @@ impl Policy {
         match self {
             Policy::None => "everything is taken",
             Policy::DropTail => "a queue of half as many places as workers; what does not fit is refused",
+            Policy::PassRate => "Svrkit's share of requests let through: down fast while they wait too long, up slowly",
             Policy::Gradient2 => "Netflix's limit on what is in the system, by the gradient of the latency",
             Policy::Mcrpc => "this library on both sides: admission, and callers that heed it with a budget of retries",
         }
@@ -188,11 +192,11 @@ pub(crate) struct Plan {
 
 /// Less than five minutes.
 pub(crate) const WHOLE: Plan =
-    Plan { repetitions: 3, at_once: 4, before_ms: 2_000, overload_ms: 7_000, after_ms: 4_000, storm_after_ms: 10_000 };
+    Plan { repetitions: 3, at_once: 5, before_ms: 2_000, overload_ms: 7_000, after_ms: 4_000, storm_after_ms: 10_000 };
 
 /// Less than a minute.
 pub(crate) const QUICK: Plan =
-    Plan { repetitions: 1, at_once: 4, before_ms: 1_500, overload_ms: 4_000, after_ms: 3_000, storm_after_ms: 7_000 };
+    Plan { repetitions: 1, at_once: 5, before_ms: 1_500, overload_ms: 4_000, after_ms: 3_000, storm_after_ms: 7_000 };
 
 impl Plan {
     /// What is run at the same time, in order. Runs of a batch are of one scenario, so each takes as long.

@@ -82,8 +82,9 @@ fn of_scenario(cells: &[Cell], scenario: Scenario) -> Vec<String> {
         percent(own.figures.worst_1s),
         shares.join(", "),
     );
-    let better: Vec<_> = COMPARISONS.iter().filter_map(|comparison| comparison.sentence(own, &rivals)).collect();
-    std::iter::once(summary).chain(better).collect()
+    let better: Vec<_> = COMPARISONS.iter().filter_map(|comparison| comparison.text(own, &rivals)).collect();
+    let losses = format!("{}: rivals are better in {}.", scenario.name(), better.join("; "));
+    std::iter::once(summary).chain((!better.is_empty()).then_some(losses)).collect()
 }
 
 /// A figure in which a rival may be better, and by how much it must be for that to be more than chance.
@@ -92,7 +93,7 @@ struct Comparison {
     lower_is_better: bool,
     margin: f64,
     name: &'static str,
-    text: fn(f64) -> String,
+    show: fn(f64) -> String,
 }
 
 const COMPARISONS: [Comparison; 6] = [
@@ -101,48 +102,48 @@ const COMPARISONS: [Comparison; 6] = [
         lower_is_better: false,
         margin: 0.01,
         name: "the share of the optimum",
-        text: percent,
+        show: percent,
     },
     Comparison {
         of: |figures| figures.worst_1s,
         lower_is_better: false,
         margin: 0.02,
         name: "the worst second",
-        text: percent,
+        show: percent,
     },
     Comparison {
         of: |figures| figures.recovery_s.unwrap_or(f64::INFINITY),
         lower_is_better: true,
         margin: 0.3,
         name: "the time to recover",
-        text: |s| seconds(Some(s)),
+        show: |s| seconds(Some(s)),
     },
     Comparison {
         of: |figures| figures.p99_ms.unwrap_or(f64::INFINITY),
         lower_is_better: true,
         margin: 10.0,
         name: "the p99 of good answers",
-        text: |value| format!("{value:.0} ms"),
+        show: |value| format!("{value:.0} ms"),
     },
     Comparison {
         of: |figures| figures.wasted_share,
         lower_is_better: true,
         margin: 0.01,
         name: "wasted work",
-        text: percent,
+        show: percent,
     },
     Comparison {
         of: |figures| figures.requests_per_capacity,
         lower_is_better: true,
         margin: 0.05,
         name: "requests per unit of capacity",
-        text: times,
+        show: times,
     },
 ];
 
 impl Comparison {
     /// Which rivals are better in this figure; `None` if none is.
-    fn sentence(&self, own: &Cell, rivals: &[&Cell]) -> Option<String> {
+    fn text(&self, own: &Cell, rivals: &[&Cell]) -> Option<String> {
         let own_value = (self.of)(&own.figures);
         let is_better = |value: f64| {
             let gain = if self.lower_is_better { own_value - value } else { value - own_value };
@@ -152,12 +153,10 @@ impl Comparison {
             .iter()
             .map(|rival| (rival.policy.name(), (self.of)(&rival.figures)))
             .filter(|&(_, value)| is_better(value))
-            .map(|(name, value)| format!("{name} ({})", (self.text)(value)))
+            .map(|(name, value)| format!("{name} {}", (self.show)(value)))
             .collect();
-        let own_text = if own_value.is_finite() { (self.text)(own_value) } else { "never".to_owned() };
-        (!better.is_empty()).then(|| {
-            format!("{}: better than mcrpc ({own_text}) in {}: {}.", own.scenario.name(), self.name, better.join(", "))
-        })
+        let own_text = if own_value.is_finite() { (self.show)(own_value) } else { "never".to_owned() };
+        (!better.is_empty()).then(|| format!("{} (mcrpc {own_text}): {}", self.name, better.join(", ")))
     }
 }
 
@@ -184,7 +183,7 @@ mod tests {
         let texts = sentences(&results());
         assert_eq!(texts.len(), 2, "{texts:?}");
         assert!(texts[0].contains("mcrpc does 80 %") && texts[0].contains("drop-tail 50 %"), "{texts:?}");
-        assert_eq!(texts[1], "steady-2x: better than mcrpc (0.7 s) in the time to recover: drop-tail (0.2 s).");
+        assert_eq!(texts[1], "steady-2x: rivals are better in the time to recover (mcrpc 0.7 s): drop-tail 0.2 s.");
     }
 
     #[test]
