@@ -215,7 +215,7 @@ pub(super) mod tests {
         // 30 buckets of 36 and ten of 12, of an optimum of 37.5.
         assert_eq!((figures.optimum_share, figures.worst_1s), (0.8, 0.32));
         assert_eq!((figures.wasted_share, figures.requests_per_capacity), (0.2, 2.0));
-        // A window may have no bucket below: a third less in one of ten is more than a twentieth.
+        // One bucket of ten with a third of its tasks is enough for a window not to be good.
         assert_eq!((figures.recovery_s, figures.p99_ms.map(f64::round)), (Some(0.7), Some(120.0)));
     }
 

@@ -83,7 +83,7 @@ async fn be_user(caller: Caller, record: Rc<Record>, arrival: Duration, scenario
         if result.is_ok() && now <= began + DEADLINE {
             return record.try_good(began, now);
         }
-        if !random.random_bool(USER_RETRY_SHARE) {
+        if number == retries || !random.random_bool(USER_RETRY_SHARE) {
             return;
         }
         // In (0, 1], so the logarithm is finite.
