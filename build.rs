@@ -34,6 +34,7 @@ fn main() {
         ("host", "c-examples/host.c", Language::C),
         ("select", "c-examples/select.c", Language::C),
         ("overload_server", "cpp-examples/overload_server.cpp", Language::Cpp),
+        ("io_worker_server", "cpp-examples/io_worker_server.cpp", Language::Cpp),
         ("resilient_client", "cpp-examples/resilient_client.cpp", Language::Cpp),
         ("fleet_front", "cpp-examples/fleet_front.cpp", Language::Cpp),
         ("fleet_back", "cpp-examples/fleet_back.cpp", Language::Cpp),
