@@ -135,9 +135,9 @@ public:
         task.call.uin = task.request.uin;
         task.call.call_id = ++last_call_id_;
         task.call.deadline_ns = task.deadline_ns;
-        // Work has been done for a task that goes on: no cursor withholds it, as none refuses it.
         const auto hour = static_cast<uint32_t>(std::time(nullptr) / 3600);
-        task.call.key = task.calls_done > 0 ? 0 : mcrpc_key(fleet::kSalt, hour, task.request.uin, 0, 0);
+        task.call.key = mcrpc_key(fleet::kSalt, hour, task.request.uin, 0, 0);
+        task.call.continues_task = task.calls_done > 0;
     }
     mcrpc::Status choose(Task &task, uint64_t now_ns) override {
         return endpoints_.select(task.call, MCRPC_ATTEMPT_NEXT, now_ns, task.choice);
