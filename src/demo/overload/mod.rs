@@ -30,7 +30,7 @@ use plan::{CAPACITY_PER_S, Plan, QUICK, Run, Scenario, WHOLE};
 /// The options of `mcrpc demo overload`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Each run once, and shorter: less than a minute instead of four
+    /// Each run once, and shorter: less than a minute instead of three
     #[arg(long)]
     quick: bool,
     /// Write all figures here

@@ -190,7 +190,7 @@ pub(crate) struct Plan {
     storm_after_ms: u64,
 }
 
-/// About four minutes.
+/// About three minutes.
 pub(crate) const WHOLE: Plan =
     Plan { repetitions: 3, at_once: 5, before_ms: 2_000, overload_ms: 7_000, after_ms: 4_000, storm_after_ms: 10_000 };
 
