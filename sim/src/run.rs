@@ -371,6 +371,7 @@ impl<'m> Run<'m> {
             let Some(attempt) = self.attempts.get_mut(id) else { continue };
             if let Err(status) = policy.dequeue(&attempt.request, server.view(queue), now) {
                 server.give_back(queue);
+                server.owe((shape.service_ms * 1e6 * shape.refusal_cost) as u64);
                 refused.push((id, status));
                 continue;
             }
