@@ -3,7 +3,10 @@
 //! A policy has a half in each process of a server and one in each process that calls. They know no more than such a process
 //! would: what passes through it, and what replies carry.
 
+mod bbr;
+mod brpc_auto;
 mod codel;
+mod gradient2;
 mod mcrpc;
 mod no_control;
 mod per_process;
@@ -22,7 +25,10 @@ use mcrpc_core::time::Nanos;
 use crate::random::Stream;
 use crate::world::Service;
 
+pub use bbr::Bbr;
+pub use brpc_auto::BrpcAuto;
 pub use codel::Codel;
+pub use gradient2::Gradient2;
 pub use mcrpc::{Mcrpc, Part};
 pub use no_control::NoControl;
 pub use random_share::RandomShare;
@@ -186,6 +192,9 @@ pub fn all() -> Vec<Box<dyn Policy>> {
         Box::new(Codel::fifo()),
         Box::new(Codel::adaptive_lifo()),
         Box::new(Seda),
+        Box::new(Bbr),
+        Box::new(Gradient2),
+        Box::new(BrpcAuto),
         Box::new(Mcrpc::whole()),
     ]
 }
