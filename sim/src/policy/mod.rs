@@ -6,6 +6,8 @@
 mod bbr;
 mod brpc_auto;
 mod codel;
+mod dagor;
+mod google;
 mod gradient2;
 mod mcrpc;
 mod no_control;
@@ -28,6 +30,8 @@ use crate::world::Service;
 pub use bbr::Bbr;
 pub use brpc_auto::BrpcAuto;
 pub use codel::Codel;
+pub use dagor::Dagor;
+pub use google::Google;
 pub use gradient2::Gradient2;
 pub use mcrpc::{Mcrpc, Part};
 pub use no_control::NoControl;
@@ -192,9 +196,13 @@ pub fn all() -> Vec<Box<dyn Policy>> {
         Box::new(Codel::fifo()),
         Box::new(Codel::adaptive_lifo()),
         Box::new(Seda),
+        Box::new(Google::ten_seconds()),
         Box::new(Bbr),
         Box::new(Gradient2),
         Box::new(BrpcAuto),
+        Box::new(Dagor::alone()),
+        Box::new(Dagor::collaborative()),
+        Box::new(Dagor::collaborative_plus()),
         Box::new(Mcrpc::whole()),
     ]
 }
