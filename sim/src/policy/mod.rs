@@ -4,6 +4,7 @@
 //! would: what passes through it, and what replies carry.
 
 mod bbr;
+mod breakwater;
 mod brpc_auto;
 mod codel;
 mod dagor;
@@ -28,6 +29,7 @@ use crate::random::Stream;
 use crate::world::Service;
 
 pub use bbr::Bbr;
+pub use breakwater::Breakwater;
 pub use brpc_auto::BrpcAuto;
 pub use codel::Codel;
 pub use dagor::Dagor;
@@ -203,6 +205,7 @@ pub fn all() -> Vec<Box<dyn Policy>> {
         Box::new(Dagor::alone()),
         Box::new(Dagor::collaborative()),
         Box::new(Dagor::collaborative_plus()),
+        Box::new(Breakwater),
         Box::new(Mcrpc::whole()),
     ]
 }
