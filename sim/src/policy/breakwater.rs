@@ -9,7 +9,8 @@
 //!
 //! The artifact's times are for calls of 10 µs on a network of 10 µs: d = 80 µs. Charitable: d = 20 ms, so that four calls fit into
 //! the usual deadline, and a round trip is 3.2 ms, as much longer as the calls are than the artifact's 100 µs ones. There calls wait
-//! for a credit at their caller for one round trip; here they are held back at once, after all servers were looked at. Callers
+//! for a credit at their caller for one round trip; here they are held back at once, after all servers were looked at, so that
+//! the credit of a reply falls to the next call of the same task. Callers
 //! keep one credit at least: there is no message that could give it back.
 
 use std::collections::VecDeque;

@@ -6,6 +6,7 @@
 //! latency is short or throughput below its best, else down. Every 25 to 50 s the limit is cut to 0.9 of the product, for two mean
 //! latencies nothing is measured, and the shortest latency begins anew. 40 at first; never less than `bthread_concurrency`, which
 //! is one more than there are workers. Failed requests weigh on the latency of those that succeeded; only expired ones fail here.
+//! Under light load the limit is that least one, so that bursts are refused.
 
 use bumpalo::Bump;
 use mcrpc_core::status::Status;
