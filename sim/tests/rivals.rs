@@ -15,7 +15,7 @@ use mcrpc_sim::policy::{
 use mcrpc_sim::random::Streams;
 use mcrpc_sim::record::Span;
 use mcrpc_sim::run::run;
-use mcrpc_sim::world::{Service, World};
+use mcrpc_sim::world::{Callers, Change, Importance, Phase, Retries, Service, World};
 
 const QUEUE: QueueView = QueueView { queued: 0, running: 8, workers: 8 };
 
@@ -395,6 +395,32 @@ fn given_the_same_seed_then_all_is_the_same_and_with_another_it_is_not() {
         let decisions = |seed| run(&World { seed, ..World::steady(2, 1.5, 10.0) }, &*policy).decisions;
         assert_eq!(decisions(1), decisions(1), "{}", policy.name());
         assert_ne!(decisions(1), decisions(2), "{}", policy.name());
+    }
+}
+
+#[test]
+fn given_worlds_of_many_shapes_then_every_policy_completes_most_tasks_before_the_overload_and_comes_to_an_end() {
+    let usual = World::steady(2, 0.5, 10.0);
+    let service = Service::usual();
+    let prefork = Service { queues: 8, workers_per_queue: 1, ..service.clone() };
+    let shared = Service { processes_per_queue: 4, ..service.clone() };
+    let brown = Change { from_s: 4.0, to_s: 6.0, factor: 0.1, server: None };
+    let worlds = [
+        World { services: vec![prefork], ..usual.clone() },
+        World { services: vec![shared], ..usual.clone() },
+        World { services: vec![Service { capacity: vec![brown], ..service }], ..usual.clone() },
+        World { callers: Callers { hosts: 60, old_in_ten: 3, ..usual.callers.clone() }, ..usual.clone() },
+        World { importance: Importance::Anonymous, ..usual.clone() },
+        World { user_retries: Some(Retries { probability: 0.9, times: 3, mean_s: 1.0 }), ..usual },
+    ];
+    for world in worlds {
+        let phases = [(0.0, 0.5), (3.0, 4.0), (5.0, 0.0), (8.0, 0.5)].map(|(from_s, load)| Phase { from_s, load });
+        let world = World { phases: phases.to_vec(), ..world };
+        for policy in policy::all() {
+            let record = run(&world, &*policy);
+            let success = record.success(Span { from_s: 1.0, to_s: 3.0 });
+            assert!(success > 0.5, "{}: {success} in {world:?}", policy.name());
+        }
     }
 }
 

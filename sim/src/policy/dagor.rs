@@ -13,15 +13,13 @@
 
 use bumpalo::Bump;
 use mcrpc_core::admission::Key;
-use mcrpc_core::select::call::Withheld;
 use mcrpc_core::status::Status;
 use mcrpc_core::time::{NANOS_PER_SECOND, Nanos};
 
+use super::cursor_clients::CursorClients;
 use super::per_process::PerProcess;
 use super::waiting_window::{Closed, WaitingWindow};
-use super::{
-    ATTEMPTS, Answer, BlindRetries, CallView, ClientPolicy, Policy, QueueView, Request, Sending, ServerPolicy,
-};
+use super::{BlindRetries, ClientPolicy, Policy, QueueView, Request, ServerPolicy};
 use crate::random::Stream;
 use crate::world::Service;
 
@@ -83,9 +81,8 @@ impl Policy for Dagor {
             Variant::Collaborative => u64::MAX,
             Variant::CollaborativePlus => CURSOR_TTL_NS,
         };
-        let heard = || services.iter().map(|service| vec![None; service.servers]).collect();
-        let processes: usize = processes_of_hosts.iter().sum();
-        Box::new(Clients { ttl_ns, heard: (0..processes).map(|_| heard()).collect() })
+        let order = |key| level(key) as u32;
+        Box::new(CursorClients::new(services, processes_of_hosts, order, ttl_ns))
     }
 }
 
@@ -168,38 +165,6 @@ impl ServerPolicy for Server {
 
     fn level(&mut self, _: &Request, _: QueueView, _: Nanos) -> u32 {
         self.cursor as u32
-    }
-}
-
-/// The last cursor of a server, and when it came.
-type Heard = Option<(usize, Nanos)>;
-
-struct Clients {
-    ttl_ns: u64,
-    /// By process, service and server.
-    heard: Vec<Vec<Vec<Heard>>>,
-}
-
-impl ClientPolicy for Clients {
-    /// A server that would refuse is passed over as if it had refused.
-    fn send(&mut self, call: &mut CallView<'_>, random: &mut Stream, now: Nanos) -> Option<Sending> {
-        let heard = &self.heard[call.process][call.service];
-        let first = call.last_server.map_or_else(|| random.below(call.servers), |last| last + 1);
-        let level = level(call.call.key);
-        let would_admit = |server: &usize| match heard[*server] {
-            Some((cursor, at)) => level < cursor || now.since(at) >= self.ttl_ns,
-            None => true,
-        };
-        let server = (call.attempts..ATTEMPTS)
-            .map(|attempt| (first + (attempt - call.attempts) as usize) % call.servers)
-            .find(would_admit)?;
-        Some(Sending { server, withheld: Withheld::default(), choice: None })
-    }
-
-    fn answered(&mut self, call: &CallView<'_>, sent: &Sending, answer: &Answer, now: Nanos) {
-        if let Some(level) = answer.level {
-            self.heard[call.process][call.service][sent.server] = Some((level as usize, now));
-        }
     }
 }
 

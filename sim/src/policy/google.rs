@@ -95,7 +95,8 @@ impl History {
 
     fn at(&mut self, now: Nanos) -> Counts {
         let current = now.0 / self.bucket_ns;
-        while let Some((_, old)) = self.buckets.pop_front_if(|(bucket, _)| *bucket + BUCKETS <= current) {
+        while let Some(&(_, old)) = self.buckets.front().filter(|(bucket, _)| *bucket + BUCKETS <= current) {
+            self.buckets.pop_front();
             self.sum.calls -= old.calls;
             self.sum.accepted -= old.accepted;
             self.sum.retries -= old.retries;

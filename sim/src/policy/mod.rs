@@ -7,12 +7,14 @@ mod bbr;
 mod breakwater;
 mod brpc_auto;
 mod codel;
+mod cursor_clients;
 mod dagor;
 mod google;
 mod gradient2;
 mod mcrpc;
 mod no_control;
 mod per_process;
+mod rajomon;
 mod random_share;
 mod seda;
 mod svrkit;
@@ -37,6 +39,7 @@ pub use google::Google;
 pub use gradient2::Gradient2;
 pub use mcrpc::{Mcrpc, Part};
 pub use no_control::NoControl;
+pub use rajomon::Rajomon;
 pub use random_share::RandomShare;
 pub use seda::Seda;
 pub use svrkit::SvrkitPassRate;
@@ -206,6 +209,7 @@ pub fn all() -> Vec<Box<dyn Policy>> {
         Box::new(Dagor::collaborative()),
         Box::new(Dagor::collaborative_plus()),
         Box::new(Breakwater),
+        Box::new(Rajomon),
         Box::new(Mcrpc::whole()),
     ]
 }
