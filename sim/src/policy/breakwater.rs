@@ -1,17 +1,18 @@
-//! Breakwater (Cho et al., "Overload Control for µs-scale RPCs with Breakwater", OSDI 2020; the artifact's `bw_server.c`,
-//! `bw_client.c`, `bw_config.h`): servers issue credits to callers, and a call is sent only with one.
+//! Breakwater (Cho et al., "Overload Control for µs-scale RPCs with Breakwater", OSDI 2020; the authors' code: `bw_config.h`,
+//! `srpc_update_credit`, `incr_credit_pool`, `decr_credit_pool`): servers issue credits to callers, and a call is sent only
+//! with one.
 //!
-//! Each round trip a server compares how long its oldest request has waited with a target d: below it the pool of credits grows by
-//! max(a · callers, 1), a = 0.001; from there on it shrinks to max(1 - b · (delay - d) / d, 0.5) of itself, b = 0.02, but by one at
-//! least. It is never below the number of workers nor above 64 for each caller. Replies carry the caller's credits: what it has
-//! pending and demands, and max(unused / callers, 1) more, as far as the pool goes; one less than before if the pool is
+//! Each round trip a server compares how long its oldest request has waited with a target d: below it the pool of credits grows
+//! by max(a · callers, 1), a = 0.001; from there on it shrinks to max(1 - b · (delay - d) / d, 0.5) of itself, b = 0.02, but by
+//! one at least. It is never below the number of workers nor above 64 for each caller. Replies carry the caller's credits: what
+//! it has pending and demands, and max(unused / callers, 1) more, as far as the pool goes; one less than before if the pool is
 //! overdrawn. Requests tell what their caller holds back. A request that comes while the delay is 2 d or more is refused.
 //!
-//! The artifact's times are for calls of 10 µs on a network of 10 µs: d = 80 µs. Charitable: d = 20 ms, so that four calls fit into
-//! the usual deadline, and a round trip is 3.2 ms, as much longer as the calls are than the artifact's 100 µs ones. There calls wait
-//! for a credit at their caller for one round trip; here they are held back at once, after all servers were looked at, so that
-//! the credit of a reply falls to the next call of the same task. Callers
-//! keep one credit at least: there is no message that could give it back.
+//! The artifact's times are for calls of 10 µs on a network of 10 µs: d = 80 µs. Charitable: d = 20 ms, so that four calls fit
+//! into the usual deadline, and a round trip is 3.2 ms, as much longer as the calls are than the artifact's 100 µs ones. There
+//! calls wait for a credit at their caller for one round trip; here they are held back at once, after all servers were looked
+//! at, so that the credit of a reply falls to the next call of the same task. Callers keep one credit at least: there is no
+//! message that could give it back.
 
 use std::collections::VecDeque;
 

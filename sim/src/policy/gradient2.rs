@@ -4,7 +4,11 @@
 //! Once a second, from the mean response of at least 10 requests: gradient = 1.5 · long / short, between 0.5 and 1; limit = 0.8 ·
 //! limit + 0.2 · (gradient · limit + 4), between 20 and 200, from 20 on. The long mean is exponential over 600 windows, after a
 //! plain mean of the first 10, and shrinks by 5 % where it is more than twice the short one. Nothing moves while less than half of
-//! the limit is in flight. Expired requests are responses too.
+//! the limit is in flight. Expired requests, which are not run, are no samples, as with the library's
+//! `onIgnore`.
+//!
+//! A server that is overloaded from its first second on takes the long response times of that for the usual ones, and lets its queue
+//! grow to half as much again.
 
 use bumpalo::Bump;
 use mcrpc_core::status::Status;

@@ -1,11 +1,13 @@
-//! SEDA's adaptive admission control (Welsh and Culler, "Adaptive Overload Control for Busy Internet Servers", USITS 2003, section
-//! 4.1): a token bucket whose rate follows the 90th percentile of the response times.
+//! SEDA's adaptive admission control (Welsh and Culler, "Adaptive Overload Control for Busy Internet Servers", USITS 2003; Sandstorm's
+//! `ResponseTimeControllerMulticlass.java` with one class): a token bucket whose rate follows the 90th percentile of the response
+//! times.
 //!
-//! The controller runs after 100 responses or a second. The percentile is smoothed with α = 0.7; above the target the rate is
-//! divided by adj_d = 1.2; enough below it the rate gains -(err - c_i) · adj_i with adj_i = 2.0 and c_i = -0.1, between 0.05 and
-//! 5000 a second. The paper's table says err_i = -0.5, which is never reached here: with a target of 120 ms the usual response of
-//! 32 ms with its own spread is too near. Charitable: err_i = -0.1, a bucket of four tokens, and
-//! the rate begins with what the server can do.
+//! The controller runs after 100 responses or a second. The percentile is smoothed with 0.7; above the target the rate is divided
+//! by 1.2; where err = (percentile - target) / target is below -0.5 the rate gains 2 · (-err - 0.1). It stays between 0.05 and 5000
+//! a second. The bucket holds ten tokens (`ResponseTimeControllerDirect.java`).
+//!
+//! Charitable: the rate grows below -0.1 already, because with a target of 120 ms the usual response is hardly ever so short as half
+//! of that, and it begins with what the server can do instead of 100 a second. Expired requests are no responses.
 
 use bumpalo::Bump;
 use mcrpc_core::status::Status;
@@ -74,7 +76,7 @@ impl Server {
             return;
         }
         self.responses_ms.sort_by(f64::total_cmp);
-        let place = ((self.responses_ms.len() - 1) as f64 * PERCENTILE) as usize;
+        let place = (self.responses_ms.len() as f64 * PERCENTILE) as usize;
         self.percentile_ms = ALPHA * self.percentile_ms + (1.0 - ALPHA) * self.responses_ms[place];
         let err = (self.percentile_ms - TARGET_MS) / TARGET_MS;
         if err > ERR_DECREASE {
