@@ -22,8 +22,8 @@ use libloading::Library;
 use mcrpc_core::admission::Config;
 use mcrpc_core::time::NANOS_PER_MILLI;
 use mcrpc_ffi::admission::{
-    MCRPC_MODE_ENFORCE, MCRPC_NO_DEADLINE, mcrpc_admission_config_t, mcrpc_admission_snapshot_t, mcrpc_admission_t,
-    mcrpc_request_t,
+    MCRPC_MODE_ENFORCE, MCRPC_NO_DEADLINE, MCRPC_POLICY_FEED_FORWARD, mcrpc_admission_config_t,
+    mcrpc_admission_snapshot_t, mcrpc_admission_t, mcrpc_request_t,
 };
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -100,6 +100,7 @@ impl<'a> Bench<'a> {
             hard_wait_limit_ms,
             marginal_band_per_10k,
             headroom_per_10k,
+            cpu_limit_per_10k,
             ..
         } = Config::DEFAULT;
         let config = mcrpc_admission_config_t {
@@ -114,6 +115,9 @@ impl<'a> Bench<'a> {
             hard_wait_limit_ms,
             marginal_band_per_10k,
             headroom_per_10k,
+            policy: MCRPC_POLICY_FEED_FORWARD,
+            cpu_limit_per_10k,
+            fair_share: 0,
         };
         std::fs::write(file, vec![0u8; 4 << 20]).unwrap();
         Bench::open(api, file, |memory, len, handle| {

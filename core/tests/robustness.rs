@@ -267,7 +267,7 @@ fn requests_that_arrive_too_late_are_no_sign_of_overload() {
     assert!(!snapshot.shedding && snapshot.demand_mrps.abs_diff(1_000_000) < 50_000, "{snapshot:?}");
 }
 
-/// A controller whose memory is random, but for the lines that say what it is, the mode and its ramp, and the levels, which only
+/// A controller whose memory is random, but for the lines that say what it is, what the server tells, and the levels, which only
 /// whole events change.
 fn damaged<'a>(lines: &'a mut [Line], config: &Config, seed: u64) -> Admission<'a> {
     let (start, len) = bytes_of(lines);
@@ -283,6 +283,7 @@ fn damaged<'a>(lines: &'a mut [Line], config: &Config, seed: u64) -> Admission<'
     };
     admission.set_mode(Mode::Enforce);
     admission.set_enforced(Per10k::ALL);
+    admission.set_cpu(0, Nanos(0));
     for queue in 0..config.queue_count {
         admission.queue_lost(queue).unwrap();
     }

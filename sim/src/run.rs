@@ -34,6 +34,8 @@ pub fn run(world: &World, policy: &dyn Policy) -> Record {
 
 enum Event {
     Arrival,
+    /// The load changes.
+    Phase,
     /// A user comes again.
     ComesAgain(User),
     /// An attempt reaches its server.
@@ -130,6 +132,7 @@ impl<'m> Run<'m> {
         while let Some(event) = self.events.next() {
             match event {
                 Event::Arrival => self.arrives(),
+                Event::Phase => self.schedule_arrival(),
                 Event::ComesAgain(user) => self.begin(user),
                 Event::Reaches(attempt) => self.reaches(attempt),
                 Event::Finished(attempt) => self.finished(attempt),
@@ -147,21 +150,23 @@ impl<'m> Run<'m> {
     // ---- Users and tasks ----
 
     fn schedule_arrival(&mut self) {
-        const PAUSE_NS: u64 = 10_000_000;
-        let per_s = self.world.offered_tasks_per_s(self.now_s());
-        let gap_ns = self.random.arrivals.exponential() / per_s * 1e9;
-        // With no load it is looked again a little later.
-        self.events.after(if per_s > 0.0 { gap_ns as u64 } else { PAUSE_NS }, Event::Arrival);
+        let now_s = self.now_s();
+        let gap_s = self.random.arrivals.exponential() / self.world.offered_tasks_per_s(now_s);
+        // What a Poisson stream brings after a change of its rate does not depend on what it would have brought without.
+        let (after_s, event) = match self.world.next_phase(now_s) {
+            Some(next_s) if now_s + gap_s >= next_s => (next_s - now_s, Event::Phase),
+            _ => (gap_s, Event::Arrival),
+        };
+        // Rounded up, so that a phase has begun when its event comes.
+        self.events.after((after_s * 1e9).ceil().min(1e18) as u64, event);
     }
 
     fn arrives(&mut self) {
         if self.events.now().0 >= self.world.end_ns() {
             return;
         }
-        if self.world.load(self.now_s()) > 0.0 {
-            let user = self.user();
-            self.begin(user);
-        }
+        let user = self.user();
+        self.begin(user);
         self.schedule_arrival();
     }
 

@@ -201,6 +201,11 @@ impl World {
         self.phases.iter().rev().find(|phase| phase.from_s <= at_s).map_or(0.0, |phase| phase.load)
     }
 
+    /// When the load changes next.
+    pub fn next_phase(&self, at_s: f64) -> Option<f64> {
+        self.phases.iter().map(|phase| phase.from_s).find(|&from_s| from_s > at_s)
+    }
+
     /// Calls that a task makes to a service, on average over the kinds.
     pub fn calls_per_task(&self, service: usize) -> f64 {
         let total: f64 = self.kinds.iter().map(|kind| kind.weight).sum();

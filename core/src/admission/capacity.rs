@@ -10,6 +10,8 @@ pub(super) const HALF_Q16: u64 = ONE_Q16 / 2;
 /// Above this a rate is damage.
 pub(super) const MAX_MRPS: u64 = 10_000_000_000;
 
+use crate::time::NANOS_PER_SECOND;
+
 const MICROS_PER_SECOND: u64 = 1_000_000;
 const MILLIS_PER_UNIT: u64 = 1_000;
 
@@ -108,6 +110,14 @@ impl Served {
             if has_room && reached < room_mrps { grown(reached, self.span_us).min(room_mrps) } else { reached }
         })
     }
+}
+
+/// What so many workers complete at most; `None` where one of the two is not known. Until all of them were busy for a whole
+/// window there is no better estimate.
+pub(super) fn expected_capacity(workers: u32, mean_service_ns: u64) -> Option<u64> {
+    const MRPS_NS: u64 = MILLIS_PER_UNIT * NANOS_PER_SECOND;
+    let capacity_mrps = u64::from(workers).saturating_mul(MRPS_NS).checked_div(mean_service_ns)?;
+    (capacity_mrps > 0).then_some(capacity_mrps.min(MAX_MRPS))
 }
 
 /// A rate that grows by its own size per second, after a span.

@@ -10,7 +10,7 @@
 //! bytes).
 
 use super::capacity::{
-    FAST_US, HALF_Q16, MAX_MRPS, ONE_Q16, SLOW_US, Served, expected_count, follow, rate_mrps, smooth,
+    FAST_US, HALF_Q16, MAX_MRPS, ONE_Q16, SLOW_US, Served, expected_capacity, expected_count, follow, rate_mrps, smooth,
 };
 use super::cell::Cell64;
 use super::config::{Limits, Mode, Policy};
@@ -53,6 +53,7 @@ struct Window {
     refused_by_wait: u64,
     wait_sum_ns: u64,
     wait_count: u64,
+    service_sum_ns: u64,
     shortest_service_ns: u64,
 }
 
@@ -80,7 +81,9 @@ pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
     let span_ns = turn.now_ns.wrapping_sub(closer.measured_from_ns.get());
     let off = head.hot.mode.get() == Mode::Off as u32;
     let measurable = span_ns <= MAX_SPAN_NS && closer.measured_from_ns.get() != 0 && !off;
-    if measurable && span_ns < MAX_EXTENDED_NS && past_the_cursor(queues) < MIN_REQUESTS {
+    // That few came where many are usual says much.
+    let usual = expected_count(closer.demand_mrps.get(), span_ns.min(MAX_SPAN_NS) / NANOS_PER_MICRO);
+    if measurable && span_ns < MAX_EXTENDED_NS && usual.max(past_the_cursor(queues)) < MIN_REQUESTS {
         return;
     }
     if !head.hot.election.is_current(turn) {
@@ -90,11 +93,12 @@ pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
     // An unmeasurable span is gathered all the same, to move every `seen` up to now.
     let span_us = span_ns.clamp(NANOS_PER_MICRO, MAX_SPAN_NS) / NANOS_PER_MICRO;
     let first = closer.windows_closed.get() == 0;
-    let window = gather(queues, span_us);
+    let expected_mrps = expected_capacity(limits.workers, closer.mean_service_ns.get());
+    let window = gather(queues, span_us, expected_mrps);
     let new_work = demand::observe(closer, queues, span_us, first);
     // Gathering took long if the leader was stopped meanwhile: then what it gathered is not one window.
     if measurable && head.hot.election.is_current(turn) {
-        learn(head, &window, limits, new_work, first);
+        learn(head, &window, limits, queues.len() as u32, new_work, first);
         decide(head, queues, &window, limits, turn.now_ns);
         closer.windows_closed.add(1);
     }
@@ -114,17 +118,17 @@ fn past_the_cursor(queues: &[Queue]) -> u64 {
 }
 
 /// Adds up what the queues counted, and brings each queue's own capacity up to date.
-fn gather(queues: &[Queue], span_us: u64) -> Window {
+fn gather(queues: &[Queue], span_us: u64, expected_mrps: Option<u64>) -> Window {
     let mut window = Window { served: Served { span_us, ..Served::default() }, ..Window::default() };
     for queue in queues {
-        gather_queue(queue, &mut window);
+        gather_queue(queue, &mut window, expected_mrps);
     }
     window.served.waited_at_both_ends = window.queued_before > 0 && window.queued > 0;
     window
 }
 
 #[inline(never)]
-fn gather_queue(queue: &Queue, window: &mut Window) {
+fn gather_queue(queue: &Queue, window: &mut Window, expected_mrps: Option<u64>) {
     let (busy, seen) = (&queue.busy, &queue.seen);
     let totals = queue.totals();
     let continuing = seen.admitted_continuing.grow_to(busy.admitted_continuing.get());
@@ -135,6 +139,7 @@ fn gather_queue(queue: &Queue, window: &mut Window) {
     add(&mut window.admitted_new, admitted.saturating_sub(continuing));
     add(&mut window.refused_by_wait, refused);
     add(&mut window.wait_sum_ns, seen.wait_sum_ns.grow_to(busy.wait_sum_ns.get()));
+    add(&mut window.service_sum_ns, seen.service_sum_ns.grow_to(busy.service_sum_ns.get()));
     add(&mut window.wait_count, seen.dequeued.grow_to(totals.dequeued));
     window.shortest_service_ns = shortest(window.shortest_service_ns, busy.shortest_service_ns.get());
     busy.shortest_service_ns.set(0);
@@ -154,16 +159,16 @@ fn gather_queue(queue: &Queue, window: &mut Window) {
     };
     add(&mut window.served.completed, served.completed);
     add(&mut window.served.found_idle, served.found_idle);
-    learn_queue_capacity(queue, &served);
+    learn_queue_capacity(queue, &served, expected_mrps);
 }
 
 /// The capacity behind one queue, for the estimate of its wait.
 #[inline(never)]
-fn learn_queue_capacity(queue: &Queue, served: &Served) {
+fn learn_queue_capacity(queue: &Queue, served: &Served, expected_mrps: Option<u64>) {
     let seen = &queue.seen;
     let completed_mrps = follow(seen.completed_mrps.get(), served.completed, served.span_us, FAST_US, HALF_Q16);
     seen.completed_mrps.set(completed_mrps);
-    let known = Some(seen.capacity_mrps.get()).filter(|&capacity| capacity > 0);
+    let known = Some(seen.capacity_mrps.get()).filter(|&capacity| capacity > 0).or(expected_mrps);
     let capacity_mrps = served.queue_capacity(known, completed_mrps).unwrap_or(0);
     seen.capacity_mrps.set(capacity_mrps);
     queue.busy.ns_per_request.set((1_000 * NANOS_PER_SECOND).checked_div(capacity_mrps).unwrap_or(0));
@@ -171,13 +176,19 @@ fn learn_queue_capacity(queue: &Queue, served: &Served) {
 
 /// Moves the averages over all queues on by one window.
 #[inline(never)]
-fn learn(head: &Head, window: &Window, limits: &Limits, new_work: u64, first: bool) {
+fn learn(head: &Head, window: &Window, limits: &Limits, queue_count: u32, new_work: u64, first: bool) {
     let closer = &head.closer;
     let span_us = window.served.span_us;
     let known_demand = (!first).then(|| closer.demand_mrps.get());
     closer.demand_mrps.set(demand::follow_demand(known_demand, new_work, span_us));
 
+    let mean_ns = closer.mean_service_ns.get();
+    if let Some(sample_ns) = window.service_sum_ns.checked_div(window.served.completed) {
+        let next_ns = if mean_ns == 0 { sample_ns } else { smooth(mean_ns, sample_ns, span_us, FAST_US) };
+        closer.mean_service_ns.set(next_ns);
+    }
     let known = (closer.capacity_known.get() != 0).then(|| closer.capacity_mrps.get().min(MAX_MRPS));
+    let known = known.or_else(|| expected_capacity(limits.workers * queue_count, closer.mean_service_ns.get()));
     // Some workers of a prefork server are always idle for a moment. Only short queues say that there is room.
     let explore = head.hot.shedding.get() != 0 && window.mean_wait_ns() < limits.target_wait_ns;
     if let Some(capacity_mrps) = window.served.capacity(known, explore) {

@@ -34,7 +34,7 @@ impl CpuUse {
         let age_ms = (now_ns / NANOS_PER_MILLI).wrapping_sub(word >> USE_BITS);
         // One whose clock is a little ahead has a huge age.
         let is_fresh = word != 0 && (age_ms <= MAX_AGE_MS || age_ms >= MAX_AGE_MS.wrapping_neg());
-        is_fresh.then_some((word & (1 << USE_BITS) - 1, word))
+        is_fresh.then_some((word & ((1 << USE_BITS) - 1), word))
     }
 }
 

@@ -13,6 +13,9 @@ use super::key::{Cursor, Key, USER_LEVELS};
 use super::layout::{Closer, PriorityShape, Queue};
 use crate::time::NANOS_PER_MICRO;
 
+/// The weight of each level when nothing is known of them: ten requests.
+const EVEN: u64 = 10 << 8;
+
 /// Counts a request that begins a task here.
 #[inline]
 pub(super) fn count(queue: &Queue, key: Key) {
@@ -108,6 +111,11 @@ fn refresh_levels(shape: &PriorityShape, queues: &[Queue], priority: usize, now_
         // At most u32::MAX by the line above.
         weight.set(aged as u32);
         total += aged;
+    }
+    // Two seconds at the priority's rate bring half as much. Four times that is damage, which would take long to forget.
+    if total > shape.rate_mrps.get().saturating_mul(2).saturating_add(EVEN * USER_LEVELS as u64) {
+        shape.level_weight.iter().for_each(|weight| weight.set(EVEN as u32));
+        total = EVEN * USER_LEVELS as u64;
     }
     total
 }

@@ -50,6 +50,14 @@ pub(super) struct QueueState {
     pub(super) service_floor_ns: u64,
 }
 
+impl QueueState {
+    /// How long a request that enters now will wait.
+    #[inline]
+    pub(super) fn wait_ns(&self) -> u64 {
+        (u64::from(self.queued) + 1).saturating_mul(self.ns_per_request)
+    }
+}
+
 /// Why a request must be refused, if it must, where no worker is idle and its deadline is not past.
 #[inline]
 pub(super) fn decide(request: &Request, queue: &QueueState, limits: &Limits, now: Nanos) -> Option<Refusal> {
@@ -59,14 +67,16 @@ pub(super) fn decide(request: &Request, queue: &QueueState, limits: &Limits, now
     if !request.continues_task && !queue.cursor.admits(request.key) {
         return Some(Refusal::BelowCursor);
     }
-    let wait_ns = (u64::from(queue.queued) + 1).saturating_mul(queue.ns_per_request);
+    let wait_ns = queue.wait_ns();
+    if !request.continues_task && !cursor_at(wait_ns, queue.cursor, queue.marginal_cursor, limits).admits(request.key) {
+        return Some(Refusal::WaitAboveSoftLimit);
+    }
     if wait_ns > limits.soft_wait_limit_ns {
-        if !request.continues_task && !queue.marginal_cursor.admits(request.key) {
-            return Some(Refusal::WaitAboveSoftLimit);
-        }
-        // Below overload a burst may queue for longer: the service will digest it.
-        let patience = if queue.shedding { 1 } else { 2 };
-        if wait_ns > limits.hard_wait_limit_ns * patience {
+        // Work in progress may wait for longer, since what was done for it would be lost; and so may a burst below overload,
+        // since the service will digest it.
+        let is_spared = !queue.shedding || request.continues_task && queue.cursor.admits(request.key);
+        let spared_ns = if is_spared { limits.hard_wait_limit_ns } else { 0 };
+        if wait_ns > limits.hard_wait_limit_ns + spared_ns {
             return Some(Refusal::WaitAboveHardLimit);
         }
     }
@@ -74,6 +84,20 @@ pub(super) fn decide(request: &Request, queue: &QueueState, limits: &Limits, now
         return Some(Refusal::DeadlineOnArrival);
     }
     None
+}
+
+/// What is admitted of new work while so many wait: up to the target the cursor, from the soft limit on the marginal one, in
+/// between a place between them. So the queue itself moves the cursor, within the band and at once.
+#[inline]
+pub(super) fn cursor_at(wait_ns: u64, cursor: Cursor, marginal: Cursor, limits: &Limits) -> Cursor {
+    if wait_ns <= limits.target_wait_ns || marginal >= cursor {
+        return cursor;
+    }
+    // At least 1, and below 2^36, as the band is below 2^30: no product leaves 64 bits.
+    let span_ns = (limits.soft_wait_limit_ns - limits.target_wait_ns).max(1);
+    let left_ns = limits.soft_wait_limit_ns.saturating_sub(wait_ns);
+    // No more than the band, since no more is left than the span.
+    Cursor(marginal.0 + (u64::from(cursor.0 - marginal.0) * left_ns / span_ns) as u32)
 }
 
 /// Whether a request that has come to the head of its queue must not be run: its deadline is past, or it cannot be met

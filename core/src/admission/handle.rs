@@ -19,7 +19,7 @@ use super::layout::{self, Line, Queue, View};
 use super::tenant::{TENANTS, TenantCounts};
 use crate::id::{Per10k, Salt};
 use crate::status::{Refusal, Status};
-use crate::time::{NANOS_PER_MICRO, Nanos};
+use crate::time::{NANOS_PER_MICRO, NANOS_PER_SECOND, Nanos};
 
 /// With an unknown number of workers: a request that waited for less than this found one idle. It covers the time
 /// that waking a thread takes.
@@ -27,6 +27,9 @@ const IDLE_WAIT_NS: u64 = 500 * NANOS_PER_MICRO;
 
 /// Places tasks on the ramp.
 const RAMP: Salt = Salt(0x7261_6d70);
+
+/// A longer service time counts as this long.
+const MAX_SERVICE_NS: u64 = 60 * NANOS_PER_SECOND;
 
 /// The most withheld requests that one caller may report at once.
 const MAX_WITHHELD: u32 = u16::MAX as u32;
@@ -109,7 +112,7 @@ impl<'a> Admission<'a> {
         let request = &self.account(queue, request);
         let hot = &self.view.head.hot;
         if hot.election.is_over(now.0, self.limits.window_ns) {
-            self.close_window(now);
+            self.close_window(now, self.limits.window_ns);
         }
         let mode = hot.mode.get();
         let flow = queue.busy.flow.read();
@@ -146,8 +149,8 @@ impl<'a> Admission<'a> {
 
     #[cold]
     #[inline(never)]
-    fn close_window(&self, now: Nanos) {
-        if let Some(turn) = self.view.head.hot.election.take_turn(now.0, self.limits.window_ns) {
+    fn close_window(&self, now: Nanos, least_ns: u64) {
+        if let Some(turn) = self.view.head.hot.election.take_turn(now.0, least_ns) {
             controller::close(self.view, &self.limits, turn);
         }
     }
@@ -201,6 +204,12 @@ impl<'a> Admission<'a> {
             marginal_cursor: Cursor(hot.marginal_cursor.get()),
             service_floor_ns: hot.service_floor_ns.get(),
         };
+        // Overload has begun: the sooner there is a cursor, the fewer tasks are begun in vain.
+        let quarter_ns = self.limits.window_ns / 4;
+        if !state.shedding && state.wait_ns() > self.limits.overload_wait_ns && hot.election.is_over(now.0, quarter_ns)
+        {
+            self.close_window(now, quarter_ns);
+        }
         match gate::decide(request, &state, &self.limits, now) {
             Some(reason) => self.refuse(queue, reason, mode, request.key.0.into()),
             None => Ok(()),
@@ -251,6 +260,7 @@ impl<'a> Admission<'a> {
         if shortest_ns == 0 || service_ns < shortest_ns {
             queue.busy.shortest_service_ns.set(service_ns);
         }
+        queue.busy.service_sum_ns.add(if service_ns < MAX_SERVICE_NS { service_ns } else { MAX_SERVICE_NS });
         queue.busy.flow.complete();
         Ok(())
     }
@@ -262,9 +272,9 @@ impl<'a> Admission<'a> {
     /// [`Status::INVALID_ARGUMENT`] if there is no such queue.
     #[inline]
     pub fn abandoned(&self, queue: u32) -> Result<(), Status> {
-        let busy = &self.queue(queue)?.busy;
-        busy.gone.add(1);
-        busy.flow.drop_queued();
+        let queue = self.queue(queue)?;
+        queue.gone.all.add(1);
+        queue.busy.flow.drop_queued();
         Ok(())
     }
 
@@ -275,10 +285,10 @@ impl<'a> Admission<'a> {
     ///
     /// [`Status::INVALID_ARGUMENT`] if there is no such queue.
     pub fn queue_lost(&self, queue: u32) -> Result<(), Status> {
-        let busy = &self.queue(queue)?.busy;
-        let lost = busy.flow.forget_levels();
-        busy.gone.add(lost.in_system().into());
-        busy.gone_running.add(lost.in_system().saturating_sub(lost.queued()).into());
+        let queue = self.queue(queue)?;
+        let lost = queue.busy.flow.forget_levels();
+        queue.gone.all.add(lost.in_system().into());
+        queue.gone.running.add(lost.in_system().saturating_sub(lost.queued()).into());
         Ok(())
     }
 
@@ -288,7 +298,12 @@ impl<'a> Admission<'a> {
     pub fn cursor(&self, queue: u32) -> Cursor {
         let hot = &self.view.head.hot;
         match self.queue(queue) {
-            Ok(queue) if self.is_cursor_in_force(queue) => Cursor(hot.cursor.get()),
+            Ok(queue) if self.is_cursor_in_force(queue) => {
+                let queued = u64::from(queue.busy.flow.read().queued());
+                let wait_ns = (queued + 1).saturating_mul(queue.busy.ns_per_request.get());
+                let [cursor, marginal] = [&hot.cursor, &hot.marginal_cursor].map(|cell| Cursor(cell.get()));
+                gate::cursor_at(wait_ns, cursor, marginal, &self.limits)
+            }
             _ => Cursor::OPEN,
         }
     }

@@ -84,6 +84,7 @@ pub(super) struct Closer {
     /// What the service can complete; meaningful once `capacity_known`.
     pub(super) capacity_mrps: Cell64,
     pub(super) capacity_known: Cell64,
+    pub(super) mean_service_ns: Cell64,
     /// Admitted calls that begin a task here, and that continue one.
     pub(super) admitted_new_mrps: Cell64,
     pub(super) admitted_continuing_mrps: Cell64,
@@ -110,6 +111,7 @@ pub(super) struct PriorityShape {
 #[repr(C, align(64))]
 pub(super) struct Queue {
     pub(super) busy: QueueBusy,
+    pub(super) gone: QueueGone,
     /// What was refused, by reason.
     pub(super) refused: [Cell64; Refusal::COUNT],
     /// What would have been refused, by reason, while in observe mode.
@@ -133,11 +135,16 @@ pub(super) struct QueueBusy {
     pub(super) wait_sum_ns: Cell64,
     /// The shortest service time in this window; 0 if there was none.
     pub(super) shortest_service_ns: Cell64,
-    /// Requests that were abandoned, or lost with their process: all of them, and those that were running.
-    pub(super) gone: Cell64,
-    pub(super) gone_running: Cell64,
+    pub(super) service_sum_ns: Cell64,
     /// Requests that found an idle worker.
     pub(super) found_idle: Cell64,
+}
+
+/// Requests that were abandoned, or lost with their process: all of them, and those that were running.
+#[repr(C)]
+pub(super) struct QueueGone {
+    pub(super) all: Cell64,
+    pub(super) running: Cell64,
 }
 
 /// What has passed through a queue since it was laid out. Counts wrap.
@@ -162,8 +169,8 @@ impl Queue {
         Totals {
             queued: flow.queued(),
             running,
-            admitted: left.wrapping_add(flow.in_system().into()).wrapping_add(self.busy.gone.get()),
-            dequeued: left.wrapping_add(running.into()).wrapping_add(self.busy.gone_running.get()),
+            admitted: left.wrapping_add(flow.in_system().into()).wrapping_add(self.gone.all.get()),
+            dequeued: left.wrapping_add(running.into()).wrapping_add(self.gone.running.get()),
             completed,
         }
     }
@@ -181,6 +188,7 @@ pub(super) struct QueueSeen {
     pub(super) dequeued: Cell64,
     pub(super) refused_by_wait: Cell64,
     pub(super) wait_sum_ns: Cell64,
+    pub(super) service_sum_ns: Cell64,
     pub(super) completed_mrps: Cell64,
     pub(super) capacity_mrps: Cell64,
 }
@@ -209,6 +217,7 @@ const LAYOUT_HASH: u64 = {
         offset_of!(Closer, demand_mrps),
         offset_of!(Closer, capacity_mrps),
         offset_of!(Closer, capacity_known),
+        offset_of!(Closer, mean_service_ns),
         offset_of!(Closer, admitted_new_mrps),
         offset_of!(Closer, admitted_continuing_mrps),
         offset_of!(Closer, cpu_bound),
@@ -225,8 +234,7 @@ const LAYOUT_HASH: u64 = {
         offset_of!(QueueBusy, admitted_continuing),
         offset_of!(QueueBusy, wait_sum_ns),
         offset_of!(QueueBusy, shortest_service_ns),
-        offset_of!(QueueBusy, gone),
-        offset_of!(QueueBusy, gone_running),
+        offset_of!(QueueBusy, service_sum_ns),
         offset_of!(QueueBusy, found_idle),
         offset_of!(QueueSeen, flow),
         offset_of!(QueueSeen, found_idle),
@@ -236,8 +244,10 @@ const LAYOUT_HASH: u64 = {
         offset_of!(QueueSeen, dequeued),
         offset_of!(QueueSeen, refused_by_wait),
         offset_of!(QueueSeen, wait_sum_ns),
+        offset_of!(QueueSeen, service_sum_ns),
         offset_of!(QueueSeen, completed_mrps),
         offset_of!(QueueSeen, capacity_mrps),
+        offset_of!(Queue, gone),
         offset_of!(Queue, refused),
         offset_of!(Queue, would_refuse),
         offset_of!(Queue, seen),

@@ -57,7 +57,7 @@ impl Quota {
 
     /// Which share of its work competes as the least important.
     pub(super) fn demoted(&self) -> Per10k {
-        let per_10k = u64::from(self.demoted_q16.get()).min(ONE_Q16) * 10_000 >> 16;
+        let per_10k = (u64::from(self.demoted_q16.get()).min(ONE_Q16) * 10_000) >> 16;
         // At most 10 000 by the line above.
         Per10k::new(per_10k as u16).unwrap_or(Per10k::ALL)
     }

@@ -153,6 +153,7 @@ impl Run<'_> {
             deadline: call.deadline,
             is_retry: call.attempts > 0,
             continues_task: call.calls_done > 0,
+            tenant: 0,
         };
         let verdict = self.admission.admit(queue, &request, self.now);
         self.trace.decision(&verdict, |()| 0);

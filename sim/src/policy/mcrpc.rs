@@ -71,7 +71,7 @@ pub struct Mcrpc {
 impl Mcrpc {
     /// All parts.
     pub fn whole() -> Mcrpc {
-        Mcrpc { without: None, policy: admission::Policy::FeedForward, fair_share: true }
+        Mcrpc { without: None, policy: admission::Policy::FeedForward, fair_share: false }
     }
 
     /// All but one.
