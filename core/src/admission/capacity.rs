@@ -61,36 +61,40 @@ pub(super) fn follow(average_mrps: u64, count: u64, span_us: u64, time_constant_
     }
 }
 
-/// What one window showed of the workers.
+/// What one window showed of the workers. Two registers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Served {
-    pub(super) completed: u64,
-    pub(super) found_idle: u64,
+    pub(super) completed: u32,
+    pub(super) found_idle: u32,
+    pub(super) span_us: u32,
     /// Somebody waited for a worker when the window began, and when it ended.
     pub(super) waited_at_both_ends: bool,
-    pub(super) span_us: u64,
 }
 
 impl Served {
     /// Nearly nobody found an idle worker: the completions of this window are the capacity. Those may be none, where
     /// a request takes longer than a window.
     pub(super) fn is_saturated(&self) -> bool {
-        self.found_idle.saturating_mul(20) <= self.completed && (self.completed > 0 || self.waited_at_both_ends)
+        u64::from(self.found_idle) * 20 <= u64::from(self.completed) && (self.completed > 0 || self.waited_at_both_ends)
     }
 
     /// The capacity, given what was known. Only a saturated window lowers it; one that completed more raises it.
     /// While requests are shed although workers are idle it is `explored` upward, 20 % a second. `None`: still
     /// unknown.
     pub(super) fn capacity(&self, known: Option<u64>, explore: bool) -> Option<u64> {
-        let sample_mrps = rate_mrps(self.completed, self.span_us);
+        let sample_mrps = rate_mrps(self.completed.into(), self.span_us.into());
         match known {
             None => (self.is_saturated() && self.completed > 0).then_some(sample_mrps),
             // Not a surprise even if it is one: a service that stands still for a moment has not lost its capacity.
-            Some(known) if self.is_saturated() && self.completed == 0 => Some(smooth(known, 0, self.span_us, SLOW_US)),
-            Some(known) if self.is_saturated() => Some(follow(known, self.completed, self.span_us, SLOW_US, HALF_Q16)),
+            Some(known) if self.is_saturated() && self.completed == 0 => {
+                Some(smooth(known, 0, self.span_us.into(), SLOW_US))
+            }
+            Some(known) if self.is_saturated() => {
+                Some(follow(known, self.completed.into(), self.span_us.into(), SLOW_US, HALF_Q16))
+            }
             Some(known) => {
                 let reached = known.max(sample_mrps).min(MAX_MRPS);
-                Some(if explore { grown(reached, self.span_us / 5) } else { reached })
+                Some(if explore { grown(reached, u64::from(self.span_us) / 5) } else { reached })
             }
         }
     }
@@ -105,9 +109,9 @@ impl Served {
         }
         known.map(|known| {
             let reached = known.max(passing_mrps).min(MAX_MRPS);
-            let has_room = self.completed > 0 && self.found_idle.saturating_mul(4) >= self.completed;
+            let has_room = self.completed > 0 && u64::from(self.found_idle) * 4 >= u64::from(self.completed);
             let room_mrps = 4 * passing_mrps.min(MAX_MRPS);
-            if has_room && reached < room_mrps { grown(reached, self.span_us).min(room_mrps) } else { reached }
+            if has_room && reached < room_mrps { grown(reached, self.span_us.into()).min(room_mrps) } else { reached }
         })
     }
 }
@@ -129,9 +133,9 @@ fn grown(rate_mrps: u64, span_us: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const WINDOW_US: u64 = 100_000;
+    const WINDOW_US: u32 = 100_000;
 
-    fn served(completed: u64, found_idle: u64) -> Served {
+    fn served(completed: u32, found_idle: u32) -> Served {
         Served { completed, found_idle, waited_at_both_ends: false, span_us: WINDOW_US }
     }
 
@@ -189,7 +193,7 @@ mod tests {
 
     #[test]
     fn extreme_values_do_not_overflow() {
-        let extreme = Served { completed: u64::MAX, found_idle: 0, waited_at_both_ends: true, span_us: 0 };
+        let extreme = Served { completed: u32::MAX, found_idle: 0, waited_at_both_ends: true, span_us: 0 };
         assert_eq!(extreme.capacity(None, true), Some(MAX_MRPS));
         assert_eq!(follow(u64::MAX, 1 << 30, 2_000_000, SLOW_US, ONE_Q16), MAX_MRPS);
         assert!(is_surprising(u64::MAX, 0, 1));

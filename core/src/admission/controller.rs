@@ -45,16 +45,18 @@ const MIN_RATE_DIVISOR: u64 = 10;
 #[derive(Default)]
 struct Window {
     served: Served,
-    queued_before: u64,
     queued: u64,
-    in_system: u64,
     admitted_new: u64,
     admitted_continuing: u64,
-    refused_by_wait: u64,
+    has_refused_by_wait: bool,
     wait_sum_ns: u64,
     wait_count: u64,
     service_sum_ns: u64,
     shortest_service_ns: u64,
+    new_work: u64,
+    is_first: bool,
+    /// What the processor allows; 0 if it is not the bottleneck.
+    cpu_bound_mrps: u64,
 }
 
 impl Window {
@@ -91,15 +93,19 @@ pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
     }
     closer.measured_from_ns.set(if off { 0 } else { turn.now_ns });
     // An unmeasurable span is gathered all the same, to move every `seen` up to now.
-    let span_us = span_ns.clamp(NANOS_PER_MICRO, MAX_SPAN_NS) / NANOS_PER_MICRO;
-    let first = closer.windows_closed.get() == 0;
-    let expected_mrps = expected_capacity(limits.workers, closer.mean_service_ns.get());
-    let window = gather(queues, span_us, expected_mrps);
-    let new_work = demand::observe(closer, queues, span_us, first);
+    let span_us = (span_ns.clamp(NANOS_PER_MICRO, MAX_SPAN_NS) / NANOS_PER_MICRO) as u32;
+    let mut window = Window { served: Served { span_us, ..Served::default() }, ..Window::default() };
+    gather(view, limits, &mut window);
     // Gathering took long if the leader was stopped meanwhile: then what it gathered is not one window.
     if measurable && head.hot.election.is_current(turn) {
-        learn(head, &window, limits, queues.len() as u32, new_work, first);
-        decide(head, queues, &window, limits, turn.now_ns);
+        learn(head, &window, limits, queues.len() as u32);
+        let (completed, cpu_limit) = (window.served.completed.into(), limits.cpu_limit_per_10k.into());
+        window.cpu_bound_mrps = closer.cpu_bound.follow(&head.cpu, completed, cpu_limit, turn.now_ns).unwrap_or(0);
+        let outlook = judge(view, &window, limits);
+        decide(view, limits, outlook, turn.now_ns);
+        if limits.fair_share {
+            tenant::observe(view, outlook.capacity_mrps, span_us.into());
+        }
         closer.windows_closed.add(1);
     }
     head.hot.election.finish(turn);
@@ -118,17 +124,20 @@ fn past_the_cursor(queues: &[Queue]) -> u64 {
 }
 
 /// Adds up what the queues counted, and brings each queue's own capacity up to date.
-fn gather(queues: &[Queue], span_us: u64, expected_mrps: Option<u64>) -> Window {
-    let mut window = Window { served: Served { span_us, ..Served::default() }, ..Window::default() };
+#[inline(never)]
+fn gather(View { head, queues }: View<'_>, limits: &Limits, window: &mut Window) {
+    let closer = &head.closer;
+    let expected_mrps = expected_capacity(limits.workers, closer.mean_service_ns.get());
     for queue in queues {
-        gather_queue(queue, &mut window, expected_mrps);
+        learn_queue_capacity(queue, gather_queue(queue, window), expected_mrps);
     }
-    window.served.waited_at_both_ends = window.queued_before > 0 && window.queued > 0;
-    window
+    window.served.waited_at_both_ends &= window.queued > 0;
+    window.is_first = closer.windows_closed.get() == 0;
+    window.new_work = demand::observe(closer, queues, window.served.span_us.into(), window.is_first);
 }
 
 #[inline(never)]
-fn gather_queue(queue: &Queue, window: &mut Window, expected_mrps: Option<u64>) {
+fn gather_queue(queue: &Queue, window: &mut Window) -> Served {
     let (busy, seen) = (&queue.busy, &queue.seen);
     let totals = queue.totals();
     let continuing = seen.admitted_continuing.grow_to(busy.admitted_continuing.get());
@@ -137,7 +146,7 @@ fn gather_queue(queue: &Queue, window: &mut Window, expected_mrps: Option<u64>) 
     let add = |sum: &mut u64, value: u64| *sum = sum.saturating_add(value);
     add(&mut window.admitted_continuing, continuing);
     add(&mut window.admitted_new, admitted.saturating_sub(continuing));
-    add(&mut window.refused_by_wait, refused);
+    window.has_refused_by_wait |= refused > 0;
     add(&mut window.wait_sum_ns, seen.wait_sum_ns.grow_to(busy.wait_sum_ns.get()));
     add(&mut window.service_sum_ns, seen.service_sum_ns.grow_to(busy.service_sum_ns.get()));
     add(&mut window.wait_count, seen.dequeued.grow_to(totals.dequeued));
@@ -145,28 +154,25 @@ fn gather_queue(queue: &Queue, window: &mut Window, expected_mrps: Option<u64>) 
     busy.shortest_service_ns.set(0);
 
     let (before, flow) = (FlowReading(seen.flow.get()), busy.flow.read());
-    let completed = flow.completed_since(before).into();
+    let completed = flow.completed_since(before);
     seen.flow.set(flow.0);
-    seen.completed.add(completed);
-    window.queued_before += u64::from(before.queued());
+    seen.completed.add(completed.into());
+    window.served.waited_at_both_ends |= before.queued() > 0;
     window.queued += u64::from(flow.queued());
-    window.in_system += u64::from(flow.in_system());
-    let served = Served {
-        completed,
-        found_idle: seen.found_idle.grow_to(busy.found_idle.get()),
-        waited_at_both_ends: before.queued() > 0 && flow.queued() > 0,
-        span_us: window.served.span_us,
-    };
-    add(&mut window.served.completed, served.completed);
-    add(&mut window.served.found_idle, served.found_idle);
-    learn_queue_capacity(queue, &served, expected_mrps);
+    // One that does not fit is damage.
+    let found_idle = u32::try_from(seen.found_idle.grow_to(busy.found_idle.get())).unwrap_or(0);
+    window.served.completed = window.served.completed.saturating_add(completed);
+    window.served.found_idle = window.served.found_idle.saturating_add(found_idle);
+    let waited_at_both_ends = before.queued() > 0 && flow.queued() > 0;
+    Served { completed, found_idle, waited_at_both_ends, span_us: window.served.span_us }
 }
 
 /// The capacity behind one queue, for the estimate of its wait.
 #[inline(never)]
-fn learn_queue_capacity(queue: &Queue, served: &Served, expected_mrps: Option<u64>) {
+fn learn_queue_capacity(queue: &Queue, served: Served, expected_mrps: Option<u64>) {
     let seen = &queue.seen;
-    let completed_mrps = follow(seen.completed_mrps.get(), served.completed, served.span_us, FAST_US, HALF_Q16);
+    let completed_mrps =
+        follow(seen.completed_mrps.get(), served.completed.into(), served.span_us.into(), FAST_US, HALF_Q16);
     seen.completed_mrps.set(completed_mrps);
     let known = Some(seen.capacity_mrps.get()).filter(|&capacity| capacity > 0).or(expected_mrps);
     let capacity_mrps = served.queue_capacity(known, completed_mrps).unwrap_or(0);
@@ -176,14 +182,14 @@ fn learn_queue_capacity(queue: &Queue, served: &Served, expected_mrps: Option<u6
 
 /// Moves the averages over all queues on by one window.
 #[inline(never)]
-fn learn(head: &Head, window: &Window, limits: &Limits, queue_count: u32, new_work: u64, first: bool) {
+fn learn(head: &Head, window: &Window, limits: &Limits, queue_count: u32) {
     let closer = &head.closer;
-    let span_us = window.served.span_us;
-    let known_demand = (!first).then(|| closer.demand_mrps.get());
-    closer.demand_mrps.set(demand::follow_demand(known_demand, new_work, span_us));
+    let span_us = u64::from(window.served.span_us);
+    let known_demand = (!window.is_first).then(|| closer.demand_mrps.get());
+    closer.demand_mrps.set(demand::follow_demand(known_demand, window.new_work, span_us));
 
     let mean_ns = closer.mean_service_ns.get();
-    if let Some(sample_ns) = window.service_sum_ns.checked_div(window.served.completed) {
+    if let Some(sample_ns) = window.service_sum_ns.checked_div(window.served.completed.into()) {
         let next_ns = if mean_ns == 0 { sample_ns } else { smooth(mean_ns, sample_ns, span_us, FAST_US) };
         closer.mean_service_ns.set(next_ns);
     }
@@ -219,40 +225,62 @@ fn next_service_floor_ns(floor_ns: u64, shortest_ns: u64) -> u64 {
     }
 }
 
-/// Jumps to the cursor that lets as much new work in as can be served.
+/// What the window says of the next one. Two registers.
+#[derive(Clone, Copy)]
+struct Outlook {
+    /// The share of the demand to let in, in 1/65536.
+    share_q16: u32,
+    /// [`super::layout::Hot::shedding`].
+    shedding: u32,
+    /// What can be served, where something is shed; else 0.
+    capacity_mrps: u64,
+}
+
+/// How much new work can be let in.
 #[inline(never)]
-fn decide(head: &Head, queues: &[Queue], window: &Window, limits: &Limits, now_ns: u64) {
+fn judge(View { head, queues }: View<'_>, window: &Window, limits: &Limits) -> Outlook {
     let closer = &head.closer;
-    let cpu_limit = limits.cpu_limit_per_10k.into();
-    let cpu_bound_mrps = closer.cpu_bound.follow(&head.cpu, window.served.completed, cpu_limit, now_ns);
-    let overloaded =
-        window.mean_wait_ns() > limits.overload_wait_ns || window.refused_by_wait > 0 || cpu_bound_mrps.is_some();
+    let is_cpu_bound = window.cpu_bound_mrps > 0;
+    let overloaded = window.mean_wait_ns() > limits.overload_wait_ns || window.has_refused_by_wait || is_cpu_bound;
     let shedding = head.hot.shedding.get() != NOT_SHEDDING || overloaded;
     let known_mrps = (closer.capacity_known.get() != 0).then(|| closer.capacity_mrps.get());
+    let cpu_bound_mrps = is_cpu_bound.then_some(window.cpu_bound_mrps);
     let capacity_mrps = [known_mrps, cpu_bound_mrps].into_iter().flatten().min().filter(|_| shedding);
-    if limits.fair_share {
-        tenant::observe(head, queues, capacity_mrps, window.served.span_us);
-    }
     let share_q16 = match (limits.policy, capacity_mrps) {
         (Policy::PassRate, _) => step_pass_rate(closer, overloaded),
         (Policy::FeedForward, Some(capacity_mrps)) => {
-            let queued = if cpu_bound_mrps.is_some() { backlog(head, window, capacity_mrps) } else { window.queued };
+            let queued = if is_cpu_bound { backlog(head, queues, capacity_mrps) } else { window.queued };
             share_to_serve(closer, wanted_rate_mrps(capacity_mrps, queued, limits))
         }
         (Policy::FeedForward, None) => ONE_Q16,
     };
-    if share_q16 >= ONE_Q16 && window.mean_wait_ns() < limits.overload_wait_ns || !shedding {
+    let is_over = share_q16 >= ONE_Q16 && window.mean_wait_ns() < limits.overload_wait_ns;
+    let shedding = match shedding && !is_over {
+        false => NOT_SHEDDING,
+        true if is_cpu_bound => CPU_BOUND,
+        true => SHEDDING,
+    };
+    // More than everything is everything.
+    Outlook { share_q16: share_q16.min(ONE_Q16) as u32, shedding, capacity_mrps: capacity_mrps.unwrap_or(0) }
+}
+
+/// Jumps to the cursor that lets in as much.
+#[inline(never)]
+fn decide(View { head, queues }: View<'_>, limits: &Limits, outlook: Outlook, now_ns: u64) {
+    if outlook.shedding == NOT_SHEDDING {
         // Said anew in every window: a leader that died between two of these words must not leave a cursor in force.
         return publish(head, Cursor::OPEN, Cursor::OPEN, NOT_SHEDDING);
     }
     let outside_band_per_10k = 10_000 - u64::from(limits.marginal_band_per_10k);
-    let marginal_share_q16 = share_q16.min(ONE_Q16) * outside_band_per_10k / 10_000;
-    let cursor = demand::cursor_for_share(closer, queues, share_q16, now_ns);
-    let marginal_cursor = demand::cursor_for_share(closer, queues, marginal_share_q16, now_ns);
-    publish(head, cursor, marginal_cursor, if cpu_bound_mrps.is_some() { CPU_BOUND } else { SHEDDING });
+    let share_q16 = u64::from(outlook.share_q16);
+    let marginal_share_q16 = share_q16 * outside_band_per_10k / 10_000;
+    let cursor = demand::cursor_for_share(&head.closer, queues, share_q16, now_ns);
+    let marginal_cursor = demand::cursor_for_share(&head.closer, queues, marginal_share_q16, now_ns);
+    publish(head, cursor, marginal_cursor, outlook.shedding);
 }
 
 /// The share of the demand that can be served, in 1/65536.
+#[inline(never)]
 fn share_to_serve(closer: &Closer, wanted_mrps: u64) -> u64 {
     let new_mrps = closer.admitted_new_mrps.get().clamp(1, MAX_MRPS);
     let continuing_mrps = closer.admitted_continuing_mrps.get().min(MAX_MRPS);
@@ -262,9 +290,11 @@ fn share_to_serve(closer: &Closer, wanted_mrps: u64) -> u64 {
 }
 
 /// Where the processor is the bottleneck: how many more are in the system than two service times explain.
-fn backlog(head: &Head, window: &Window, capacity_mrps: u64) -> u64 {
+fn backlog(head: &Head, queues: &[Queue], capacity_mrps: u64) -> u64 {
+    let in_system =
+        queues.iter().map(|queue| u64::from(queue.busy.flow.read().in_system())).fold(0, u64::saturating_add);
     let explained_us = 2 * head.hot.service_floor_ns.get().min(MAX_SPAN_NS) / NANOS_PER_MICRO;
-    window.in_system.saturating_sub(expected_count(capacity_mrps, explained_us))
+    in_system.saturating_sub(expected_count(capacity_mrps, explained_us))
 }
 
 /// Svrkit's actuator (SPEC S11): the share falls fast while requests wait too long, and rises slowly else.
@@ -280,6 +310,7 @@ fn step_pass_rate(closer: &Closer, overloaded: bool) -> u64 {
 }
 
 /// The rate of calls to let in: capacity and headroom, corrected by the queue's distance from its target.
+#[inline(never)]
 fn wanted_rate_mrps(capacity_mrps: u64, queued: u64, limits: &Limits) -> u64 {
     let capacity_mrps = capacity_mrps.min(MAX_MRPS);
     let headroom_mrps = capacity_mrps * u64::from(limits.headroom_per_10k) / 10_000;

@@ -55,6 +55,7 @@ pub(super) fn follow_demand(known_mrps: Option<u64>, count: u64, span_us: u64) -
 }
 
 /// The cursor that admits a share of the demand (in 1/65536), the most important first.
+#[inline(never)]
 pub(super) fn cursor_for_share(closer: &Closer, queues: &[Queue], share_q16: u64, now_ns: u64) -> Cursor {
     if share_q16 >= ONE_Q16 {
         return Cursor::OPEN;

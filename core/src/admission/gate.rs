@@ -50,12 +50,10 @@ pub(super) struct QueueState {
     pub(super) service_floor_ns: u64,
 }
 
-impl QueueState {
-    /// How long a request that enters now will wait.
-    #[inline]
-    pub(super) fn wait_ns(&self) -> u64 {
-        (u64::from(self.queued) + 1).saturating_mul(self.ns_per_request)
-    }
+/// How long a request will wait that enters a queue now.
+#[inline]
+pub(super) fn wait_ns(queued: u32, ns_per_request: u64) -> u64 {
+    (u64::from(queued) + 1).saturating_mul(ns_per_request)
 }
 
 /// Why a request must be refused, if it must, where no worker is idle and its deadline is not past.
@@ -67,7 +65,7 @@ pub(super) fn decide(request: &Request, queue: &QueueState, limits: &Limits, now
     if !request.continues_task && !queue.cursor.admits(request.key) {
         return Some(Refusal::BelowCursor);
     }
-    let wait_ns = queue.wait_ns();
+    let wait_ns = wait_ns(queue.queued, queue.ns_per_request);
     if !request.continues_task && !cursor_at(wait_ns, queue.cursor, queue.marginal_cursor, limits).admits(request.key) {
         return Some(Refusal::WaitAboveSoftLimit);
     }

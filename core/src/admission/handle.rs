@@ -31,6 +31,9 @@ const RAMP: Salt = Salt(0x7261_6d70);
 /// A longer service time counts as this long.
 const MAX_SERVICE_NS: u64 = 60 * NANOS_PER_SECOND;
 
+/// A window is closed after this part of its length when overload begins.
+const EARLY_WINDOWS: u64 = 4;
+
 /// The most withheld requests that one caller may report at once.
 const MAX_WITHHELD: u32 = u16::MAX as u32;
 
@@ -121,6 +124,9 @@ impl<'a> Admission<'a> {
             if worker_idle && now < request.deadline && hot.shedding.get() != CPU_BOUND {
                 self.count_demand(queue, request);
             } else {
+                if self.overload_begins(queue, flow, now) {
+                    self.close_window(now, self.limits.window_ns / EARLY_WINDOWS);
+                }
                 self.consider(queue, request, flow, mode, now)?;
             }
         }
@@ -175,6 +181,16 @@ impl<'a> Admission<'a> {
         Ok(())
     }
 
+    /// Nothing is shed yet, and waits show that it should: the sooner there is a cursor, the fewer tasks are begun in vain.
+    #[inline]
+    fn overload_begins(&self, queue: &Queue, flow: FlowReading, now: Nanos) -> bool {
+        let hot = &self.view.head.hot;
+        let wait_ns = gate::wait_ns(flow.queued(), queue.busy.ns_per_request.get());
+        hot.shedding.get() == 0
+            && wait_ns > self.limits.overload_wait_ns
+            && hot.election.is_over(now.0, self.limits.window_ns / EARLY_WINDOWS)
+    }
+
     /// Counts and decides, where no worker is idle or the deadline is past: apart, so that the ordinary case needs few
     /// registers.
     #[inline(never)]
@@ -204,12 +220,6 @@ impl<'a> Admission<'a> {
             marginal_cursor: Cursor(hot.marginal_cursor.get()),
             service_floor_ns: hot.service_floor_ns.get(),
         };
-        // Overload has begun: the sooner there is a cursor, the fewer tasks are begun in vain.
-        let quarter_ns = self.limits.window_ns / 4;
-        if !state.shedding && state.wait_ns() > self.limits.overload_wait_ns && hot.election.is_over(now.0, quarter_ns)
-        {
-            self.close_window(now, quarter_ns);
-        }
         match gate::decide(request, &state, &self.limits, now) {
             Some(reason) => self.refuse(queue, reason, mode, request.key.0.into()),
             None => Ok(()),
@@ -299,8 +309,7 @@ impl<'a> Admission<'a> {
         let hot = &self.view.head.hot;
         match self.queue(queue) {
             Ok(queue) if self.is_cursor_in_force(queue) => {
-                let queued = u64::from(queue.busy.flow.read().queued());
-                let wait_ns = (queued + 1).saturating_mul(queue.busy.ns_per_request.get());
+                let wait_ns = gate::wait_ns(queue.busy.flow.read().queued(), queue.busy.ns_per_request.get());
                 let [cursor, marginal] = [&hot.cursor, &hot.marginal_cursor].map(|cell| Cursor(cell.get()));
                 gate::cursor_at(wait_ns, cursor, marginal, &self.limits)
             }

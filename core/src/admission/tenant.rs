@@ -9,7 +9,7 @@
 use super::capacity::{FAST_US, HALF_Q16, MAX_MRPS, ONE_Q16, follow, smooth};
 use super::cell::{Cell32, Cell64};
 use super::key::Key;
-use super::layout::{Head, Queue};
+use super::layout::{Head, View};
 use crate::id::Per10k;
 
 /// Tenants that are told apart; numbers above count as number modulo this. 0 is nobody: not counted, not held.
@@ -71,45 +71,53 @@ impl Quota {
     }
 }
 
-/// Brings the rates of all tenants up to date, and with `capacity_mrps` (`None`: there is enough) what is demoted.
+/// Brings the rates of all tenants up to date, and with `capacity_mrps` (0: there is enough) what is demoted.
+pub(super) fn observe(view: View<'_>, capacity_mrps: u64, span_us: u64) {
+    follow_tenants(view, span_us);
+    let level = if capacity_mrps > 0 { fair_level(view.head, capacity_mrps) } else { u64::MAX };
+    demote(view.head, level, span_us);
+}
+
 #[inline(never)]
-pub(super) fn observe(head: &Head, queues: &[Queue], capacity_mrps: Option<u64>, span_us: u64) {
+fn follow_tenants(View { head, queues }: View<'_>, span_us: u64) {
     for (tenant, seen) in head.tenants.iter().enumerate().skip(1) {
-        let sum = |of: fn(&TenantCounts) -> &Cell64| {
-            queues
-                .iter()
-                .filter_map(|queue| queue.tenants.get(tenant))
-                .fold(0u64, |sum, it| sum.wrapping_add(of(it).get()))
-        };
-        let offered = seen.offered.grow_to(sum(|counts| &counts.offered));
-        let admitted = seen.admitted.grow_to(sum(|counts| &counts.admitted));
-        let rate = |average: &Cell64, count| {
-            average.set(follow(average.get(), count, span_us, FAST_US, HALF_Q16));
-        };
-        rate(&seen.offered_mrps, offered);
-        rate(&seen.admitted_mrps, admitted);
+        let (mut offered, mut admitted) = (0u64, 0u64);
+        for counts in queues.iter().filter_map(|queue| queue.tenants.get(tenant)) {
+            offered = offered.wrapping_add(counts.offered.get());
+            admitted = admitted.wrapping_add(counts.admitted.get());
+        }
+        follow_rate(&seen.offered_mrps, seen.offered.grow_to(offered), span_us);
+        follow_rate(&seen.admitted_mrps, seen.admitted.grow_to(admitted), span_us);
     }
-    let level = capacity_mrps.map(|capacity_mrps| fair_level(head, capacity_mrps));
+}
+
+#[inline(never)]
+fn follow_rate(average: &Cell64, count: u64, span_us: u64) {
+    average.set(follow(average.get(), count, span_us, FAST_US, HALF_Q16));
+}
+
+/// Demotes of each tenant above its level as much as it gets above its share.
+#[inline(never)]
+fn demote(head: &Head, level: u64, span_us: u64) {
     for (seen, quota) in head.tenants.iter().zip(&head.quotas).skip(1) {
         let kept = ONE_Q16 - u64::from(quota.demoted_q16.get()).min(ONE_Q16);
-        let wanted = match level {
-            Some(level) if seen.offered_mrps.get() > level.saturating_mul(quota.weight()) => {
-                let fair_mrps = level.saturating_mul(quota.weight()).min(MAX_MRPS);
-                let allowed_mrps = fair_mrps + fair_mrps / SLACK_DIVISOR;
-                // As much less as it gets too much, or more.
-                (kept * allowed_mrps / seen.admitted_mrps.get().clamp(1, MAX_MRPS)).min(ONE_Q16)
-            }
-            _ => ONE_Q16,
+        let fair_mrps = level.saturating_mul(quota.weight()).min(MAX_MRPS);
+        let wanted = if seen.offered_mrps.get() > fair_mrps {
+            let allowed_mrps = fair_mrps + fair_mrps / SLACK_DIVISOR;
+            (kept * allowed_mrps / seen.admitted_mrps.get().clamp(1, MAX_MRPS)).min(ONE_Q16)
+        } else {
+            ONE_Q16
         };
         let kept = smooth(kept, wanted, span_us, FAST_US);
-        // What is left after the quarter second steps of an average is nothing.
+        // An average never gets there.
         let kept = if wanted == ONE_Q16 && kept + ONE_Q16 / 100 >= ONE_Q16 { ONE_Q16 } else { kept };
-        // At most 2^16 by the two lines above.
+        // At most 2^16 by the lines above.
         quota.demoted_q16.set((ONE_Q16 - kept).min(MAX_DEMOTED_Q16) as u32);
     }
 }
 
 /// The rate per weight at which the capacity is used up if nobody gets more than that, nor more than it offers.
+#[inline(never)]
 fn fair_level(head: &Head, capacity_mrps: u64) -> u64 {
     let used = |level: u64| {
         head.tenants.iter().zip(&head.quotas).skip(1).fold(0u64, |sum, (seen, quota)| {
