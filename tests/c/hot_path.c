@@ -31,6 +31,7 @@ static void set_up(void *memory, size_t len) {
     mcrpc_admission_config_t config = MCRPC_ADMISSION_CONFIG_INIT;
     config.queue_count = 2;
     config.workers_per_queue = 1;
+    config.fair_share = 1;
     size_t wanted;
     CHECK(mcrpc_admission_memory_size(&config, &wanted) == MCRPC_OK && wanted <= len);
     CHECK(mcrpc_admission_init(memory, len, &config, 1, &admission) == MCRPC_OK);
@@ -67,6 +68,7 @@ static uint64_t exercise(const void *table, uint32_t queue, uint64_t now, int wi
             mcrpc_request_t request = {0};
             calls->from_header(&header, 7, 1, now, &request);
             request.key = calls->key(7, 1, header.uin, header.priority, n);
+            request.flags |= n % 7 << MCRPC_REQUEST_TENANT_SHIFT;
             if (calls->admit(&admission, queue, &request, now) == MCRPC_OK) {
                 queued++;
             } else {

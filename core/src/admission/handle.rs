@@ -112,7 +112,13 @@ impl<'a> Admission<'a> {
     #[inline]
     pub fn admit(&self, queue: u32, request: &Request, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
-        let request = &self.account(queue, request);
+        let claimed;
+        let request = if request.tenant == 0 {
+            request
+        } else {
+            claimed = self.account(queue, request);
+            &claimed
+        };
         let hot = &self.view.head.hot;
         if hot.election.is_over(now.0, self.limits.window_ns) {
             self.close_window(now, self.limits.window_ns);
@@ -144,10 +150,11 @@ impl<'a> Admission<'a> {
     }
 
     /// Counts a request for its tenant, and says what it competes as. One of a tenant that floods loses what it claims.
-    #[inline]
+    #[inline(never)]
     fn account(&self, queue: &Queue, request: &Request) -> Request {
-        let Some(counts) = tenant_counts(queue, request.tenant) else { return *request };
-        counts.offered.add(1);
+        if let Some(counts) = tenant_counts(queue, request.tenant) {
+            counts.offered.add(1);
+        }
         let quota = self.view.head.quotas.get(usize::from(request.tenant) % TENANTS);
         let key = quota.map_or(request.key, |quota| quota.effective(request.key));
         Request { key, continues_task: request.continues_task && key == request.key, ..*request }
