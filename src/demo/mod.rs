@@ -10,9 +10,9 @@
 mod client;
 mod figures;
 mod load;
-mod page;
+pub(crate) mod page;
 mod plan;
-mod plot;
+pub(crate) mod plot;
 mod process;
 mod progress;
 mod record;
