@@ -34,6 +34,7 @@ fn main() {
         ("host", "c-examples/host.c", Language::C),
         ("select", "c-examples/select.c", Language::C),
         ("overload_server", "cpp-examples/overload_server.cpp", Language::Cpp),
+        ("io_worker_server", "cpp-examples/io_worker_server.cpp", Language::Cpp),
         ("resilient_client", "cpp-examples/resilient_client.cpp", Language::Cpp),
     ] {
         for linkage in [Linkage::Static, Linkage::Shared] {

@@ -162,6 +162,8 @@ enum {
     MCRPC_DEADLINE_IN_QUEUE = -221,
     // The request's deadline was past when it arrived: do not try again, and look at what it spent its time on before.
     MCRPC_EXPIRED_ON_ARRIVAL = -222,
+    // The worker that ran the request died, perhaps with the work half done, or there is no worker at all: do not call this machine again at once.
+    MCRPC_WORKER_LOST = -223,
     // So many calls to the endpoint have failed lately that none is sent to it: choose another one.
     MCRPC_BUCKET_FULL = -230,
     // An operator has shielded the endpoint for the whole host: choose another one.
@@ -760,10 +762,13 @@ typedef struct {
     uint32_t service_id;
     // The method that is called, as in `mcrpc skip`.
     uint32_t method_id;
-    // Attempts so far. Private from here on.
+    // Attempts so far. Private.
     uint8_t attempts;
-    // 0.
-    uint8_t reserved[3];
+    // 1 if the service has served an earlier call of the same task: then its cursor does not apply. Send it with
+    // MCRPC_FLAG_CONTINUES_TASK.
+    uint8_t continues_task;
+    // 0. Private from here on.
+    uint8_t reserved[2];
     // The endpoints that were tried.
     uint32_t tried[MCRPC_MAX_ATTEMPTS];
 } mcrpc_call_t;
@@ -886,8 +891,8 @@ int32_t mcrpc_admit(const mcrpc_admission_t *admission, uint32_t queue, const mc
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_dequeued(const mcrpc_admission_t *admission, uint32_t queue, uint64_t admitted_ns, uint64_t deadline_ns, uint64_t now_ns);
 
-// A request that mcrpc_dequeued() let run is finished, well or badly. `started_ns` is what was passed to
-// mcrpc_dequeued() as now_ns. Returns MCRPC_OK.
+// A request that mcrpc_dequeued() let run is finished, well or badly; also when its worker has died, which somebody else
+// says then. `started_ns` is what was passed to mcrpc_dequeued() as now_ns. Returns MCRPC_OK.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_done(const mcrpc_admission_t *admission, uint32_t queue, uint64_t started_ns, uint64_t now_ns);
 

@@ -3,82 +3,21 @@
 //!
 //! The killing is by SIGKILL at random moments, so it hits admits, dequeues and closes of windows alike.
 
-use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
+mod support;
+
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mcrpc_core::status::Class;
 use mcrpc_core::wire::{HEADER_LEN, Header, Kind};
-use rustix::process::{Pid, Signal};
+use support::server::Server;
 
 const WORKERS: usize = 4;
 const SERVICE_MS: u64 = 5;
 const CAPACITY_PER_S: f64 = WORKERS as f64 * 1e3 / SERVICE_MS as f64;
-
-struct Server {
-    child: Child,
-    output: BufReader<ChildStdout>,
-    address: String,
-    /// Process ids by worker, as the master announces them.
-    workers: HashMap<usize, i32>,
-}
-
-impl Server {
-    fn start(program: &str) -> Server {
-        let (workers, service) = (WORKERS.to_string(), SERVICE_MS.to_string());
-        let arguments = ["--processes", &workers, "--service-ms", &service, "--die-with-parent"];
-        let mut child = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let mut server = Server { child, output, address: String::new(), workers: HashMap::new() };
-        while server.address.is_empty() {
-            server.read_line();
-        }
-        server
-    }
-
-    /// Reads one line, remembers what it says, and returns it.
-    fn read_line(&mut self) -> String {
-        let mut line = String::new();
-        assert!(self.output.read_line(&mut line).unwrap() > 0, "the server closed its output");
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words[..] {
-            ["worker", index, "pid", pid] => {
-                self.workers.insert(index.parse().unwrap(), pid.parse().unwrap());
-            }
-            ["listening", address] => self.address = address.to_owned(),
-            _ => {}
-        }
-        line
-    }
-
-    /// Kills a worker and waits for its replacement.
-    fn kill_worker(&mut self, index: usize) {
-        let pid = self.workers[&index];
-        signal(pid, Signal::KILL);
-        while self.workers[&index] == pid {
-            self.read_line();
-        }
-    }
-
-    fn stop(mut self) -> serde_json::Value {
-        signal(self.child.id() as i32, Signal::TERM);
-        let report = loop {
-            let line = self.read_line();
-            if line.starts_with('{') {
-                break serde_json::from_str(&line).unwrap();
-            }
-        };
-        assert!(self.child.wait().unwrap().success());
-        report
-    }
-}
-
-fn signal(pid: i32, signal: Signal) {
-    rustix::process::kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-}
 
 #[derive(Default)]
 struct Counts {
@@ -123,7 +62,8 @@ fn client(address: &str, uin: u64, stop: &AtomicBool, counts: &Counts) {
 #[test]
 fn a_prefork_server_survives_the_death_of_its_workers() {
     for program in [env!("MCRPC_OVERLOAD_SERVER_STATIC"), env!("MCRPC_OVERLOAD_SERVER_SHARED")] {
-        let mut server = Server::start(program);
+        let (workers, service_ms) = (WORKERS.to_string(), SERVICE_MS.to_string());
+        let mut server = Server::start(program, &["--processes", &workers, "--service-ms", &service_ms]);
         let (stop, counts) = (AtomicBool::new(false), Counts::default());
         let address = server.address.clone();
         let good_while_killing = std::thread::scope(|scope| {
@@ -137,7 +77,7 @@ fn a_prefork_server_survives_the_death_of_its_workers() {
             let (start, before) = (Instant::now(), counts.good.load(Ordering::Relaxed));
             for round in 0..12 {
                 std::thread::sleep(Duration::from_millis(150 + 7 * round));
-                server.kill_worker(round as usize % WORKERS);
+                server.kill_and_wait(&format!("worker {}", round as usize % WORKERS));
             }
             let rate = (counts.good.load(Ordering::Relaxed) - before) as f64 / start.elapsed().as_secs_f64();
             stop.store(true, Ordering::Relaxed);

@@ -23,7 +23,8 @@ pub enum Class {
     Protocol,
     /// The call failed on its way: try another machine.
     System,
-    /// The server refused on purpose: never try the same machine again at once, another one within the retry budget.
+    /// The server refused on purpose, or lost the request: never try the same machine again at once, another one within the
+    /// retry budget.
     Overload,
     /// There is no time left: do not try again.
     Deadline,
@@ -145,6 +146,7 @@ statuses! {
     DEADLINE_ON_ARRIVAL = -220, "deadline_on_arrival", Deadline, "The queue is so long that the request cannot be finished before its deadline: do not try again.";
     DEADLINE_IN_QUEUE = -221, "deadline_in_queue", Deadline, "The request's deadline came too near while it waited in the queue, so it was not run: do not try again.";
     EXPIRED_ON_ARRIVAL = -222, "expired_on_arrival", Deadline, "The request's deadline was past when it arrived: do not try again, and look at what it spent its time on before.";
+    WORKER_LOST = -223, "worker_lost", Overload, "The worker that ran the request died, perhaps with the work half done, or there is no worker at all: do not call this machine again at once.";
 
     BUCKET_FULL = -230, "bucket_full", Shielded, "So many calls to the endpoint have failed lately that none is sent to it: choose another one.";
     SHIELDED = -231, "shielded", Shielded, "An operator has shielded the endpoint for the whole host: choose another one.";

@@ -399,8 +399,8 @@ pub unsafe extern "C" fn mcrpc_dequeued(
     code(admission.and_then(|it| it.dequeued(queue, Nanos(admitted_ns), Nanos(deadline_ns), Nanos(now_ns))))
 }
 
-/// A request that mcrpc_dequeued() let run is finished, well or badly. `started_ns` is what was passed to
-/// mcrpc_dequeued() as now_ns. Returns MCRPC_OK.
+/// A request that mcrpc_dequeued() let run is finished, well or badly; also when its worker has died, which somebody else
+/// says then. `started_ns` is what was passed to mcrpc_dequeued() as now_ns. Returns MCRPC_OK.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety

@@ -54,10 +54,13 @@ pub struct mcrpc_call_t {
     pub service_id: u32,
     /// The method that is called, as in `mcrpc skip`.
     pub method_id: u32,
-    /// Attempts so far. Private from here on.
+    /// Attempts so far. Private.
     pub attempts: u8,
-    /// 0.
-    pub reserved: [u8; 3],
+    /// 1 if the service has served an earlier call of the same task: then its cursor does not apply. Send it with
+    /// MCRPC_FLAG_CONTINUES_TASK.
+    pub continues_task: u8,
+    /// 0. Private from here on.
+    pub reserved: [u8; 2],
     /// The endpoints that were tried.
     pub tried: [u32; MCRPC_MAX_ATTEMPTS],
 }
@@ -72,6 +75,7 @@ const _: () = assert!(offset_of!(mcrpc_call_t, key) == offset_of!(Call, key));
 const _: () = assert!(offset_of!(mcrpc_call_t, service_id) == offset_of!(Call, target.service_id));
 const _: () = assert!(offset_of!(mcrpc_call_t, method_id) == offset_of!(Call, target.method_id));
 const _: () = assert!(offset_of!(mcrpc_call_t, attempts) == offset_of!(Call, attempts));
+const _: () = assert!(offset_of!(mcrpc_call_t, continues_task) == offset_of!(Call, continues_task));
 
 /// The endpoint for an attempt.
 #[derive(Clone, Copy, Debug, Default)]

@@ -274,6 +274,9 @@ impl<'m> Run<'m> {
         let Some(task) = self.tasks.get_mut(id) else { return };
         let service = self.world.kinds[task.user.kind].calls[task.calls_done];
         let continues_task = task.served_by >> service & 1 == 1;
+        if continues_task {
+            task.call = task.call.continuing();
+        }
         let mut view = view(task, service, self.world.services[service].servers);
         let client: &mut dyn ClientPolicy =
             if self.world.callers.is_old(view.process) { &mut self.old_clients } else { &mut *self.clients };

@@ -92,7 +92,8 @@ pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
     let first = closer.windows_closed.get() == 0;
     let window = gather(queues, span_us);
     let new_work = demand::observe(closer, queues, span_us, first);
-    if measurable {
+    // Gathering took long if the leader was stopped meanwhile: then what it gathered is not one window.
+    if measurable && head.hot.election.is_current(turn) {
         learn(head, &window, limits, new_work, first);
         decide(head, queues, &window, limits, turn.now_ns);
         closer.windows_closed.add(1);

@@ -237,8 +237,8 @@ impl<'a> Admission<'a> {
         Ok(())
     }
 
-    /// A request that [`dequeued`](Self::dequeued) let run is finished, well or badly. `started_at` is the time that
-    /// was passed to `dequeued`.
+    /// A request that [`dequeued`](Self::dequeued) let run is finished, well or badly; also when its worker has died, which
+    /// somebody else says then. `started_at` is the time that was passed to `dequeued`.
     ///
     /// # Errors
     ///

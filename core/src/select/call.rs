@@ -2,7 +2,7 @@
 
 use super::settings::MAX_ATTEMPTS;
 pub use super::tally::Withheld;
-use crate::admission::Key;
+use crate::admission::{Cursor, Key};
 use crate::host::control::Target;
 use crate::host::fail::BucketId;
 use crate::id::Uin;
@@ -42,6 +42,8 @@ pub struct Call {
     pub target: Target,
     /// Attempts so far.
     pub attempts: u8,
+    /// Not 0: the service has served an earlier call of the same task, so its cursor does not apply.
+    pub continues_task: u8,
     /// The endpoints that were tried ([`Choice::identity`]).
     tried: [u32; MAX_ATTEMPTS],
 }
@@ -49,7 +51,18 @@ pub struct Call {
 impl Call {
     /// A call of which no attempt was made.
     pub const fn new(uin: Uin, call_id: u64, key: Key, target: Target, deadline: Nanos) -> Call {
-        Call { uin, call_id, key, target, deadline, attempts: 0, tried: [0; MAX_ATTEMPTS] }
+        Call { uin, call_id, key, target, deadline, attempts: 0, continues_task: 0, tried: [0; MAX_ATTEMPTS] }
+    }
+
+    /// The same call, of a task of which the service has served an earlier call.
+    pub const fn continuing(self) -> Call {
+        Call { continues_task: 1, ..self }
+    }
+
+    /// Whether a cursor lets it pass.
+    #[inline]
+    pub(super) const fn passes(&self, cursor: Cursor) -> bool {
+        cursor.admits(self.key) || self.continues_task != 0
     }
 
     /// Whether nobody waits for it any more.

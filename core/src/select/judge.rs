@@ -49,7 +49,7 @@ impl<'a> Walk<'_, '_, 'a> {
     fn is_plain(&self, index: usize, on: &OnRing) -> bool {
         let health = self.health(index);
         health.breaker().is_normal()
-            && health.cursor(self.now).admits(self.call.key)
+            && self.call.passes(health.cursor(self.now))
             && self.is_first
             && on.zone.is_none()
             && self.host.control.is_none_or(|control| !control.has_shields())
@@ -167,7 +167,7 @@ impl<'a> Walk<'_, '_, 'a> {
     #[inline]
     fn is_admitted(&mut self, entry: Option<Entry>, index: usize, is_lost: bool) -> bool {
         let level = entry.map_or(Cursor::OPEN, |entry| entry.reject_level.cursor());
-        self.health(index).cursor(self.now).min(level).admits(self.call.key) || self.passes_withheld(index, is_lost)
+        self.call.passes(self.health(index).cursor(self.now).min(level)) || self.passes_withheld(index, is_lost)
     }
 
     #[cold]

@@ -179,7 +179,7 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
             if self.withheld && (self.is_told || !self.is_first) {
                 match self.survey(on.number) {
                     // Refusing is to be cheap: who is refused by the most willing of all need not ask each.
-                    Some(survey) if !survey.cursor.admits(self.call.key) => return None,
+                    Some(survey) if !self.call.passes(survey.cursor) => return None,
                     Some(_) => {}
                     None => return Some(End::Count { ring: on.number }),
                 }

@@ -12,7 +12,8 @@ pub enum Outcome {
     Logic = 1,
     /// It failed on its way, or no answer came in time: the one thing that counts against an endpoint.
     Failed = 2,
-    /// It was refused because the endpoint is overloaded: it works, and its cursor says what to send.
+    /// It was refused because the endpoint is overloaded, or its worker died: the endpoint works, and its cursor says what
+    /// to send.
     Overloaded = 3,
 }
 
@@ -56,6 +57,7 @@ mod tests {
             (Status::BAD_MAGIC, Outcome::Failed),
             (Status::QUEUE_FULL, Outcome::Overloaded),
             (Status::BELOW_CURSOR, Outcome::Overloaded),
+            (Status::WORKER_LOST, Outcome::Overloaded),
             (Status::DEADLINE_IN_QUEUE, Outcome::Overloaded),
         ];
         for (status, outcome) in cases {
