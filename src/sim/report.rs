@@ -15,12 +15,17 @@ const TELLING_LOAD: f64 = 2.0;
 /// A rival is better than ours if its share of the optimum is larger by more than this.
 const BETTER_BY: f64 = 0.005;
 
+/// Figures that only the page has where there are several loads: a terminal is not wide enough.
+const DETAILS: [Metric; 4] = [Metric::P50, Metric::Oscillation, Metric::TopHalfServed, Metric::Inversion];
+
 /// A table.
 pub(crate) struct Table {
     /// What it is of.
     pub title: String,
     /// Its columns.
     pub header: Vec<String>,
+    /// Which of them are for the page alone.
+    pub is_detail: Vec<bool>,
     /// Its rows, each with its policy's name first.
     pub rows: Vec<Vec<String>>,
 }
@@ -61,8 +66,10 @@ fn table(scenario: &Scenario, calls: Option<usize>, cells: &[Cell]) -> Table {
         };
         [of_policy.policy.to_owned()].into_iter().chain(columns.iter().map(value)).collect()
     };
+    let is_detail = |(_, metric): &(f64, Metric)| cases.len() > 1 && DETAILS.contains(metric);
     Table {
         title: format!("{}{}: {}", scenario.name, calls_text(calls), scenario.about),
+        is_detail: [false].into_iter().chain(columns.iter().map(is_detail)).collect(),
         header: ["policy".to_owned()].into_iter().chain(columns.iter().map(heading)).collect(),
         rows: cells.iter().filter(of_table).map(row).collect(),
     }
@@ -110,13 +117,20 @@ pub(crate) fn shown(metric: Metric, value: f64) -> String {
 }
 
 impl Table {
-    /// With borders.
+    /// With borders, without details.
     pub(crate) fn for_terminal(&self) -> TerminalTable {
         let mut table = TerminalTable::new();
-        let header = self.header.iter().map(|heading| heading.replace(' ', "\n"));
+        let shown = |row: &[String]| -> Vec<String> {
+            row.iter()
+                .zip(&self.is_detail)
+                .filter(|(_, is_detail)| !**is_detail)
+                .map(|(text, _)| text.clone())
+                .collect()
+        };
+        let header = shown(&self.header).iter().map(|heading| heading.replace(' ', "\n")).collect::<Vec<_>>();
         table.load_style(presets::UTF8_BORDERS_ONLY).set_header(header);
         for row in &self.rows {
-            table.add_row(row);
+            table.add_row(shown(row));
         }
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -206,4 +220,54 @@ pub(crate) fn beaten_lines(cells: &[Cell]) -> Vec<String> {
         return vec![format!("No rival is better than {OURS} by more than {BETTER_BY} of the optimum in any case.")];
     }
     beaten
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use mcrpc_sim::campaign::Figure;
+    use mcrpc_sim::scenario::{Extent, all};
+
+    use super::*;
+
+    fn cell(policy: &'static str, load: f64, share: f64) -> Cell {
+        let figure = |value| Figure { median: value, least: value, most: value };
+        let figures = BTreeMap::from([(Metric::OptimumShare, figure(share)), (Metric::P99, figure(129.4))]);
+        Cell { scenario: "steady", policy, calls_per_task: Some(1), load, seeds: 1, figures }
+    }
+
+    #[test]
+    fn a_table_has_a_row_per_policy_with_shares_by_load_and_then_other_figures() {
+        let scenarios = all(Extent::Quick);
+        let steady: Vec<_> = scenarios.into_iter().filter(|scenario| scenario.name == "steady").collect();
+        let cells = [cell("none", 0.5, 1.0), cell(OURS, 0.5, 0.9996), cell("none", 2.0, 0.25), cell(OURS, 2.0, 0.99)];
+        let tables = tables(&steady, &cells);
+        let ours = &tables[0].rows[1];
+        let column = |heading: &str| tables[0].header.iter().position(|other| other == heading).unwrap();
+        assert_eq!([&ours[0], &ours[column("0.5×")], &ours[column("2×")]], [OURS, "1.000", "0.990"]);
+        assert_eq!(ours[column("p99 ms 2×")], "129");
+        assert_eq!(tables[0].rows[0][column("2×")], "0.250");
+        assert!(!tables[0].for_terminal().to_string().contains("inversion"));
+    }
+
+    #[test]
+    fn a_rival_that_is_better_is_named_and_so_is_that_none_is() {
+        let lines = beaten_lines(&[cell("a rival", 0.5, 0.995), cell(OURS, 0.5, 0.98)]);
+        assert_eq!(lines, ["steady, M^1 at 0.5×: a rival is better, 0.995 of the optimum instead of 0.980 with mcrpc"]);
+        let lines = beaten_lines(&[cell("a rival", 0.5, 0.984), cell(OURS, 0.5, 0.98)]);
+        assert!(lines.len() == 1 && lines[0].starts_with("No rival"), "{lines:?}");
+        assert!(beaten_lines(&[cell(OURS, 0.5, 0.98)]).is_empty());
+    }
+
+    #[test]
+    fn a_missed_figure_says_by_how_much() {
+        let cells = [cell(OURS, 0.9, 0.9796), cell(OURS, 2.0, 0.9804)];
+        let judged: Vec<_> = required::judge(&cells).iter().map(Judged::new).collect();
+        let find = |name: &str| judged.iter().find(|judged| judged.required.starts_with(name)).unwrap();
+        let missed = find("steady at 0.9x");
+        assert_eq!((missed.word(), &*missed.measured), ("FAIL", "0.9796 at 0.9×, M^1; limit 0.9800"));
+        assert_eq!(find("steady at 1.2x..4x: optimum").word(), "pass");
+        assert_eq!(find("brownout").measured, "not measured");
+    }
 }
