@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::metric::Metric;
+use crate::metric::{Measurement, Metric};
 use crate::policy::Policy;
 use crate::record::{BIN_MS, Record};
 use crate::run::run;
@@ -159,7 +159,8 @@ struct Measured {
 fn measure(scenario: &Scenario, case: &Case, policy: &dyn Policy, seed: u64) -> Measured {
     let record = run(&case.world(seed), policy);
     let compared = case.compared_world(seed).map(|world| run(&world, policy));
-    let values = case.metrics.iter().map(|metric| metric.measure(case, &record, compared.as_ref())).collect();
+    let measurement = Measurement::new(case, &record, compared.as_ref());
+    let values = case.metrics.iter().map(|&metric| measurement.of(metric)).collect();
     let has_curve = case.has_curve && seed == 1;
     Measured { values, curve: has_curve.then(|| curve(scenario, case, policy, &record)) }
 }

@@ -1,8 +1,8 @@
 //! What is measured in a run, each figure by a name that tables, files and requirements share.
 
-use std::ops::Range;
+use std::cell::OnceCell;
 
-use crate::record::{Record, Span};
+use crate::record::Record;
 use crate::scenario::Case;
 
 /// A figure of a run.
@@ -80,29 +80,55 @@ impl Metric {
             Metric::Latches => "latches",
         }
     }
+}
 
-    /// Measures it in a run of a case. `compared` is the run of the world that the case is compared with.
-    pub fn measure(self, case: &Case, record: &Record, compared: Option<&Record>) -> f64 {
-        let span = case.measured;
-        match self {
+/// A run of a case, to be measured.
+pub struct Measurement<'a> {
+    case: &'a Case,
+    record: &'a Record,
+    /// The run of the world that the case is compared with.
+    compared: Option<&'a Record>,
+    /// Success by tenths of the order of importance, which several figures need.
+    success_by_tenth: OnceCell<[f64; 10]>,
+}
+
+impl<'a> Measurement<'a> {
+    /// Nothing is measured yet.
+    pub fn new(case: &'a Case, record: &'a Record, compared: Option<&'a Record>) -> Measurement<'a> {
+        Measurement { case, record, compared, success_by_tenth: OnceCell::new() }
+    }
+
+    /// A figure.
+    pub fn of(&self, metric: Metric) -> f64 {
+        let (record, span) = (self.record, self.case.measured);
+        match metric {
             Metric::OptimumShare => record.optimum_share(span),
             Metric::WorstSecond => record.worst_second(span),
             Metric::Recovery => record.recovery_s(span.to_s).unwrap_or(f64::INFINITY),
             Metric::P50 => record.latency_ms(span, 0.5),
             Metric::P99 => record.latency_ms(span, 0.99),
             Metric::Oscillation => record.oscillation(span),
-            Metric::HighPriorityServed => {
-                mean(&record.success_by_tenth(span)[..tenths_that_fit(record.overload(span.from_s))])
-            }
-            Metric::TopHalfServed => mean(&record.success_by_tenth(span)[..5]),
-            Metric::Inversion => inversion(&record.success_by_tenth(span)),
+            Metric::HighPriorityServed => mean(&self.tenths()[..tenths_that_fit(record.overload(span.from_s))]),
+            Metric::TopHalfServed => mean(&self.tenths()[..5]),
+            Metric::Inversion => inversion(self.tenths()),
             Metric::Fairness => jain_index(&record.success_by_kind(span)),
             Metric::RequestsPerCapacity => record.requests_per_capacity(span),
             Metric::Wasted => record.wasted(span),
             Metric::LowPhaseRefused => record.low_phase_refused(span),
-            Metric::OthersLoss => compared.map_or(0.0, |compared| others_loss(&case.others, span, record, compared)),
+            Metric::OthersLoss => self.others_loss(),
             Metric::Latches => f64::from(u8::from(record.recovery_s(span.to_s).is_none())),
         }
+    }
+
+    fn tenths(&self) -> &[f64; 10] {
+        self.success_by_tenth.get_or_init(|| self.record.success_by_tenth(self.case.measured))
+    }
+
+    fn others_loss(&self) -> f64 {
+        let others = self.case.others.clone();
+        let success = |record: &Record| mean(&record.success_by_process(self.case.measured)[others.clone()]);
+        let undisturbed = self.compared.map_or(0.0, success);
+        if undisturbed > 0.0 { 1.0 - success(self.record) / undisturbed } else { 0.0 }
     }
 }
 
@@ -128,10 +154,4 @@ fn inversion(success_by_tenth: &[f64]) -> f64 {
 fn jain_index(values: &[f64]) -> f64 {
     let (sum, squares) = values.iter().fold((0.0, 0.0), |(sum, squares), value| (sum + value, squares + value * value));
     if squares > 0.0 { sum * sum / (values.len() as f64 * squares) } else { 1.0 }
-}
-
-fn others_loss(others: &Range<usize>, span: Span, record: &Record, compared: &Record) -> f64 {
-    let success = |record: &Record| mean(&record.success_by_process(span)[others.clone()]);
-    let undisturbed = success(compared);
-    if undisturbed > 0.0 { 1.0 - success(record) / undisturbed } else { 0.0 }
 }

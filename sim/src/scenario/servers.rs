@@ -10,7 +10,7 @@ const NANOS_PER_HOUR: u64 = 3_600_000_000_000;
 
 pub(super) fn scenarios(extent: Extent) -> Vec<Scenario> {
     let span = extent.steady();
-    let fast_span = Span { from_s: extent.s(30.0, 3.0), to_s: extent.s(50.0, 8.0) };
+    let fast_span = Span { from_s: extent.s(20.0, 3.0), to_s: extent.s(35.0, 8.0) };
     let with = |name, about, calls: &[usize], loads: &[f64], shape: fn(&mut Service)| {
         steady(name, about, span, calls, loads, |case| shape(&mut case.world.services[0]))
     };
