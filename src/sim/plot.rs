@@ -31,9 +31,12 @@ impl<'a> Palette<'a> {
         if policy == OURS {
             return ON;
         }
-        // Steps by the golden ratio keep neighbours apart.
+        // Steps by the golden ratio keep neighbours apart; the blue part of the circle is left to ours.
         let place = self.policies.iter().position(|&other| other == policy).unwrap_or(0);
-        let hue = (0.02 + place as f64 * 0.618_034).fract();
+        let hue = match 0.85 * (place as f64 * 0.618_034).fract() {
+            before if before < 0.52 => before,
+            after => after + 0.15,
+        };
         let (r, g, b) = HSLColor(hue, 0.5, if place % 2 == 0 { 0.42 } else { 0.6 }).rgb();
         RGBColor(r, g, b)
     }
