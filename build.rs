@@ -1,7 +1,7 @@
 //! Builds the library for C, and the example programs against it, as a C or C++ user would.
 //!
-//! The demos run `overload_server` and `resilient_client`; the tests run all examples, linked statically and shared. Their
-//! paths reach the code as environment variables at compile time.
+//! The demos run the C++ programs, and the tests run all examples, linked statically and shared. Their paths reach the code as
+//! environment variables at compile time.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -36,6 +36,8 @@ fn main() {
         ("overload_server", "cpp-examples/overload_server.cpp", Language::Cpp),
         ("io_worker_server", "cpp-examples/io_worker_server.cpp", Language::Cpp),
         ("resilient_client", "cpp-examples/resilient_client.cpp", Language::Cpp),
+        ("fleet_front", "cpp-examples/fleet_front.cpp", Language::Cpp),
+        ("fleet_back", "cpp-examples/fleet_back.cpp", Language::Cpp),
     ] {
         for linkage in [Linkage::Static, Linkage::Shared] {
             let program = out.join(format!("{name}-{}", linkage.name()));

@@ -205,6 +205,9 @@ private:
         static_cast<void>(host_.tick(now_ns));
         const uint32_t mode = host_.mode(MCRPC_MECHANISM_ADMISSION, 0, options_.mode);
         must(admission_.set_mode(mode), "set_mode");
+        uint64_t sampled_ns = 0;
+        const int32_t cpu_per_10k = host_.cpu(now_ns, &sampled_ns);
+        if (cpu_per_10k >= 0) must(admission_.set_cpu(static_cast<uint32_t>(cpu_per_10k), sampled_ns), "set_cpu");
         static_cast<void>(host_.report_queue(admission_, queue_, now_ns));
     }
 

@@ -1082,6 +1082,15 @@ int32_t mcrpc_trace(const mcrpc_host_t *host, uint8_t kind, const uint8_t *data,
 // Any thread; no allocation, lock or system call. Since 0.1.
 int32_t mcrpc_host_report_queue(const mcrpc_host_t *host, const mcrpc_admission_t *admission, uint32_t queue, uint64_t now_ns);
 
+// How much is used of the CPU time that this process may use, as the agent last saw it, once a second, 0 to 10000: of the
+// quota of its cgroup or of one above it; or, unless a quota is lower, of the CPUs that it may run on, by all processes that
+// have a seat. Sets `sampled_ns`, unless it is NULL, to when that was: give both to mcrpc_admission_set_cpu(), so that a
+// sample counts once, however many processes of a server pass it on.
+// Returns MCRPC_NO_POLICY when there is no agent, it has not looked within two seconds, or it cannot see this process
+// (which is in another PID namespace, or has no seat of its own).
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_host_cpu(const mcrpc_host_t *host, uint64_t now_ns, uint64_t *sampled_ns);
+
 // The bytes that a set with these settings needs. `config` may be NULL.
 // Returns MCRPC_INVALID_ARGUMENT or _BAD_STRUCT_SIZE. Any thread; no allocation, lock or system call. Since 0.1.
 int32_t mcrpc_endpoints_memory_size(const mcrpc_endpoints_config_t *config, size_t *out);

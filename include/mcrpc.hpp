@@ -363,6 +363,10 @@ public:
     Status report_queue(const Admission &admission, std::uint32_t queue, std::uint64_t now_ns) const noexcept {
         return Status(mcrpc_host_report_queue(&host_, admission.handle(), queue, now_ns));
     }
+    // How much is used of the CPU time that this process may use, 0 to 10000, and when; below 0 when the agent does not say.
+    std::int32_t cpu(std::uint64_t now_ns, std::uint64_t *sampled_ns = nullptr) const noexcept {
+        return mcrpc_host_cpu(&host_, now_ns, sampled_ns);
+    }
 
     // What the host learnt about an endpoint, for a call of `uin`; always an answer.
     mcrpc_strategy_t strategy(const Endpoint &endpoint, std::uint64_t uin) const noexcept {

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use mcrpc_agent::agent::{Agent, Sources};
+use mcrpc_agent::cpu::sampler::{Places, Sampler};
 use mcrpc_agent::directory::SharedMode;
 use mcrpc_agent::event::Event;
 use mcrpc_agent::file::StrategiesFile;
@@ -124,7 +125,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
                 _ = interrupted.recv() => {}
             }
         };
-        run::run(Agent::new(publisher, Sources { file, generator, rules, probes }), end, tell).await;
+        let cpu = Some(Sampler::new(&Places::default()));
+        run::run(Agent::new(publisher, Sources { file, generator, rules, probes, cpu }), end, tell).await;
         Ok(ExitCode::SUCCESS)
     })
 }

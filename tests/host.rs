@@ -7,7 +7,7 @@ mod support;
 
 use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -19,7 +19,7 @@ use mcrpc_core::host::fail;
 use mcrpc_core::host::files::Segment;
 use mcrpc_core::host::header::{self, Format, State};
 use mcrpc_core::host::region::View;
-use mcrpc_core::host::stat::{CounterKey, Counters, Kind as CounterKind};
+use mcrpc_core::host::stat::{CounterKey, Counters, Kind as CounterKind, Stat};
 use mcrpc_core::host::trace::{Read, Record, Traces};
 use mcrpc_core::id::{Per10k, Salt, Uin};
 use mcrpc_core::strategy::cold::Counts;
@@ -425,11 +425,14 @@ fn sums_stay_exact_over_processes_that_die_and_their_seats_are_taken_again() {
 #[test]
 fn more_processes_than_seats_share_the_common_one() {
     let host = Host::new();
-    let mut processes: Vec<_> = (0..6).map(|_| host.process()).collect();
-    for process in &mut processes {
+    // One after the other, so that the first ones have the seats.
+    let start = |_| {
+        let mut process = host.process();
         process.expect("count 3 4 1", "ok");
         process.expect("trace 5 hello", "ok");
-    }
+        process
+    };
+    let mut processes: Vec<_> = (0..6).map(start).collect();
     assert_eq!(host.sum(3, 4), 6);
     assert!(host.seats().iter().all(Option::is_some));
     processes[0].kill();
@@ -484,6 +487,36 @@ fn a_forked_child_counts_at_once_and_gets_its_own_seat_with_its_first_housekeepi
     let mut record = Record::default();
     assert_eq!(traces.ring(seat).read(0, &mut record), Read::Record { next: 1 });
     assert_eq!((record.data(), record.time, record.kind), (&b"from the child"[..], Nanos(5), 9));
+}
+
+#[test]
+fn a_process_is_told_how_busy_its_cpus_are_while_the_agent_says_so() {
+    let host = Host::new();
+    let (mut busy, mut idle) = (host.process(), host.process());
+    let mapping = host.publisher.directory().map_writable(Segment::Stat).unwrap();
+    let seats = Stat::attach(mapping.shared(), mapping.len()).unwrap().seats();
+    let own_namespace = std::fs::metadata("/proc/self/ns/pid").unwrap().ino();
+    busy.expect("cpu 1000000000", "no_policy");
+    for process in [&mut busy, &mut idle] {
+        process.expect("tick 1000000000", "ok");
+        process.expect("cpu 1000000000", "no_policy");
+    }
+    for (process, utilisation) in [(&busy, 10_000), (&idle, 0)] {
+        let its = |seat: &u32| seats.occupant(*seat).is_some_and(|occupant| occupant.pid == process.pid());
+        let seat = (1..=SETTINGS.seats).find(its).unwrap();
+        assert_eq!(seats.occupant(seat).unwrap().pid_namespace, own_namespace);
+        seats.set_cpu(seat, Per10k::new(utilisation).unwrap(), Nanos(2 * SECOND));
+    }
+    busy.expect_all(
+        ["cpu 2000000000", "cpu 4000000000", "cpu 4001000000"],
+        ["10000 2000000000", "10000 2000000000", "no_policy"],
+    );
+    idle.expect_all(
+        ["cpu 2000000000", "cpu 4000000000", "cpu 4001000000"],
+        ["0 2000000000", "0 2000000000", "no_policy"],
+    );
+    busy.ask("fork");
+    busy.expect_all(["cpu 2000000000", "tick 2000000000", "cpu 2000000000"], ["no_policy", "ok", "no_policy"]);
 }
 
 #[test]

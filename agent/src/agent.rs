@@ -1,4 +1,4 @@
-//! A second of the agent: it takes what all processes met, and publishes what follows from it.
+//! A second of the agent: it takes what all processes met, and publishes what follows from it, and how busy their CPUs are.
 //!
 //! For each endpoint the strategies file decides; where it says nothing, the generator says which share of the calls
 //! passes, and the endpoint itself, by the cursor in its replies, which of them it refuses. An agent that is started anew goes
@@ -15,6 +15,8 @@ use mcrpc_core::strategy::entry::{Entry, Kind, RejectLevel};
 use mcrpc_core::time::Nanos;
 
 use crate::cells::Cells;
+use crate::cpu::sampler::Sampler;
+use crate::cpu::seats::CpuSeats;
 use crate::endpoints::{Endpoints, Look};
 use crate::event::Event;
 use crate::file::StrategiesFile;
@@ -24,7 +26,7 @@ use crate::publisher::Publisher;
 
 const PASSES_ALL: Entry = Entry { pass_rate: Per10k::ALL, kind: Kind::Normal, reject_level: RejectLevel::OPEN };
 
-/// Where strategies and shields come from.
+/// Where strategies, shields and CPU use come from.
 #[derive(Default)]
 pub struct Sources {
     /// What a person has written down.
@@ -35,6 +37,8 @@ pub struct Sources {
     pub rules: Option<RateRules>,
     /// Whether shielded endpoints are probed.
     pub probes: bool,
+    /// How busy the CPUs of the processes are.
+    pub cpu: Option<Sampler>,
 }
 
 /// The agent, without a clock.
@@ -44,6 +48,7 @@ pub struct Agent {
     generator: Option<Generator>,
     probes: bool,
     cells: Cells,
+    cpu: Option<CpuSeats>,
     endpoints: Endpoints,
     /// What was published last, but what the file said.
     computed: HashMap<Endpoint, Computed>,
@@ -64,13 +69,14 @@ struct Computed {
 impl Agent {
     /// An agent that publishes there.
     pub fn new(publisher: Publisher, sources: Sources) -> Agent {
-        let Sources { file, generator, rules, probes } = sources;
+        let Sources { file, generator, rules, probes, cpu } = sources;
         Agent {
             publisher,
             file,
             generator,
             probes,
             cells: Cells::default(),
+            cpu: cpu.map(CpuSeats::new),
             endpoints: Endpoints::new(rules),
             computed: HashMap::new(),
             has_levels: false,
@@ -92,6 +98,9 @@ impl Agent {
         }
         self.publish(computed, file_changed);
         self.refresh(&mut events);
+        if let Some(cpu) = &mut self.cpu {
+            cpu.second(self.publisher.directory(), now);
+        }
         self.to_probe = if self.probes { look.to_probe } else { Vec::new() };
         if !look.judged.is_empty() {
             events.push(Event::Judged(look.judged));

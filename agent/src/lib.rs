@@ -7,6 +7,7 @@
 //! | [`run`] | the seconds of the agent, and what happens in between |
 //! | [`event`] | what the agent has to tell a person |
 //! | `cells` | the health of all endpoints, in the host's segment |
+//! | [`cpu`] | how busy the CPUs are that each process may use |
 //! | [`endpoints`] | what the agent knows of each endpoint |
 //! | [`probe`] | looks whether shielded endpoints answer again |
 //! | [`publisher`] | the one process of a host that publishes strategies |
@@ -25,6 +26,7 @@
 pub mod agent;
 mod cells;
 pub mod clock;
+pub mod cpu;
 pub mod directory;
 pub mod endpoints;
 pub mod event;

@@ -297,6 +297,39 @@ pub unsafe extern "C" fn mcrpc_host_report_queue(
     })())
 }
 
+/// How much is used of the CPU time that this process may use, as the agent last saw it, once a second, 0 to 10000: of the
+/// quota of its cgroup or of one above it; or, unless a quota is lower, of the CPUs that it may run on, by all processes that
+/// have a seat. Sets `sampled_ns`, unless it is NULL, to when that was: give both to mcrpc_admission_set_cpu(), so that a
+/// sample counts once, however many processes of a server pass it on.
+/// Returns MCRPC_NO_POLICY when there is no agent, it has not looked within two seconds, or it cannot see this process
+/// (which is in another PID namespace, or has no seat of its own).
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+///
+/// # Safety
+///
+/// `host` was set by mcrpc_host_open() or _create(), `sampled_ns` is NULL or writable.
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_host_cpu(host: *const mcrpc_host_t, now_ns: u64, sampled_ns: *mut u64) -> i32 {
+    // SAFETY: the caller's promises.
+    unsafe { cpu(host, Nanos(now_ns), sampled_ns) }.unwrap_or_else(|status| status.0)
+}
+
+/// # Safety
+///
+/// As for [`mcrpc_host_cpu`].
+#[inline]
+unsafe fn cpu(host: *const mcrpc_host_t, now: Nanos, sampled_ns: *mut u64) -> Result<i32, Status> {
+    // SAFETY: the caller's promise.
+    let (seat, stat) = counters(unsafe { host::get(host) }?)?;
+    let sample = stat.seats().cpu(seat, now).ok_or(Status::NO_POLICY)?;
+    if !sampled_ns.is_null() {
+        pointer::check(sampled_ns.cast_const())?;
+        // SAFETY: checked for null and alignment; writable by the caller's promise.
+        unsafe { sampled_ns.write(Nanos::from_millis(sample.at_ms).0) };
+    }
+    Ok(sample.utilisation.get().into())
+}
+
 /// The counters, and the seat to count in.
 #[inline]
 fn counters(host: &Host) -> Result<(u32, &Stat<'static>), Status> {

@@ -171,6 +171,15 @@ pub(crate) fn own_pid() -> u32 {
     unsafe { libc::getpid() }.cast_unsigned()
 }
 
+/// The inode of the PID namespace in which [`own_pid`] is this process's number; 0 if it cannot be seen.
+pub(crate) fn own_pid_namespace() -> u64 {
+    let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the path ends in NUL, and `stat` has room for the answer.
+    let answer = unsafe { libc::fstatat(libc::AT_FDCWD, c"/proc/self/ns/pid".as_ptr(), stat.as_mut_ptr(), 0) };
+    // SAFETY: filled in if the call succeeded.
+    if answer == 0 { unsafe { stat.assume_init() }.st_ino } else { 0 }
+}
+
 /// Whether there is no such process any more.
 pub(crate) fn is_gone(pid: u32) -> bool {
     // SAFETY: signal 0 is never delivered.

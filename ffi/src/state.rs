@@ -237,6 +237,7 @@ impl Host {
         let seat = self.find_seat(directory, stat, pid, now).unwrap_or(COMMON);
         if seat != COMMON {
             stat.seats().set_name(seat, &self.settings.name);
+            stat.seats().set_pid_namespace(seat, mapping::own_pid_namespace());
             if let Some(trace) = self.trace.get() {
                 trace.ring(seat).recover();
             }

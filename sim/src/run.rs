@@ -370,10 +370,11 @@ impl<'m> Run<'m> {
         let policy = &mut self.server_policies[service][number];
         let server = &mut self.servers[service][number];
         let mut refused = Vec::new();
-        while let Some(id) = server.take(queue, policy.takes_youngest()) {
+        while let Some(id) = server.take(queue, policy.takes_youngest(queue)) {
             let Some(attempt) = self.attempts.get_mut(id) else { continue };
             if let Err(status) = policy.dequeue(&attempt.request, server.view(queue), now) {
                 server.give_back(queue);
+                server.owe((shape.service_ms * 1e6 * shape.refusal_cost) as u64);
                 refused.push((id, status));
                 continue;
             }

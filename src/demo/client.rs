@@ -183,6 +183,12 @@ impl Caller {
         }
     }
 
+    /// One attempt over a random connection, with all the time that the task has.
+    pub(crate) async fn call_once(&self, task: &TaskContext) -> Result<(), CallError> {
+        let budget = task.deadline.saturating_duration_since(Instant::now());
+        self.attempt(self.random_connection(), task, 0, budget).await
+    }
+
     /// One request without a time limit over the connection with this index.
     pub(crate) async fn patient_call(&self, connection: usize) -> Result<(), CallError> {
         let request = Header { uin: self.random_uin(), budget_ms: u32::MAX, ..self.0.request() };

@@ -1,6 +1,7 @@
 //! `mcrpc demo`: a C++ server under more load than it can carry, with and without admission control.
 //!
-//! `mcrpc demo shield`, in [`shield`], is another one: machines fail, and clients shield them.
+//! There are two more: `mcrpc demo overload`, in [`overload`], sets a fleet of two tiers beside rival policies, and in
+//! `mcrpc demo shield`, in [`shield`], machines fail and clients shield them.
 //!
 //! [`plan`] says what is measured; this file goes through it: first the capacity of each mode, then all runs, each
 //! against a fresh server, then the steps. [`server`] and [`process`] hold the child process, [`client`] makes the calls, [`load`]
@@ -10,6 +11,7 @@
 mod client;
 mod figures;
 mod load;
+mod overload;
 pub(crate) mod page;
 mod plan;
 pub(crate) mod plot;
@@ -59,6 +61,8 @@ pub(crate) struct Options {
 /// The other demos.
 #[derive(clap::Subcommand)]
 enum Other {
+    /// Overload a C++ fleet of two tiers, with this library and with rival policies, and show the difference
+    Overload(overload::Options),
     /// Let machines fail and recover under C++ clients, without and with shields, and show the difference
     Shield(shield::Options),
 }
@@ -68,8 +72,10 @@ const EXIT_INTERRUPTED: u8 = 130;
 
 /// Runs the demo and writes its report.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    if let Some(Other::Shield(options)) = &options.other {
-        return shield::run(options);
+    match &options.other {
+        Some(Other::Overload(options)) => return overload::run(options),
+        Some(Other::Shield(options)) => return shield::run(options),
+        None => {}
     }
     let plan = if options.quick { &QUICK } else { &WHOLE };
     run_unless_interrupted(measure(plan), |results| publish(options, &results))

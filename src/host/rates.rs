@@ -134,6 +134,7 @@ mod tests {
             seat_locked: None,
             age_ms: 0,
             beat_age_ms: 0,
+            cpu_per10k: None,
             unanswered: 0,
             queue: Some(queue),
         };

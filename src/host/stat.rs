@@ -42,6 +42,8 @@ pub(crate) struct Process {
     pub beat_age_ms: u64,
     /// Questions that it answered with *no policy*.
     pub unanswered: u64,
+    /// How much is used of the CPU time that it may use; `None` if the agent has not looked lately.
+    pub cpu_per10k: Option<u16>,
     /// Its admission controller; `None` if it has reported none.
     pub queue: Option<Queue>,
 }
@@ -163,6 +165,7 @@ fn process(seat: u32, occupant: &Occupant, locks: &SeatLocks, now: &Moment) -> P
         age_ms: now.age_ms(occupant.claimed_ns),
         beat_age_ms,
         unanswered: occupant.unanswered,
+        cpu_per10k: occupant.cpu.filter(|cpu| cpu.is_fresh(now.monotonic())).map(|cpu| cpu.utilisation.get()),
         queue: (occupant.queue.reported_ns != 0).then(|| queue(&occupant.queue, now)),
     }
 }

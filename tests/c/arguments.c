@@ -364,6 +364,8 @@ static void questions_to_a_host(void) {
     EXPECT(mcrpc_trace(&host, 1, host_memory, 100000, 1), MCRPC_OK);
 
     mcrpc_admission_t admission = {0};
+    EXPECT(mcrpc_host_cpu(NULL, 1, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_host_cpu(&host, 1, NULL), MCRPC_NO_POLICY);
     EXPECT(mcrpc_host_report_queue(&host, NULL, 0, 1), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_host_report_queue(&host, &admission, 0, 1), MCRPC_NOT_INITIALISED);
     mcrpc_admission_config_t config = MCRPC_ADMISSION_CONFIG_INIT;

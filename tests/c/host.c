@@ -73,6 +73,15 @@ static void answer(const char *line) {
         printf("%s %" PRIu64 "\n", mcrpc_status_name(status), counter);
     } else if (strcmp(word, "add") == 0) {
         printf("%s\n", mcrpc_status_name(mcrpc_counter_add(&host, a, b)));
+    } else if (strcmp(word, "cpu") == 0) {
+        uint64_t sampled_ns = 0;
+        int32_t utilisation = mcrpc_host_cpu(&host, a, &sampled_ns);
+        CHECK(utilisation == mcrpc_host_cpu(&host, a, NULL));
+        if (utilisation < 0) {
+            printf("%s\n", mcrpc_status_name(utilisation));
+        } else {
+            printf("%" PRId32 " %" PRIu64 "\n", utilisation, sampled_ns);
+        }
     } else if (strcmp(word, "bucket") == 0) {
         mcrpc_endpoint_t key = endpoint((unsigned)a, 0);
         uint64_t bucket = 0;

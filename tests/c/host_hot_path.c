@@ -24,6 +24,7 @@ struct calls {
     int32_t (*bucket_open)(const mcrpc_host_t *, const mcrpc_endpoint_t *, uint64_t *);
     int32_t (*bucket_pour)(const mcrpc_host_t *, uint64_t, const mcrpc_leak_t *, uint64_t);
     int32_t (*bucket_check)(const mcrpc_host_t *, uint64_t, const mcrpc_leak_t *, uint64_t, uint64_t);
+    int32_t (*cpu)(const mcrpc_host_t *, uint64_t, uint64_t *);
     int32_t (*trace)(const mcrpc_host_t *, uint8_t, const uint8_t *, size_t, uint64_t);
     int32_t (*endpoint_v4)(const uint8_t *, uint16_t, uint32_t, mcrpc_endpoint_t *);
 };
@@ -31,7 +32,8 @@ struct calls {
 static const struct calls real = {mcrpc_strategy,    mcrpc_host_mode,   mcrpc_host_killed,  mcrpc_host_dyed,
                                   mcrpc_shield_check, mcrpc_skip_check, mcrpc_counter_open, mcrpc_counter_add,
                                   mcrpc_counter_max, mcrpc_count,       mcrpc_set_max,      mcrpc_bucket_open,
-                                  mcrpc_bucket_pour, mcrpc_bucket_check, mcrpc_trace,       mcrpc_endpoint_v4};
+                                  mcrpc_bucket_pour, mcrpc_bucket_check, mcrpc_host_cpu,    mcrpc_trace,
+                                  mcrpc_endpoint_v4};
 
 static mcrpc_strategy_t nothing_strategy(const mcrpc_host_t *h, const mcrpc_endpoint_t *e, uint64_t u) {
     mcrpc_strategy_t answer = {h == NULL || e == NULL || u == 0, 0, 0, 0};
@@ -76,6 +78,9 @@ static int32_t nothing_leak(const mcrpc_host_t *h, uint64_t b, const mcrpc_leak_
 static int32_t nothing_check(const mcrpc_host_t *h, uint64_t b, const mcrpc_leak_t *l, uint64_t u, uint64_t n) {
     return h == NULL || l == NULL || b + u + n == 0;
 }
+static int32_t nothing_cpu(const mcrpc_host_t *h, uint64_t n, uint64_t *o) {
+    return h == NULL || o == NULL || n == 0;
+}
 static int32_t nothing_trace(const mcrpc_host_t *h, uint8_t k, const uint8_t *d, size_t l, uint64_t n) {
     return h == NULL || d == NULL || k + l + n == 0;
 }
@@ -85,7 +90,8 @@ static int32_t nothing_v4(const uint8_t *a, uint16_t p, uint32_t s, mcrpc_endpoi
 static const struct calls nothing = {nothing_strategy, nothing_mode, nothing_killed,       nothing_dyed,
                                      nothing_shield,   nothing_skip, nothing_counter_open, nothing_add,
                                      nothing_max,      nothing_count, nothing_set_max,     nothing_open,
-                                     nothing_leak,     nothing_check, nothing_trace,        nothing_v4};
+                                     nothing_leak,     nothing_check, nothing_cpu,          nothing_trace,
+                                     nothing_v4};
 
 static uint64_t exercise(const void *table, uint32_t key, uint64_t now, int rounds) {
     const struct calls *calls = table;
@@ -108,6 +114,7 @@ static uint64_t exercise(const void *table, uint32_t key, uint64_t now, int roun
             }
             calls->mode(&host, n % 6, n, MCRPC_MODE_ENFORCE);
             calls->killed(&host);
+            calls->cpu(&host, now, &counter);
             calls->dyed(&host, n, now);
             calls->shield(&host, &endpoint, n, now);
             calls->skip(&host, 7, n, n);

@@ -6,8 +6,9 @@
 //! loses anything, and nothing has to be folded.
 
 use super::region::{Shared, View};
+use crate::id::Per10k;
 use crate::status::Refusal;
-use crate::time::Nanos;
+use crate::time::{NANOS_PER_MILLI, Nanos};
 
 /// Words of a seat.
 pub const LEN: usize = 64;
@@ -27,10 +28,17 @@ const REPORT: usize = 16;
 const REFUSED: usize = REPORT + 10;
 const REASONS: usize = 16;
 const WOULD_REFUSE: usize = REFUSED + REASONS;
+/// Written by the agent. Since minor version 1, like the one behind it.
+const CPU: usize = WOULD_REFUSE + REASONS;
+const PID_NAMESPACE: usize = CPU + 1;
 /// What is nothing of a new owner's.
 const GAUGES: core::ops::Range<usize> = CLAIMED_NS..LEN;
 
-const _: () = assert!(WOULD_REFUSE + REASONS <= LEN && Refusal::COUNT <= REASONS);
+const _: () = assert!(PID_NAMESPACE < LEN && Refusal::COUNT <= REASONS);
+
+const CPU_TIME_SHIFT: u32 = 16;
+/// A sample of CPU use says nothing of a time further away than this: two periods of the agent.
+pub const CPU_MAX_AGE_MS: u64 = 2_000;
 
 /// Offsets that the layout hash of the segment covers.
 pub(super) const FACTS: [u64; 7] = [
@@ -72,7 +80,34 @@ pub struct QueueReport {
     pub would_refuse: [u64; Refusal::COUNT],
 }
 
-/// What a process says of itself.
+/// How much was used of the CPU time that a process may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuSample {
+    /// What was used of what may be.
+    pub utilisation: Per10k,
+    /// When, in milliseconds of `CLOCK_MONOTONIC`.
+    pub at_ms: u64,
+}
+
+impl CpuSample {
+    /// The sample of a word; `None` if it is none. One more than the utilisation, so that a zero is no sample.
+    fn from_word(word: u64) -> Option<CpuSample> {
+        let utilisation = Per10k::new((word as u16).checked_sub(1)?)?;
+        Some(CpuSample { utilisation, at_ms: word >> CPU_TIME_SHIFT })
+    }
+
+    fn to_word(self) -> u64 {
+        self.at_ms << CPU_TIME_SHIFT | u64::from(self.utilisation.get() + 1)
+    }
+
+    /// Whether it still says something. One from the future does: the caller may have looked at its clock before the
+    /// agent did.
+    pub fn is_fresh(self, now: Nanos) -> bool {
+        self.at_ms.abs_diff(now.0 / NANOS_PER_MILLI) <= CPU_MAX_AGE_MS
+    }
+}
+
+/// What a process says of itself, and the agent of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Occupant {
     /// Its number.
@@ -89,6 +124,10 @@ pub struct Occupant {
     pub unanswered: u64,
     /// Its admission controller.
     pub queue: QueueReport,
+    /// How much was used of the CPU time that it may use, by the agent; `None` if that has not looked.
+    pub cpu: Option<CpuSample>,
+    /// The inode of the PID namespace in which `pid` is its number; 0: not known.
+    pub pid_namespace: u64,
 }
 
 /// All seats of a segment, to write.
@@ -145,6 +184,28 @@ impl<'a> Seats<'a> {
         for (index, bytes) in name.as_chunks::<8>().0.iter().enumerate() {
             self.words.set(word(seat) + NAME + index, u64::from_le_bytes(*bytes));
         }
+    }
+
+    /// Says in which PID namespace the process's number is one, by its inode.
+    pub fn set_pid_namespace(&self, seat: u32, inode: u64) {
+        self.words.set(word(seat) + PID_NAMESPACE, inode);
+    }
+
+    /// Who sits in a seat; `None` if nobody ever did, or its owner gave it back.
+    pub fn occupant(&self, seat: u32) -> Option<Occupant> {
+        occupant(self.words.view(), seat)
+    }
+
+    /// The agent says how much is used of the CPU time that the process may use.
+    pub fn set_cpu(&self, seat: u32, utilisation: Per10k, now: Nanos) {
+        let sample = CpuSample { utilisation, at_ms: now.0 / NANOS_PER_MILLI };
+        self.words.set(word(seat) + CPU, sample.to_word());
+    }
+
+    /// What the agent last said of it, unless that is older than [`CPU_MAX_AGE_MS`]. Hot: one load.
+    #[inline]
+    pub fn cpu(&self, seat: u32, now: Nanos) -> Option<CpuSample> {
+        CpuSample::from_word(self.words.load(word(seat) + CPU)).filter(|sample| sample.is_fresh(now))
     }
 
     /// Says what the process's admission controller does.
@@ -206,6 +267,8 @@ pub fn occupant(words: View<'_>, seat: u32) -> Option<Occupant> {
             refused: core::array::from_fn(|reason| load(REFUSED + reason)),
             would_refuse: core::array::from_fn(|reason| load(WOULD_REFUSE + reason)),
         },
+        cpu: CpuSample::from_word(load(CPU)),
+        pid_namespace: load(PID_NAMESPACE),
     })
 }
 

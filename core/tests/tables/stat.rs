@@ -1,9 +1,13 @@
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use mcrpc_core::host::region::{Shared, View};
-use mcrpc_core::host::seat::{COMMON, MAX_SEATS, NAME_LEN, Occupant, QueueReport};
+use mcrpc_core::host::seat::{COMMON, CpuSample, MAX_SEATS, NAME_LEN, Occupant, QueueReport};
 use mcrpc_core::host::stat::{self, Column, CounterKey, Counters, Kind, MAX_COUNTERS, MAX_ID, Stat};
+use mcrpc_core::id::Per10k;
 use mcrpc_core::status::{Refusal, Status};
+use mcrpc_core::time::Nanos;
+use proptest::prelude::*;
 
 use super::{at, len_of, memory};
 
@@ -184,6 +188,8 @@ fn a_seat_shows_its_owner() {
     seats.set_name(seat, &name);
     seats.beat(seat, 17, at(3.0));
     seats.report(seat, &report);
+    seats.set_cpu(seat, Per10k::new(2_500).unwrap(), at(3.5));
+    seats.set_pid_namespace(seat, 99);
     let expected = Occupant {
         pid: 1234,
         incarnation: 1,
@@ -192,6 +198,8 @@ fn a_seat_shows_its_owner() {
         name,
         unanswered: 17,
         queue: report,
+        cpu: Some(CpuSample { utilisation: Per10k::new(2_500).unwrap(), at_ms: 3_500 }),
+        pid_namespace: 99,
     };
     assert_eq!(occupant(seat), Some(expected));
     assert_eq!(report.refused.len(), Refusal::COUNT);
@@ -207,8 +215,46 @@ fn a_seat_shows_its_owner() {
         name: [0; NAME_LEN],
         unanswered: 0,
         queue: QueueReport::default(),
+        cpu: None,
+        pid_namespace: 0,
     };
     assert_eq!(next, blank);
+}
+
+/// Given a sample of CPU use, when it is asked for, then it is told for two seconds, also to those whose clock is behind.
+#[test]
+fn a_sample_of_cpu_use_is_told_for_two_seconds() {
+    let words = segment(2, 16);
+    let seats = attach(&words).seats();
+    assert_eq!(seats.cpu(1, at(0.0)), None, "nobody has looked");
+    for utilisation in [0, 1, 9_999, 10_000] {
+        let utilisation = Per10k::new(utilisation).unwrap();
+        seats.set_cpu(1, utilisation, at(100.0));
+        for (asked_at, told) in [(100.0, true), (101.0, true), (102.0, true), (102.001, false), (500.0, false)] {
+            let sample = CpuSample { utilisation, at_ms: 100_000 };
+            assert_eq!(seats.cpu(1, at(asked_at)), told.then_some(sample), "{utilisation:?} at {asked_at}");
+        }
+        assert!(seats.cpu(1, at(99.5)).is_some());
+        assert_eq!(seats.cpu(1, at(97.9)), None, "a stamp from the future is of another boot, or damage");
+        assert_eq!(
+            (seats.cpu(2, at(100.0)), seats.cpu(COMMON, at(100.0)), seats.cpu(3, at(100.0))),
+            (None, None, None)
+        );
+    }
+}
+
+proptest! {
+    /// Any word is a sample or none.
+    #[test]
+    fn a_damaged_sample_of_cpu_use_is_none_or_a_share(word: u64, now: u64) {
+        let words = segment(1, 1);
+        let seats = attach(&words).seats();
+        seats.set_cpu(1, Per10k::ALL, Nanos(now));
+        let index = words.iter().position(|it| it.load(Relaxed) as u16 == 10_001 && it.load(Relaxed) >> 16 == now / 1_000_000);
+        words[index.unwrap()].store(word, Relaxed);
+        let told = seats.cpu(1, Nanos(now));
+        prop_assert!(told.is_none_or(|sample| sample.utilisation <= Per10k::ALL));
+    }
 }
 
 #[test]

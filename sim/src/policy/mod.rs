@@ -3,9 +3,23 @@
 //! A policy has a half in each process of a server and one in each process that calls. They know no more than such a process
 //! would: what passes through it, and what replies carry.
 
+mod bbr;
+mod breakwater;
+mod brpc_auto;
+mod codel;
+mod cursor_clients;
+mod dagor;
+mod google;
+mod gradient2;
 mod mcrpc;
 mod no_control;
+mod per_process;
+mod rajomon;
+mod random_share;
+mod seda;
+mod svrkit;
 mod tail_drop;
+mod waiting_window;
 
 use bumpalo::Bump;
 use mcrpc_core::admission::Key;
@@ -16,8 +30,19 @@ use mcrpc_core::time::Nanos;
 use crate::random::Stream;
 use crate::world::Service;
 
+pub use bbr::Bbr;
+pub use breakwater::Breakwater;
+pub use brpc_auto::BrpcAuto;
+pub use codel::Codel;
+pub use dagor::Dagor;
+pub use google::Google;
+pub use gradient2::Gradient2;
 pub use mcrpc::{Mcrpc, Part};
 pub use no_control::NoControl;
+pub use rajomon::Rajomon;
+pub use random_share::RandomShare;
+pub use seda::Seda;
+pub use svrkit::SvrkitPassRate;
 pub use tail_drop::TailDrop;
 
 /// A policy, from which the halves are made.
@@ -85,8 +110,8 @@ pub trait ServerPolicy {
     /// A request that was run is finished.
     fn done(&mut self, _request: &Request, _started: Nanos, _queue: QueueView, _now: Nanos) {}
 
-    /// Whether the youngest request is taken next.
-    fn takes_youngest(&self) -> bool {
+    /// Whether the youngest request of a queue is taken next.
+    fn takes_youngest(&self, _queue: usize) -> bool {
         false
     }
 
@@ -168,5 +193,23 @@ pub fn any_server(call: &CallView<'_>, random: &mut Stream) -> Sending {
 
 /// All policies that are compared, ours last.
 pub fn all() -> Vec<Box<dyn Policy>> {
-    vec![Box::new(NoControl), Box::new(TailDrop), Box::new(Mcrpc::whole())]
+    vec![
+        Box::new(NoControl),
+        Box::new(TailDrop),
+        Box::new(RandomShare),
+        Box::new(SvrkitPassRate),
+        Box::new(Codel::fifo()),
+        Box::new(Codel::adaptive_lifo()),
+        Box::new(Seda),
+        Box::new(Google::ten_seconds()),
+        Box::new(Bbr),
+        Box::new(Gradient2),
+        Box::new(BrpcAuto),
+        Box::new(Dagor::alone()),
+        Box::new(Dagor::collaborative()),
+        Box::new(Dagor::collaborative_plus()),
+        Box::new(Breakwater),
+        Box::new(Rajomon),
+        Box::new(Mcrpc::whole()),
+    ]
 }

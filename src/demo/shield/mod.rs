@@ -4,7 +4,7 @@
 //! [`switchable`] are its machines, [`clock`] its time, [`shares`] says what is usual, [`series`] adds up what the clients print, [`figures`] makes figures
 //! of it, and [`report`], [`page`] and [`plot`] show them.
 
-mod clock;
+pub(super) mod clock;
 mod figures;
 mod fleet;
 mod page;
