@@ -10,6 +10,7 @@ mod report;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -79,7 +80,16 @@ fn simulate(scenarios: &[Scenario], policies: &[Box<dyn Policy>], seeds: u64) ->
     let bar = ProgressBar::new(runs);
     let style = ProgressStyle::with_template("{pos} of {len} runs {bar:40.cyan/dim} {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
-    let results = campaign::campaign(scenarios, policies, seeds, &|| bar.inc(1));
+    let done = AtomicU64::new(0);
+    let ran = || {
+        bar.inc(1);
+        let done = done.fetch_add(1, Relaxed) + 1;
+        // Where there is no terminal, a line for each tenth.
+        if bar.is_hidden() && done * 10 / runs > (done - 1) * 10 / runs {
+            eprintln!("{done} of {runs} runs, {:.0} s", began.elapsed().as_secs_f64());
+        }
+    };
+    let results = campaign::campaign(scenarios, policies, seeds, &ran);
     bar.finish_and_clear();
     eprintln!("{runs} runs in {:.0} s", began.elapsed().as_secs_f64());
     results
