@@ -169,7 +169,8 @@ impl Record {
         {
             at_s -= step_s;
         }
-        Some((at_s - from_s).max(0.0))
+        // Steps of a tenth add up to a little more or less than whole ones.
+        Some(((at_s - from_s).max(0.0) * BINS_PER_S as f64).round() / BINS_PER_S as f64)
     }
 
     /// The tasks that arrived in a span.
