@@ -8,6 +8,7 @@ mod host;
 mod inspect;
 mod operator;
 mod route;
+mod sim;
 mod top;
 
 use std::process::ExitCode;
@@ -27,6 +28,8 @@ struct Arguments {
 enum Command {
     /// Overload a C++ server with and without admission control, and show the difference
     Demo(demo::Options),
+    /// Simulate services under overload, controlled by the real core and by its rivals, and judge what was reached
+    Sim(sim::Options),
     /// Own the host's directory of shared segments, and publish strategies
     Agent(agent::Options),
     /// Show live what the programs of this host do: queues, refusals, strategies, counters, records
@@ -50,6 +53,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options),
+        Command::Sim(options) => sim::run(&options),
         Command::Agent(options) => agent::run(&options),
         Command::Top(options) => top::run(&options),
         Command::Inspect(options) => inspect::run(&options),

@@ -1,13 +1,18 @@
 //! What happens next: events in the order of their times, and of their making where those are equal.
+//!
+//! Most events that are far off are deadlines, which are made in the order of their times. Those wait in a line of their own, so
+//! that the heap stays small.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use mcrpc_core::time::Nanos;
 
 /// The events to come, and what time it is.
 pub struct Events<E> {
     heap: BinaryHeap<Reverse<Entry<E>>>,
+    /// Each later than the one before it.
+    line: VecDeque<Entry<E>>,
     made: u64,
     now_ns: u64,
 }
@@ -41,7 +46,7 @@ impl<E> Ord for Entry<E> {
 impl<E> Events<E> {
     /// None, at the time 0.
     pub fn new() -> Events<E> {
-        Events { heap: BinaryHeap::new(), made: 0, now_ns: 0 }
+        Events { heap: BinaryHeap::new(), line: VecDeque::new(), made: 0, now_ns: 0 }
     }
 
     /// The time of the last event that was taken.
@@ -52,12 +57,21 @@ impl<E> Events<E> {
     /// Something will happen after a time.
     pub fn after(&mut self, delay_ns: u64, event: E) {
         self.made += 1;
-        self.heap.push(Reverse(Entry { at_ns: self.now_ns + delay_ns, number: self.made, event }));
+        let entry = Entry { at_ns: self.now_ns + delay_ns, number: self.made, event };
+        if self.line.back().is_none_or(|last| last.at_ns <= entry.at_ns) {
+            self.line.push_back(entry);
+        } else {
+            self.heap.push(Reverse(entry));
+        }
     }
 
     /// The next event; the time moves on to it.
     pub fn next(&mut self) -> Option<E> {
-        let Reverse(entry) = self.heap.pop()?;
+        let is_in_line = match (self.line.front(), self.heap.peek()) {
+            (Some(first), Some(Reverse(top))) => first < top,
+            (first, _) => first.is_some(),
+        };
+        let entry = if is_in_line { self.line.pop_front()? } else { self.heap.pop()?.0 };
         self.now_ns = entry.at_ns;
         Some(entry.event)
     }

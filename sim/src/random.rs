@@ -18,13 +18,22 @@ pub struct Streams {
     pub policy: Stream,
     /// Whether and when users come again.
     pub users: Stream,
+    /// What is random in a world before it runs.
+    pub world: Stream,
 }
 
 impl Streams {
     /// The streams of a seed.
     pub fn new(seed: u64) -> Streams {
         let stream = |number: u64| Stream(Xoshiro256PlusPlus::seed_from_u64(seed << 8 | number));
-        Streams { arrivals: stream(1), service: stream(2), routing: stream(3), policy: stream(4), users: stream(5) }
+        Streams {
+            arrivals: stream(1),
+            service: stream(2),
+            routing: stream(3),
+            policy: stream(4),
+            users: stream(5),
+            world: stream(6),
+        }
     }
 }
 

@@ -60,6 +60,16 @@ pub struct Span {
     pub to_s: f64,
 }
 
+impl Span {
+    /// How long it is.
+    pub fn length_s(&self) -> f64 {
+        self.to_s - self.from_s
+    }
+}
+
+/// Added to the beginning of a stretch: at the very time of a change its sum may be rounded to before it.
+const MOMENT_S: f64 = 1e-6;
+
 impl Record {
     /// Nothing happened yet.
     pub fn new(world: &World) -> Record {
@@ -92,9 +102,8 @@ impl Record {
         &self.bins[bin(span.from_s)..bin(span.to_s).min(self.bins.len())]
     }
 
-    /// Tasks that an omniscient server would have completed: in each stretch of steady load and capacity all that came, or all
-    /// that it can.
-    pub fn possible(&self, span: Span) -> f64 {
+    /// The parts of a span in which load and capacity are steady.
+    fn stretches(&self, span: Span) -> Vec<Span> {
         let mut changes: Vec<f64> = self.world.phases.iter().map(|phase| phase.from_s).collect();
         for service in &self.world.services {
             changes.extend(service.capacity.iter().flat_map(|change| [change.from_s, change.to_s]));
@@ -102,12 +111,23 @@ impl Record {
         changes.retain(|at_s| (span.from_s..span.to_s).contains(at_s));
         changes.extend([span.from_s, span.to_s]);
         changes.sort_by(f64::total_cmp);
-        let stretch = |pair: &[f64]| {
-            let stretch = Span { from_s: pair[0], to_s: pair[1] };
-            let possible = self.world.possible_tasks_per_s(pair[0] + 1e-6) * (pair[1] - pair[0]);
+        changes.windows(2).map(|pair| Span { from_s: pair[0], to_s: pair[1] }).collect()
+    }
+
+    /// Tasks that an omniscient server would have completed: in each stretch of steady load and capacity all that came, or all
+    /// that it can.
+    pub fn possible(&self, span: Span) -> f64 {
+        let possible = |stretch: Span| {
+            let possible = self.world.possible_tasks_per_s(stretch.from_s + MOMENT_S) * stretch.length_s();
             possible.min(self.sum(stretch, |bin| bin.offered))
         };
-        changes.windows(2).map(stretch).sum()
+        self.stretches(span).into_iter().map(possible).sum()
+    }
+
+    /// Tasks that arrive at a time, as a multiple of those that could be served.
+    pub fn overload(&self, at_s: f64) -> f64 {
+        let at_s = at_s + MOMENT_S;
+        self.world.offered_tasks_per_s(at_s) / self.world.possible_tasks_per_s(at_s)
     }
 
     /// Good tasks, as a share of what was possible.
@@ -117,7 +137,7 @@ impl Record {
 
     /// The least share of the optimum in any second, at steps of a second.
     pub fn worst_second(&self, span: Span) -> f64 {
-        let seconds = (span.to_s - span.from_s) as usize;
+        let seconds = span.length_s() as usize;
         let second = |n| Span { from_s: span.from_s + n as f64, to_s: span.from_s + n as f64 + 1.0 };
         (0..seconds).map(|n| self.optimum_share(second(n))).fold(f64::INFINITY, f64::min)
     }
@@ -125,6 +145,15 @@ impl Record {
     /// Of the tasks that arrived in a span, those that succeeded.
     pub fn success(&self, span: Span) -> f64 {
         self.sum(span, |bin| bin.succeeded) / self.sum(span, |bin| bin.offered).max(1.0)
+    }
+
+    /// Of the tasks that arrived in a span while all that came could be served, those that failed.
+    pub fn low_phase_refused(&self, span: Span) -> f64 {
+        let low = self.stretches(span).into_iter().filter(|stretch| self.overload(stretch.from_s) < 1.0);
+        let (offered, succeeded) = low.fold((0.0, 0.0), |(offered, succeeded), stretch| {
+            (offered + self.sum(stretch, |bin| bin.offered), succeeded + self.sum(stretch, |bin| bin.succeeded))
+        });
+        1.0 - succeeded / f64::max(offered, 1.0)
     }
 
     /// How long after a time it takes until 99 of 100 tasks succeed in each second up to the end of the arrivals; `None`: never.
@@ -140,7 +169,8 @@ impl Record {
         {
             at_s -= step_s;
         }
-        Some((at_s - from_s).max(0.0))
+        // Steps of a tenth add up to a little more or less than whole ones.
+        Some(((at_s - from_s).max(0.0) * BINS_PER_S as f64).round() / BINS_PER_S as f64)
     }
 
     /// The tasks that arrived in a span.
@@ -169,8 +199,9 @@ impl Record {
 
     /// Requests that reached servers, over the calls that they could complete.
     pub fn requests_per_capacity(&self, span: Span) -> f64 {
-        let capacity: f64 = self.world.services.iter().map(|service| service.capacity_per_s(span.from_s)).sum();
-        self.sum(span, |bin| bin.requests) / (capacity * (span.to_s - span.from_s))
+        let at = |at_s| self.world.services.iter().map(|service| service.capacity_per_s(at_s)).sum::<f64>();
+        let capacity = |stretch: Span| at(stretch.from_s + MOMENT_S) * stretch.length_s();
+        self.sum(span, |bin| bin.requests) / self.stretches(span).into_iter().map(capacity).sum::<f64>()
     }
 
     /// Calls that were run for tasks that failed, as a share of all that were run.
@@ -200,8 +231,7 @@ impl Record {
 
     /// Success of the processes that call.
     pub fn success_by_process(&self, span: Span) -> Vec<f64> {
-        let processes = self.world.callers.hosts * self.world.callers.processes_per_host;
-        self.success_by(span, processes, |task| task.process)
+        self.success_by(span, self.world.callers.processes(), |task| task.process)
     }
 
     fn success_by(&self, span: Span, groups: usize, group: impl Fn(&Ended) -> usize) -> Vec<f64> {

@@ -192,7 +192,7 @@ impl<'m> Run<'m> {
 
     fn process(&mut self) -> usize {
         let callers = &self.world.callers;
-        let processes = callers.hosts * callers.processes_per_host;
+        let processes = callers.processes();
         match callers.first_share {
             Some(share) if self.random.arrivals.unit() < share => 0,
             Some(_) => 1 + self.random.arrivals.below(processes - 1),

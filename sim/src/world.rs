@@ -119,6 +119,11 @@ pub struct Callers {
 }
 
 impl Callers {
+    /// All processes.
+    pub fn processes(&self) -> usize {
+        self.hosts * self.processes_per_host
+    }
+
     /// Whether a process is an old program.
     pub fn is_old(&self, process: usize) -> bool {
         process % 10 < self.old_in_ten
