@@ -43,6 +43,8 @@ pub struct Service {
     pub capacity: Vec<Change>,
     /// The clock of the first process of each server is ahead by this much.
     pub wrong_clock_ns: u64,
+    /// Callers are held to a fair share, if the policy can.
+    pub fair_share: bool,
 }
 
 /// A change of capacity for some time.
@@ -72,6 +74,7 @@ impl Service {
             queue_len: 10_000,
             capacity: Vec::new(),
             wrong_clock_ns: 0,
+            fair_share: false,
         }
     }
 

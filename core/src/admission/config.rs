@@ -99,7 +99,7 @@ impl Config {
         target_wait_ms: 15,
         overload_wait_ms: 25,
         soft_wait_limit_ms: 40,
-        hard_wait_limit_ms: 60,
+        hard_wait_limit_ms: 80,
         marginal_band_per_10k: 2_600,
         headroom_per_10k: 1_500,
         cpu_limit_per_10k: 9_500,

@@ -209,6 +209,11 @@ fn learn(head: &Head, window: &Window, limits: &Limits, queue_count: u32) {
     follow_admitted(&closer.admitted_new_mrps, window.admitted_new);
     follow_admitted(&closer.admitted_continuing_mrps, window.admitted_continuing);
 
+    let new_share_q16 = new_share_q16(closer);
+    // A task of many calls waits for each: up to a quarter less.
+    let limit_ns = limits.hard_wait_limit_ns - limits.hard_wait_limit_ns / 4 * (ONE_Q16 - new_share_q16) / ONE_Q16;
+    head.hot.hard_wait_limit_ns.set(limit_ns);
+
     let floor_ns = head.hot.service_floor_ns.get().min(MAX_SPAN_NS);
     head.hot.service_floor_ns.set(next_service_floor_ns(floor_ns, window.shortest_service_ns));
 }
@@ -279,13 +284,17 @@ fn decide(View { head, queues }: View<'_>, limits: &Limits, outlook: Outlook, no
     publish(head, cursor, marginal_cursor, outlook.shedding);
 }
 
+/// The share of what is admitted that begins a task, in 1/65536: one over the calls that a task makes.
+fn new_share_q16(closer: &Closer) -> u64 {
+    let new_mrps = closer.admitted_new_mrps.get().clamp(1, MAX_MRPS);
+    let continuing_mrps = closer.admitted_continuing_mrps.get().min(MAX_MRPS);
+    (new_mrps << 16) / (new_mrps + continuing_mrps)
+}
+
 /// The share of the demand that can be served, in 1/65536.
 #[inline(never)]
 fn share_to_serve(closer: &Closer, wanted_mrps: u64) -> u64 {
-    let new_mrps = closer.admitted_new_mrps.get().clamp(1, MAX_MRPS);
-    let continuing_mrps = closer.admitted_continuing_mrps.get().min(MAX_MRPS);
-    let share_new_q16 = (new_mrps << 16) / (new_mrps + continuing_mrps);
-    let wanted_new_mrps = (wanted_mrps * share_new_q16) >> 16;
+    let wanted_new_mrps = (wanted_mrps * new_share_q16(closer)) >> 16;
     (wanted_new_mrps << 16) / closer.demand_mrps.get().max(1)
 }
 

@@ -47,6 +47,7 @@ pub(super) struct QueueState {
     pub(super) cpu_bound: bool,
     pub(super) cursor: Cursor,
     pub(super) marginal_cursor: Cursor,
+    pub(super) hard_wait_limit_ns: u64,
     pub(super) service_floor_ns: u64,
 }
 
@@ -73,8 +74,8 @@ pub(super) fn decide(request: &Request, queue: &QueueState, limits: &Limits, now
         // Work in progress may wait for longer, since what was done for it would be lost; and so may a burst below overload,
         // since the service will digest it.
         let is_spared = !queue.shedding || request.continues_task && queue.cursor.admits(request.key);
-        let spared_ns = if is_spared { limits.hard_wait_limit_ns } else { 0 };
-        if wait_ns > limits.hard_wait_limit_ns + spared_ns {
+        let limit_ns = queue.hard_wait_limit_ns.min(limits.hard_wait_limit_ns);
+        if wait_ns > if is_spared { 2 * limit_ns } else { limit_ns } {
             return Some(Refusal::WaitAboveHardLimit);
         }
     }

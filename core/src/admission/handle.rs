@@ -156,7 +156,7 @@ impl<'a> Admission<'a> {
             counts.offered.add(1);
         }
         let quota = self.view.head.quotas.get(usize::from(request.tenant) % TENANTS);
-        let key = quota.map_or(request.key, |quota| quota.effective(request.key));
+        let key = quota.map_or(request.key, |quota| quota.effective(request.key, request.continues_task));
         Request { key, continues_task: request.continues_task && key == request.key, ..*request }
     }
 
@@ -225,6 +225,10 @@ impl<'a> Admission<'a> {
             cpu_bound: hot.shedding.get() == CPU_BOUND,
             cursor: Cursor(hot.cursor.get()),
             marginal_cursor: Cursor(hot.marginal_cursor.get()),
+            hard_wait_limit_ns: match hot.hard_wait_limit_ns.get() {
+                0 => u64::MAX,
+                limit_ns => limit_ns,
+            },
             service_floor_ns: hot.service_floor_ns.get(),
         };
         match gate::decide(request, &state, &self.limits, now) {
@@ -309,15 +313,19 @@ impl<'a> Admission<'a> {
         Ok(())
     }
 
-    /// The cursor to put into every response: callers need not send what it does not admit. Open when nothing would be
-    /// refused by it: while the queue is empty, and in every mode but [`Mode::Enforce`].
+    /// The cursor to put into every response: callers need not send what it does not admit. With one queue it follows the
+    /// queue's length, and is open while that is empty. With several it says what the server as a whole admits, since callers do not
+    /// know queues. Always open in every mode but [`Mode::Enforce`], and on a ramp.
     #[inline]
     pub fn cursor(&self, queue: u32) -> Cursor {
         let hot = &self.view.head.hot;
         match self.queue(queue) {
             Ok(queue) if self.is_cursor_in_force(queue) => {
-                let wait_ns = gate::wait_ns(queue.busy.flow.read().queued(), queue.busy.ns_per_request.get());
                 let [cursor, marginal] = [&hot.cursor, &hot.marginal_cursor].map(|cell| Cursor(cell.get()));
+                if self.view.queues.len() > 1 {
+                    return cursor;
+                }
+                let wait_ns = gate::wait_ns(queue.busy.flow.read().queued(), queue.busy.ns_per_request.get());
                 gate::cursor_at(wait_ns, cursor, marginal, &self.limits)
             }
             _ => Cursor::OPEN,
@@ -327,7 +335,7 @@ impl<'a> Admission<'a> {
     #[inline]
     fn is_cursor_in_force(&self, queue: &Queue) -> bool {
         let hot = &self.view.head.hot;
-        (queue.busy.flow.read().queued() > 0 || hot.shedding.get() == CPU_BOUND)
+        (self.view.queues.len() > 1 || queue.busy.flow.read().queued() > 0 || hot.shedding.get() == CPU_BOUND)
             && hot.mode.get() == Mode::Enforce as u32
             && hot.exempt_per_10k.get() == 0
     }

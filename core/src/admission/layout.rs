@@ -69,6 +69,8 @@ pub(super) struct Hot {
     pub(super) shedding: Cell32,
     /// The shortest service time lately: nothing can be finished faster.
     pub(super) service_floor_ns: Cell64,
+    /// Estimated wait above which everything is refused, by how many calls a task makes; 0: as in the settings.
+    pub(super) hard_wait_limit_ns: Cell64,
     /// For which share of the tasks decisions do not count, in 1/10000.
     pub(super) exempt_per_10k: Cell32,
 }
@@ -205,6 +207,7 @@ const LAYOUT_HASH: u64 = {
         offset_of!(Hot, mode),
         offset_of!(Hot, shedding),
         offset_of!(Hot, service_floor_ns),
+        offset_of!(Hot, hard_wait_limit_ns),
         offset_of!(Hot, exempt_per_10k),
         offset_of!(Head, quotas),
         offset_of!(Head, tenants),

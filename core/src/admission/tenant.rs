@@ -6,7 +6,7 @@
 //! the rest of its work competes as the least important. So the others lose little to one that marks everything as important, or sends
 //! ten times its load, and nothing is refused for its tenant that there is room for.
 
-use super::capacity::{FAST_US, HALF_Q16, MAX_MRPS, ONE_Q16, follow, smooth};
+use super::capacity::{FAST_US, HALF_Q16, MAX_MRPS, ONE_Q16, SLOW_US, follow, smooth};
 use super::cell::{Cell32, Cell64};
 use super::key::Key;
 use super::layout::{Head, View};
@@ -16,6 +16,8 @@ use crate::id::Per10k;
 pub const TENANTS: usize = 64;
 /// What a tenant gets by its priorities, over its fair share: (1 + 1/4).
 const SLACK_DIVISOR: u64 = 4;
+/// Time constant of tenants' rates: a tenth of a server's work says little in a second. A surprise is followed at once.
+const TENANT_US: u64 = 4 * SLOW_US;
 /// A tenant's work is never demoted whole: what is admitted of it is what it is judged by.
 const MAX_DEMOTED_Q16: u64 = ONE_Q16 - ONE_Q16 / 64;
 /// Steps in which the fair level is found: each halves the interval.
@@ -48,11 +50,13 @@ pub(super) struct Quota {
 
 impl Quota {
     /// The key that a tenant's request competes with. What is demoted follows from the key, so that a task is demoted as a
-    /// whole.
+    /// whole. Of work in progress only a quarter as much is demoted: what was done for it would be lost.
     #[inline]
-    pub(super) fn effective(&self, key: Key) -> Key {
+    pub(super) fn effective(&self, key: Key, continues_task: bool) -> Key {
+        let demoted_q16 = self.demoted_q16.get();
+        let demoted_q16 = if continues_task { demoted_q16 / 4 } else { demoted_q16 };
         // Fibonacci hashing: the upper half of the product depends on all bits of the key.
-        if key.0.wrapping_mul(0x9e37_79b1) >> 16 < self.demoted_q16.get() { key.least_important() } else { key }
+        if key.0.wrapping_mul(0x9e37_79b1) >> 16 < demoted_q16 { key.least_important() } else { key }
     }
 
     /// Which share of its work competes as the least important.
@@ -74,7 +78,9 @@ impl Quota {
 /// Brings the rates of all tenants up to date, and with `capacity_mrps` (0: there is enough) what is demoted.
 pub(super) fn observe(view: View<'_>, capacity_mrps: u64, span_us: u64) {
     follow_tenants(view, span_us);
-    let level = if capacity_mrps > 0 { fair_level(view.head, capacity_mrps) } else { u64::MAX };
+    // A capacity may be thought larger than it is; what is admitted is not.
+    let admitted_mrps = view.head.tenants.iter().map(|seen| seen.admitted_mrps.get()).fold(0, u64::saturating_add);
+    let level = if capacity_mrps > 0 { fair_level(view.head, capacity_mrps.min(admitted_mrps)) } else { u64::MAX };
     demote(view.head, level, span_us);
 }
 
@@ -93,7 +99,7 @@ fn follow_tenants(View { head, queues }: View<'_>, span_us: u64) {
 
 #[inline(never)]
 fn follow_rate(average: &Cell64, count: u64, span_us: u64) {
-    average.set(follow(average.get(), count, span_us, FAST_US, HALF_Q16));
+    average.set(follow(average.get(), count, span_us, TENANT_US, HALF_Q16));
 }
 
 /// Demotes of each tenant above its level as much as it gets above its share.

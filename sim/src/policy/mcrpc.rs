@@ -40,12 +40,25 @@ pub enum Part {
     Workers,
     /// The processes of a server share one controller.
     Sharing,
+    /// Replies say where the queue has moved the cursor.
+    MovingCursor,
+    /// Callers tell of what they withheld.
+    Reports,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Part; 7] =
-        [Part::Sticky, Part::Callers, Part::Gate, Part::Band, Part::Headroom, Part::Workers, Part::Sharing];
+    pub const ALL: [Part; 9] = [
+        Part::Sticky,
+        Part::Callers,
+        Part::Gate,
+        Part::Band,
+        Part::Headroom,
+        Part::Workers,
+        Part::Sharing,
+        Part::MovingCursor,
+        Part::Reports,
+    ];
 
     /// The name of the policy without it.
     pub const fn without(self) -> &'static str {
@@ -57,6 +70,8 @@ impl Part {
             Part::Headroom => "mcrpc without headroom",
             Part::Workers => "mcrpc, workers unknown",
             Part::Sharing => "mcrpc per process",
+            Part::MovingCursor => "mcrpc, fixed cursor in replies",
+            Part::Reports => "mcrpc without reports",
         }
     }
 }
@@ -65,13 +80,12 @@ impl Part {
 pub struct Mcrpc {
     without: Option<Part>,
     policy: admission::Policy,
-    fair_share: bool,
 }
 
 impl Mcrpc {
     /// All parts.
     pub fn whole() -> Mcrpc {
-        Mcrpc { without: None, policy: admission::Policy::FeedForward, fair_share: false }
+        Mcrpc { without: None, policy: admission::Policy::FeedForward }
     }
 
     /// All but one.
@@ -97,7 +111,7 @@ impl Mcrpc {
             queue_count: queues as u32,
             workers_per_queue: workers as u32,
             policy: self.policy,
-            fair_share: self.fair_share,
+            fair_share: service.fair_share,
             soft_wait_limit_ms: if gate { defaults.soft_wait_limit_ms } else { NO_LIMIT_MS },
             hard_wait_limit_ms: if gate { defaults.hard_wait_limit_ms } else { NO_LIMIT_MS },
             marginal_band_per_10k: if self.has(Part::Band) { defaults.marginal_band_per_10k } else { 0 },
@@ -126,7 +140,9 @@ impl Policy for Mcrpc {
             processes_per_queue: service.processes_per_queue,
             wrong_clock_ns: service.wrong_clock_ns,
             sticky: self.has(Part::Sticky),
-            fair_share: self.fair_share,
+            moving_cursor: self.has(Part::MovingCursor),
+            reports: self.has(Part::Reports),
+            fair_share: service.fair_share,
         })
     }
 
@@ -167,6 +183,8 @@ struct Server<'m> {
     processes_per_queue: usize,
     wrong_clock_ns: u64,
     sticky: bool,
+    moving_cursor: bool,
+    reports: bool,
     fair_share: bool,
 }
 
@@ -189,7 +207,7 @@ impl<'m> Server<'m> {
 impl ServerPolicy for Server<'_> {
     fn admit(&mut self, request: &Request, _: QueueView, _: &mut Stream, now: Nanos) -> Result<(), Status> {
         let (controller, queue) = self.of(request);
-        if request.withheld.count > 0 {
+        if request.withheld.count > 0 && self.reports {
             controller.withheld(queue, request.withheld.key, request.withheld.count)?;
         }
         let request_of_core = admission::Request {
@@ -215,7 +233,9 @@ impl ServerPolicy for Server<'_> {
 
     fn level(&mut self, request: &Request, _: QueueView, _: Nanos) -> u32 {
         let (controller, queue) = self.of(request);
-        controller.cursor(queue).0
+        let cursor = controller.cursor(queue);
+        // Open is open: while nobody waits.
+        if self.moving_cursor || cursor == Cursor::OPEN { cursor.0 } else { controller.snapshot().cursor.0 }
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) fn scenarios(extent: Extent) -> Vec<Scenario> {
             ten_callers(case);
             case.compare();
             case.world.callers.forger = true;
+            case.world.services[0].fair_share = true;
             case.others = 1..10;
         }),
     ]
