@@ -1,8 +1,8 @@
 //! Who floods? Offers and admissions by tenant, and the fair share to which a tenant can be held (SPEC K2, S12).
 //!
 //! A tenant is whom the server accounts a request to: the calling service, or the business. Priorities say what comes first
-//! under overload, and nobody can check what a caller marks. With `fair_share`, no tenant gets more than a quarter above its
-//! weighted max-min fair share of the capacity (Bertsekas and Gallager, *Data Networks*, section 6.5.2) by its priorities:
+//! under overload, and nobody can check what a caller marks. With `fair_share`, a tenant that gets a quarter more than its
+//! weighted max-min fair share of the capacity (Bertsekas and Gallager, *Data Networks*, section 6.5.2) is held to that share:
 //! the rest of its work competes as the least important. So the others lose little to one that marks everything as important, or sends
 //! ten times its load, and nothing is refused for its tenant that there is room for.
 
@@ -14,7 +14,7 @@ use crate::id::Per10k;
 
 /// Tenants that are told apart; numbers above count as number modulo this. 0 is nobody: not counted, not held.
 pub const TENANTS: usize = 64;
-/// What a tenant gets by its priorities, over its fair share: (1 + 1/4).
+/// A tenant floods if it gets more than (1 + 1/4) of its fair share.
 const SLACK_DIVISOR: u64 = 4;
 /// Time constant of tenants' rates: a tenth of a server's work says little in a second. A surprise is followed at once.
 const TENANT_US: u64 = 4 * SLOW_US;
@@ -109,7 +109,8 @@ fn demote(head: &Head, level: u64, span_us: u64) {
         let kept = ONE_Q16 - u64::from(quota.demoted_q16.get()).min(ONE_Q16);
         let fair_mrps = level.saturating_mul(quota.weight()).min(MAX_MRPS);
         let wanted = if seen.offered_mrps.get() > fair_mrps {
-            let allowed_mrps = fair_mrps + fair_mrps / SLACK_DIVISOR;
+            let slack_mrps = if kept == ONE_Q16 { fair_mrps / SLACK_DIVISOR } else { 0 };
+            let allowed_mrps = fair_mrps + slack_mrps;
             (kept * allowed_mrps / seen.admitted_mrps.get().clamp(1, MAX_MRPS)).min(ONE_Q16)
         } else {
             ONE_Q16
