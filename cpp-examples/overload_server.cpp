@@ -203,8 +203,7 @@ private:
         if (now_ns - kept_house_ns_ < kHousekeepingMs * 1'000'000ull) return;
         kept_house_ns_ = now_ns;
         static_cast<void>(host_.tick(now_ns));
-        const uint32_t mode = host_.mode(MCRPC_MECHANISM_ADMISSION, 0, options_.mode);
-        must(admission_.set_mode(mode), "set_mode");
+        must(host_.steer(admission_, options_.mode), "steer");
         uint64_t sampled_ns = 0;
         const int32_t cpu_per_10k = host_.cpu(now_ns, &sampled_ns);
         if (cpu_per_10k >= 0) must(admission_.set_cpu(static_cast<uint32_t>(cpu_per_10k), sampled_ns), "set_cpu");

@@ -88,7 +88,7 @@
 
 // The settings to start from: one queue, an unknown number of workers, defaults for the rest.
 #define MCRPC_ADMISSION_CONFIG_INIT \
-    { sizeof(mcrpc_admission_config_t), 1, 0, MCRPC_MODE_ENFORCE, 100, 15, 25, 30, 80, 2000, 300, \
+    { sizeof(mcrpc_admission_config_t), 1, 0, MCRPC_MODE_ENFORCE, 100, 15, 25, 40, 80, 2600, 1500, \
       MCRPC_POLICY_FEED_FORWARD, 9500, 0 }
 
 // A request to start from: no deadline, the highest importance.
@@ -493,6 +493,13 @@ typedef struct {
     uint32_t flags;
 } mcrpc_request_t;
 
+// The host as one process sees it. It must lie in memory that is private to the process (static, heap or stack, not
+// MAP_SHARED) and stay where it is; zeroed, it is closed. All threads may use it at once, and a child after fork().
+typedef struct {
+    // Private.
+    uint64_t opaque[512];
+} mcrpc_host_t;
+
 // What a controller knows of a tenant. Set struct_size before asking. Counts grow from 0 and wrap.
 typedef struct {
     // sizeof(mcrpc_tenant_snapshot_t)
@@ -576,13 +583,6 @@ typedef struct {
     // What the process is called in `mcrpc top`; ends at the first NUL, if there is one.
     uint8_t name[MCRPC_NAME_LEN];
 } mcrpc_host_config_t;
-
-// The host as one process sees it. It must lie in memory that is private to the process (static, heap or stack, not
-// MAP_SHARED) and stay where it is; zeroed, it is closed. All threads may use it at once, and a child after fork().
-typedef struct {
-    // Private.
-    uint64_t opaque[512];
-} mcrpc_host_t;
 
 // What is known of a segment. Set struct_size before asking.
 typedef struct {
@@ -919,6 +919,11 @@ int32_t mcrpc_admission_withheld(const mcrpc_admission_t *admission, uint32_t qu
 // MCRPC_INVALID_ARGUMENT for a number that is no MCRPC_MODE_. Any thread; signal-safe. Since 0.1.
 int32_t mcrpc_admission_set_mode(const mcrpc_admission_t *admission, uint32_t mode);
 
+// Puts in force what the operator of `host` says of admission (`mcrpc mode admission enforce --share 5%`, `mcrpc kill on`):
+// mode and share; without a word of his, `own_mode` for all. Once a second. Returns MCRPC_OK, also when there is no host;
+// MCRPC_INVALID_ARGUMENT for a number that is no MCRPC_MODE_. Any thread; no allocation, lock or system call. Since 0.1.
+int32_t mcrpc_admission_follow(const mcrpc_admission_t *admission, const mcrpc_host_t *host, uint32_t own_mode);
+
 // For which share of the tasks (0 to 10000) MCRPC_MODE_ENFORCE is in force, for a ramp; what the others would have been refused
 // for is counted. Raising the share only adds tasks. All of them at first. Returns MCRPC_OK or MCRPC_INVALID_ARGUMENT.
 // Any thread; signal-safe. Since 0.1.
@@ -998,8 +1003,8 @@ int32_t mcrpc_endpoint_v4(const uint8_t *address, uint16_t port, uint32_t servic
 mcrpc_strategy_t mcrpc_strategy(const mcrpc_host_t *host, const mcrpc_endpoint_t *endpoint, uint64_t uin);
 
 // How a mechanism (MCRPC_MECHANISM_...) is to work for the calls of `uin`: what the operator said for the whole host,
-// else `own_mode`, the program's own setting. After `mcrpc kill on` it is MCRPC_MODE_OFF for all. A server gives the
-// answer for MCRPC_MECHANISM_ADMISSION (uin 0) to mcrpc_admission_set_mode(), once a second.
+// else `own_mode`, the program's own setting. After `mcrpc kill on` it is MCRPC_MODE_OFF for all. A server's admission
+// follows by mcrpc_admission_follow().
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 uint32_t mcrpc_host_mode(const mcrpc_host_t *host, uint32_t mechanism, uint64_t uin, uint32_t own_mode);
 

@@ -376,6 +376,10 @@ public:
     std::uint32_t mode(std::uint32_t mechanism, std::uint64_t uin, std::uint32_t own_mode) const noexcept {
         return mcrpc_host_mode(&host_, mechanism, uin, own_mode);
     }
+    // Puts in force what the operator says of admission. Once a second.
+    Status steer(const Admission &admission, std::uint32_t own_mode) const noexcept {
+        return Status(mcrpc_admission_follow(admission.handle(), &host_, own_mode));
+    }
     // The key of the hashes over users: the operator's, else the program's own.
     std::uint64_t salt(std::uint64_t own_salt) const noexcept { return mcrpc_host_salt(&host_, own_salt); }
     bool killed() const noexcept { return mcrpc_host_killed(&host_) != 0; }

@@ -3,7 +3,11 @@
 
 mod world;
 
+use std::sync::atomic::AtomicU64;
+
 use mcrpc_core::admission::{Admission, Config, Cursor, Key, Mode, Policy, Request};
+use mcrpc_core::host::control::{self, Author, Mechanism, Operator, Setting};
+use mcrpc_core::host::region::Shared;
 use mcrpc_core::id::{Per10k, Salt, Uin};
 use mcrpc_core::status::Status;
 use mcrpc_core::time::{NANOS_PER_MILLI, Nanos};
@@ -277,4 +281,31 @@ fn after_a_long_pause_windows_are_closed_again() {
         let closed = admission.snapshot().windows_closed - before;
         assert!(closed >= 15, "{closed} of 20 windows after a pause of {pause_ms} ms");
     }
+}
+
+#[test]
+fn the_operators_word_comes_before_the_servers_own_and_the_kill_switch_before_both() {
+    let words: Vec<_> = (0..control::SEGMENT_LEN / 8).map(|_| AtomicU64::new(0)).collect();
+    control::create(Shared::new(&words), 3, 4, Salt(5)).unwrap();
+    let operator = Operator::attach(Shared::new(&words), control::SEGMENT_LEN as u64).unwrap();
+    let mut lines = memory(1);
+    let (admission, _) = overloaded(&mut lines, &EIGHT_WORKERS);
+    for _ in 0..10 {
+        let _ = admission.admit(0, &Request { key: Key(0), ..request(1) }, Nanos(5_000 * MS));
+    }
+    let followed = || {
+        admission.follow(Some(&operator.control()), Mode::Observe);
+        (admission.snapshot().mode, admission.cursor(0) == Cursor::OPEN)
+    };
+    assert_eq!(followed(), (Mode::Observe, true), "nothing was said");
+    let author = Author { uid: 1, at_s: 2 };
+    let enforced = |share| Some(Setting { mode: Mode::Enforce, share: Per10k::new(share).unwrap() });
+    operator.set_mechanism(Mechanism::Admission, enforced(10_000), author);
+    assert_eq!(followed(), (Mode::Enforce, false));
+    operator.set_mechanism(Mechanism::Admission, enforced(500), author);
+    assert_eq!(followed(), (Mode::Enforce, true), "on a ramp replies tell of no cursor");
+    operator.set_killed(true, author);
+    assert_eq!(followed().0, Mode::Off);
+    admission.follow(None, Mode::Enforce);
+    assert_eq!(admission.snapshot().mode, Mode::Enforce, "there is no host");
 }

@@ -10,6 +10,7 @@ use mcrpc_core::status::{Refusal, Status};
 use mcrpc_core::time::Nanos;
 
 use crate::header::mcrpc_header_t;
+use crate::host::{self, mcrpc_host_t};
 use crate::pointer::{self, code};
 use crate::sized::{self, Sized32};
 
@@ -490,6 +491,30 @@ pub unsafe extern "C" fn mcrpc_admission_set_mode(admission: *const mcrpc_admiss
         let mode = Mode::from_number(mode).ok_or(Status::INVALID_ARGUMENT)?;
         // SAFETY: a handle from init or attach, by the caller's promise.
         unsafe { handle(admission) }?.set_mode(mode);
+        Ok(())
+    })())
+}
+
+/// Puts in force what the operator of `host` says of admission (`mcrpc mode admission enforce --share 5%`, `mcrpc kill on`):
+/// mode and share; without a word of his, `own_mode` for all. Once a second. Returns MCRPC_OK, also when there is no host;
+/// MCRPC_INVALID_ARGUMENT for a number that is no MCRPC_MODE_. Any thread; no allocation, lock or system call. Since 0.1.
+///
+/// # Safety
+///
+/// `admission` was set by mcrpc_admission_init() or _attach(), `host` by mcrpc_host_open() or _create().
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_admission_follow(
+    admission: *const mcrpc_admission_t,
+    host: *const mcrpc_host_t,
+    own_mode: u32,
+) -> i32 {
+    code((|| {
+        let own_mode = Mode::from_number(own_mode).ok_or(Status::INVALID_ARGUMENT)?;
+        // SAFETY: a handle from init or attach, by the caller's promise.
+        let admission = unsafe { handle(admission) }?;
+        // SAFETY: a host that was opened or created, by the caller's promise.
+        let control = unsafe { host::get(host) }?.control.get();
+        admission.follow(control, own_mode);
         Ok(())
     })())
 }

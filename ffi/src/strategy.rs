@@ -145,8 +145,8 @@ pub unsafe extern "C" fn mcrpc_strategy(
 }
 
 /// How a mechanism (MCRPC_MECHANISM_...) is to work for the calls of `uin`: what the operator said for the whole host,
-/// else `own_mode`, the program's own setting. After `mcrpc kill on` it is MCRPC_MODE_OFF for all. A server gives the
-/// answer for MCRPC_MECHANISM_ADMISSION (uin 0) to mcrpc_admission_set_mode(), once a second.
+/// else `own_mode`, the program's own setting. After `mcrpc kill on` it is MCRPC_MODE_OFF for all. A server's admission
+/// follows by mcrpc_admission_follow().
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety

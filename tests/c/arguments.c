@@ -157,6 +157,7 @@ static void calls(void) {
         EXPECT(mcrpc_admission_withheld(handles[n], 0, 0, 1), statuses[n]);
         EXPECT(mcrpc_admission_set_mode(handles[n], MCRPC_MODE_OFF), statuses[n]);
         EXPECT(mcrpc_admission_set_enforced(handles[n], 0), statuses[n]);
+        EXPECT(mcrpc_admission_follow(handles[n], NULL, MCRPC_MODE_OFF), statuses[n]);
         EXPECT(mcrpc_admission_set_cpu(handles[n], 1, 1), statuses[n]);
         EXPECT(mcrpc_admission_set_tenant_weight(handles[n], 1, 1), statuses[n]);
         EXPECT(mcrpc_admission_tenant_snapshot(handles[n], 1, &tenant), statuses[n]);
@@ -171,6 +172,8 @@ static void calls(void) {
     EXPECT(mcrpc_admission_withheld(&handle, 0, UINT32_MAX, UINT32_MAX), MCRPC_OK);
     EXPECT(mcrpc_admission_set_mode(&handle, 3), MCRPC_INVALID_ARGUMENT);
     EXPECT(mcrpc_admission_set_enforced(&handle, 10001), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_admission_follow(&handle, NULL, MCRPC_MODE_OFF), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_admission_follow(&handle, NULL, 3), MCRPC_INVALID_ARGUMENT);
     EXPECT(mcrpc_admission_set_enforced(&handle, 10000), MCRPC_OK);
     EXPECT(mcrpc_admission_set_cpu(&handle, UINT32_MAX, 2), MCRPC_OK);
     EXPECT(mcrpc_admission_set_cpu(&handle, 0, 2), MCRPC_OK);

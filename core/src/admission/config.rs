@@ -54,7 +54,7 @@ impl Policy {
 ///
 /// The times are waiting times in the input queue, not response times: a slow backend does not look like overload.
 /// Defaults and their sensitivity are from a simulation of 24 workers of 32 ms under 0.5 to 4 times their capacity
-/// (`docs/admission.md`): within the ranges given, goodput moves by less than 3 %.
+/// (`docs/overload.md`): within the ranges given, goodput moves by less than 3 %.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Input queues that share the controller: 1 for a server with one queue, the number of processes for a

@@ -17,6 +17,7 @@ use super::gate::{self, QueueState, Request};
 use super::key::{Cursor, Key};
 use super::layout::{self, Line, Queue, View};
 use super::tenant::{TENANTS, TenantCounts};
+use crate::host::control::{Control, Mechanism};
 use crate::id::{Per10k, Salt};
 use crate::status::{Refusal, Status};
 use crate::time::{NANOS_PER_MICRO, NANOS_PER_SECOND, Nanos};
@@ -343,6 +344,20 @@ impl<'a> Admission<'a> {
     /// Changes the mode for all processes, at once. Requests in flight stay accounted for.
     pub fn set_mode(&self, mode: Mode) {
         self.view.head.hot.mode.set(mode as u32);
+    }
+
+    /// Puts in force what the host's operator says of admission, mode and share; without a word of his, `own_mode` for all. To be
+    /// called once a second.
+    pub fn follow(&self, control: Option<&Control<'_>>, own_mode: Mode) {
+        let (mode, share) = match control {
+            Some(control) if control.is_killed() => (Mode::Off, Per10k::ALL),
+            Some(control) => control
+                .setting(Mechanism::Admission)
+                .map_or((own_mode, Per10k::ALL), |setting| (setting.mode, setting.share)),
+            None => (own_mode, Per10k::ALL),
+        };
+        self.set_enforced(share);
+        self.set_mode(mode);
     }
 
     /// For which share of the tasks [`Mode::Enforce`] is in force, for a ramp; what the others would have been refused for is

@@ -21,7 +21,7 @@
 //!
 //! The order by business and user, and the idea of a cursor, are DAGOR's (Zhou et al., "Overload Control for
 //! Scaling WeChat Microservices", SoCC 2018); the feed-forward jump, the fraction inside the boundary level, the
-//! protection of tasks in progress and the gate are ours. `docs/admission.md` tells the whole.
+//! protection of tasks in progress and the gate are ours. `docs/overload.md` tells the whole.
 
 mod capacity;
 mod cell;
