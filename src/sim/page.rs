@@ -103,7 +103,7 @@ fn curves(page: &mut String, results: &Results) -> Result<()> {
 fn write_table(page: &mut String, table: &Table) -> Result<()> {
     write!(page, "<h3>{}</h3>\n<div class=\"scroll\">\n<table>\n<thead><tr>", escaped(&table.title))?;
     for heading in &table.header {
-        write!(page, "<th>{}</th>", escaped(&heading))?;
+        write!(page, "<th>{}</th>", escaped(heading))?;
     }
     *page += "</tr></thead>\n<tbody>\n";
     for row in &table.rows {

@@ -74,6 +74,7 @@ impl Worker<'_> {
             deadline: now.plus(BUDGET_NS),
             is_retry: false,
             continues_task: false,
+            tenant: 0,
         };
         self.slot.closed_before.store(self.admission.snapshot().windows_closed, Ordering::Relaxed);
         self.slot.calling_at.store(now.0, Ordering::Release);
