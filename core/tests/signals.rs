@@ -229,8 +229,8 @@ fn tenants_are_numbered_from_1_to_63_and_their_weights_from_1_to_10_000() {
     }
     assert_eq!(admission.set_tenant_weight(63, 10_000), Ok(()));
     assert!(admission.tenant_snapshot(0).is_err() && admission.tenant_snapshot(64).is_err());
-    admission.admit(0, &Request { tenant: 64 + 7, ..request(1) }, Nanos(MS)).unwrap();
-    assert_eq!(admission.tenant_snapshot(7).unwrap().admitted, 1, "larger numbers count modulo 64");
+    admission.admit(0, &Request { tenant: 63 + 7, ..request(1) }, Nanos(MS)).unwrap();
+    assert_eq!(admission.tenant_snapshot(7).unwrap().admitted, 1, "larger numbers share the places of others");
 }
 
 #[test]
@@ -308,4 +308,109 @@ fn the_operators_word_comes_before_the_servers_own_and_the_kill_switch_before_bo
     assert_eq!(followed().0, Mode::Off);
     admission.follow(None, Mode::Enforce);
     assert_eq!(admission.snapshot().mode, Mode::Enforce, "there is no host");
+}
+
+/// Requests per second of one queue that are admitted, with samples of the processor's use by second.
+fn admitted_by_second(seconds: u64, used: impl Fn(u64) -> Option<u32>, per_s: impl Fn(u64) -> u64) -> Vec<u64> {
+    let mut lines = memory(1);
+    let admission = Admission::new(&mut lines, &Config::DEFAULT, Nanos(3_600_000 * MS)).unwrap();
+    let mut admitted = vec![0; seconds as usize];
+    for ms in 0..seconds * 1_000 {
+        let (second, now) = (ms / 1_000, Nanos((3_600_000 + ms) * MS));
+        if ms % 250 == 0
+            && let Some(used) = used(second)
+        {
+            admission.set_cpu(used, now);
+        }
+        if per_s(second) > 0 && ms % (1_000 / per_s(second)) == 0 && admission.admit(0, &request(ms), now).is_ok() {
+            admission.dequeued(0, now, Nanos::NEVER, now).unwrap();
+            admission.done(0, now, now).unwrap();
+            admitted[second as usize] += 1;
+        }
+    }
+    admitted
+}
+
+#[test]
+fn a_first_sample_and_one_after_a_pause_say_nothing_of_the_time_before() {
+    let per_s = |second| if (5..65).contains(&second) { 0 } else { 500 };
+    let admitted = admitted_by_second(80, |_| Some(9_600), per_s);
+    assert!(admitted[..5].iter().chain(&admitted[66..]).all(|&admitted| admitted > 300), "{admitted:?}");
+}
+
+#[test]
+fn a_neighbour_that_fills_the_processor_does_not_drive_a_service_out() {
+    let admitted = admitted_by_second(120, |_| Some(10_000), |_| 500);
+    assert!(admitted[60..].iter().all(|&admitted| admitted >= 25), "{:?}", &admitted[60..]);
+}
+
+#[test]
+fn a_tenant_is_held_no_longer_when_nobody_else_is_short() {
+    let mut lines = memory(1);
+    let config = Config { fair_share: true, ..EIGHT_WORKERS };
+    let admission = Admission::new(&mut lines, &config, Nanos(MS)).unwrap();
+    let mut free_at = [0u64; 8];
+    let mut demoted = Vec::new();
+    for tick in 1..240_000u64 {
+        let now = Nanos(tick * MS / 2);
+        // The first asks for 1 000 a second, the second for 400 in the first half of a minute; 800 are served.
+        let tenants: &[u16] = if tick % 5 == 0 && tick < 60_000 { &[1, 2] } else { &[1] };
+        for &tenant in tenants.iter().filter(|&&tenant| tenant == 2 || tick % 2 == 0) {
+            let _ = admission.admit(0, &Request { tenant, ..request(tick * 3 + u64::from(tenant)) }, now).map(|()| {
+                // A worker that is free takes it; else it is given up, as a queue of no places would.
+                match free_at.iter_mut().find(|free_at| **free_at <= now.0) {
+                    Some(free_at) => {
+                        *free_at = now.0 + 10 * MS;
+                        admission.dequeued(0, now, Nanos::NEVER, now).unwrap();
+                        admission.done(0, now, now.plus(10 * MS)).unwrap();
+                    }
+                    None => admission.abandoned(0).unwrap(),
+                }
+            });
+        }
+        if tick % 20_000 == 0 {
+            demoted.push(admission.tenant_snapshot(1).unwrap().demoted.get());
+        }
+    }
+    assert!(demoted.last().is_some_and(|&demoted| demoted == 0), "{demoted:?}");
+}
+
+#[test]
+fn quotas_count_only_where_fair_shares_are_wanted() {
+    let mut lines = memory(1);
+    let admission = Admission::new(&mut lines, &Config { fair_share: true, ..EIGHT_WORKERS }, Nanos(MS)).unwrap();
+    assert_eq!(admission.tenant_snapshot(1).unwrap().demoted, Per10k::NONE);
+    let (held, _) = flooded(&Config { mode: Mode::Observe, fair_share: true, ..EIGHT_WORKERS });
+    assert!(held.iter().all(|&admitted| admitted == 1.0), "{held:?}");
+}
+
+#[test]
+fn windows_go_on_after_a_pause_whatever_their_length_however_rare_the_calls_and_whoever_calls_first() {
+    for (window_ms, gap_ms, other_clock_ms) in
+        [(100, 1, 0), (1_000, 1, 0), (700, 10, 0), (100, 3_000, 0), (100, 1, 10_000), (100, 7, 10_000)]
+    {
+        let mut lines = memory(2);
+        let config = Config { queue_count: 2, window_ms, ..EIGHT_WORKERS };
+        let admission = Admission::new(&mut lines, &config, Nanos(MS)).unwrap();
+        let mut now = MS;
+        let mut calls = |count: u64, now: &mut u64| {
+            let before = admission.snapshot().windows_closed;
+            for step in 0..count {
+                *now += gap_ms * MS;
+                let clocks = [Nanos(*now), Nanos(*now + other_clock_ms * MS)];
+                for (queue, &now) in clocks.iter().enumerate().take(if other_clock_ms > 0 { 2 } else { 1 }) {
+                    if admission.admit(queue as u32, &request(step), now).is_ok() {
+                        admission.abandoned(queue as u32).unwrap();
+                    }
+                }
+            }
+            admission.snapshot().windows_closed - before
+        };
+        calls(2_000, &mut now);
+        now += 3_000 * MS;
+        let after = calls(20_000, &mut now);
+        // Calls that are seconds apart measure nothing, but they must not keep an old cursor in force.
+        let wanted = if gap_ms >= 2_000 { 0 } else { 20_000 * gap_ms / u64::from(window_ms).max(20 * gap_ms) / 2 };
+        assert!(after >= wanted, "windows of {window_ms} ms, calls each {gap_ms} ms: {after}, not {wanted}");
+    }
 }

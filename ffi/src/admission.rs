@@ -31,7 +31,7 @@ pub const MCRPC_REQUEST_RETRY: u32 = 1;
 /// Flag of mcrpc_request_t: this service has already served an earlier call of the same task.
 pub const MCRPC_REQUEST_CONTINUES_TASK: u32 = 2;
 /// The upper half of the flags of mcrpc_request_t is the tenant: whom the server accounts the request to, the calling service
-/// or the business; 1 to 63, 0 is nobody. See mcrpc_admission_tenant_snapshot().
+/// or the business; 1 to 63, larger ones share their places, 0 is nobody. See mcrpc_admission_tenant_snapshot().
 pub const MCRPC_REQUEST_TENANT_SHIFT: u32 = 16;
 
 /// How many reasons for a refusal there are: the length of the tables in mcrpc_queue_snapshot_t.
@@ -74,7 +74,7 @@ pub struct mcrpc_admission_config_t {
     pub policy: u32,
     /// The CPU use that is not exceeded, in 1/10000, if mcrpc_admission_set_cpu() tells one.
     pub cpu_limit_per_10k: u32,
-    /// 1: a tenant that floods is held to its fair share; see MCRPC_REQUEST_TENANT.
+    /// 1: a tenant that floods is held to its fair share; see MCRPC_REQUEST_TENANT_SHIFT.
     pub fair_share: u32,
 }
 

@@ -104,7 +104,9 @@ pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
         let outlook = judge(view, &window, limits);
         decide(view, limits, outlook, turn.now_ns);
         if limits.fair_share {
-            tenant::observe(view, outlook.capacity_mrps, span_us.into());
+            // What is not enforced for all says nothing of what would be admitted.
+            let is_enforced = head.hot.mode.get() == Mode::Enforce as u32 && head.hot.exempt_per_10k.get() == 0;
+            tenant::observe(view, if is_enforced { outlook.capacity_mrps } else { 0 }, span_us.into());
         }
         closer.windows_closed.add(1);
     }
@@ -249,13 +251,19 @@ fn judge(View { head, queues }: View<'_>, window: &Window, limits: &Limits) -> O
     let overloaded = window.mean_wait_ns() > limits.overload_wait_ns || window.has_refused_by_wait || is_cpu_bound;
     let shedding = head.hot.shedding.get() != NOT_SHEDDING || overloaded;
     let known_mrps = (closer.capacity_known.get() != 0).then(|| closer.capacity_mrps.get());
-    let cpu_bound_mrps = is_cpu_bound.then_some(window.cpu_bound_mrps);
+    // Others may use the processor too: however full it is, this service is not driven out.
+    let least_mrps = known_mrps.unwrap_or_else(|| closer.demand_mrps.get().min(MAX_MRPS)) / MIN_RATE_DIVISOR;
+    let cpu_bound_mrps = is_cpu_bound.then_some(window.cpu_bound_mrps.max(least_mrps));
     let capacity_mrps = [known_mrps, cpu_bound_mrps].into_iter().flatten().min().filter(|_| shedding);
     let share_q16 = match (limits.policy, capacity_mrps) {
         (Policy::PassRate, _) => step_pass_rate(closer, overloaded),
         (Policy::FeedForward, Some(capacity_mrps)) => {
-            let queued = if is_cpu_bound { backlog(head, queues, capacity_mrps) } else { window.queued };
-            share_to_serve(closer, wanted_rate_mrps(capacity_mrps, queued, limits))
+            let (queued, headroom_per_10k) = if is_cpu_bound {
+                (backlog(head, queues, capacity_mrps), 0)
+            } else {
+                (window.queued, limits.headroom_per_10k.into())
+            };
+            share_to_serve(closer, wanted_rate_mrps(capacity_mrps, headroom_per_10k, queued, limits.target_wait_ns))
         }
         (Policy::FeedForward, None) => ONE_Q16,
     };
@@ -320,10 +328,10 @@ fn step_pass_rate(closer: &Closer, overloaded: bool) -> u64 {
 
 /// The rate of calls to let in: capacity and headroom, corrected by the queue's distance from its target.
 #[inline(never)]
-fn wanted_rate_mrps(capacity_mrps: u64, queued: u64, limits: &Limits) -> u64 {
+fn wanted_rate_mrps(capacity_mrps: u64, headroom_per_10k: u64, queued: u64, target_wait_ns: u64) -> u64 {
     let capacity_mrps = capacity_mrps.min(MAX_MRPS);
-    let headroom_mrps = capacity_mrps * u64::from(limits.headroom_per_10k) / 10_000;
-    let target_us = limits.target_wait_ns / NANOS_PER_MICRO;
+    let headroom_mrps = capacity_mrps * headroom_per_10k / 10_000;
+    let target_us = target_wait_ns / NANOS_PER_MICRO;
     // At most 64 queues of 2^14, and 10^10 mrps for 60 s: the sums stay far inside an i64.
     let target_queued = expected_count(capacity_mrps, target_us).cast_signed();
     let correction_mrps = QUEUE_GAIN_PER_S * 1_000 * (target_queued - queued.cast_signed());

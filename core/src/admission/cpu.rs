@@ -54,12 +54,17 @@ impl CpuBound {
     pub(super) fn follow(&self, cpu: &CpuUse, completed: u64, limit_per_10k: u64, now_ns: u64) -> Option<u64> {
         let Some((used, word)) = cpu.fresh(now_ns) else {
             self.mrps.set(0);
+            self.seen.set(0);
             return None;
         };
         self.completed.set(self.completed.get().saturating_add(completed));
         if word != self.seen.get() {
-            let span_us = now_ns.saturating_sub(self.since_ns.get()) / NANOS_PER_MICRO;
-            self.mrps.set(self.after_sample(used, rate_mrps(self.completed.get(), span_us), limit_per_10k));
+            let span_ns = now_ns.saturating_sub(self.since_ns.get());
+            // The first sample, and the first after a pause, say nothing of what was completed since the one before.
+            if self.seen.get() != 0 && span_ns <= MAX_AGE_MS * NANOS_PER_MILLI {
+                let completed_mrps = rate_mrps(self.completed.get(), span_ns / NANOS_PER_MICRO);
+                self.mrps.set(self.after_sample(used, completed_mrps, limit_per_10k));
+            }
             self.seen.set(word);
             self.since_ns.set(now_ns);
             self.completed.set(0);

@@ -70,19 +70,26 @@ pub(super) fn decide(request: &Request, queue: &QueueState, limits: &Limits, now
     if !request.continues_task && !cursor_at(wait_ns, queue.cursor, queue.marginal_cursor, limits).admits(request.key) {
         return Some(Refusal::WaitAboveSoftLimit);
     }
-    if wait_ns > limits.soft_wait_limit_ns {
-        // Work in progress may wait for longer, since what was done for it would be lost; and so may a burst below overload,
-        // since the service will digest it.
-        let is_spared = !queue.shedding || request.continues_task && queue.cursor.admits(request.key);
-        let limit_ns = queue.hard_wait_limit_ns.min(limits.hard_wait_limit_ns);
-        if wait_ns > if is_spared { 2 * limit_ns } else { limit_ns } {
-            return Some(Refusal::WaitAboveHardLimit);
-        }
+    if wait_ns > hard_limit_ns(request, queue, limits, now) {
+        return Some(Refusal::WaitAboveHardLimit);
     }
     if cannot_finish(wait_ns, queue.service_floor_ns, request.deadline, now) {
         return Some(Refusal::DeadlineOnArrival);
     }
     None
+}
+
+/// How long a request may wait at most.
+///
+/// Work in progress may wait for twice as long, since what was done for it would be lost; and so may a burst below overload,
+/// since the service will digest it. New work may use a third of the time it has: it is to be run too, and may be the first call of
+/// several.
+#[inline]
+fn hard_limit_ns(request: &Request, queue: &QueueState, limits: &Limits, now: Nanos) -> u64 {
+    let limit_ns = queue.hard_wait_limit_ns.min(limits.hard_wait_limit_ns);
+    let is_spared = !queue.shedding || request.continues_task && queue.cursor.admits(request.key);
+    let limit_ns = if is_spared { 2 * limit_ns } else { limit_ns };
+    if request.continues_task { limit_ns } else { limit_ns.min(request.deadline.since(now) / 3) }
 }
 
 /// What is admitted of new work while so many wait: up to the target the cursor, from the soft limit on the marginal one, in
@@ -92,11 +99,11 @@ pub(super) fn cursor_at(wait_ns: u64, cursor: Cursor, marginal: Cursor, limits: 
     if wait_ns <= limits.target_wait_ns || marginal >= cursor {
         return cursor;
     }
-    // At least 1, and below 2^36, as the band is below 2^30: no product leaves 64 bits.
+    // Below 2^36, as are all settings.
     let span_ns = (limits.soft_wait_limit_ns - limits.target_wait_ns).max(1);
-    let left_ns = limits.soft_wait_limit_ns.saturating_sub(wait_ns);
+    let left_q16 = (limits.soft_wait_limit_ns.saturating_sub(wait_ns) << 16) / span_ns;
     // No more than the band, since no more is left than the span.
-    Cursor(marginal.0 + (u64::from(cursor.0 - marginal.0) * left_ns / span_ns) as u32)
+    Cursor(marginal.0 + ((u64::from(cursor.0 - marginal.0) * left_q16) >> 16) as u32)
 }
 
 /// Whether a request that has come to the head of its queue must not be run: its deadline is past, or it cannot be met

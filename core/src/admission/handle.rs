@@ -113,12 +113,13 @@ impl<'a> Admission<'a> {
     #[inline]
     pub fn admit(&self, queue: u32, request: &Request, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
-        let claimed;
+        let claimed_key = request.key;
+        let effective;
         let request = if request.tenant == 0 {
             request
         } else {
-            claimed = self.account(queue, request);
-            &claimed
+            effective = self.account(queue, request);
+            &effective
         };
         let hot = &self.view.head.hot;
         if hot.election.is_over(now.0, self.limits.window_ns) {
@@ -145,6 +146,9 @@ impl<'a> Admission<'a> {
         }
         if let Some(counts) = tenant_counts(queue, request.tenant) {
             counts.admitted.add(1);
+            if request.key == claimed_key {
+                counts.admitted_as_claimed.add(1);
+            }
         }
         queue.busy.flow.enter();
         Ok(())
@@ -156,7 +160,7 @@ impl<'a> Admission<'a> {
         if let Some(counts) = tenant_counts(queue, request.tenant) {
             counts.offered.add(1);
         }
-        let quota = self.view.head.quotas.get(usize::from(request.tenant) % TENANTS);
+        let quota = self.view.head.quotas.get(place_of(request.tenant)).filter(|_| self.limits.fair_share);
         let key = quota.map_or(request.key, |quota| quota.effective(request.key, request.continues_task));
         Request { key, continues_task: request.continues_task && key == request.key, ..*request }
     }
@@ -356,8 +360,12 @@ impl<'a> Admission<'a> {
                 .map_or((own_mode, Per10k::ALL), |setting| (setting.mode, setting.share)),
             None => (own_mode, Per10k::ALL),
         };
-        self.set_enforced(share);
+        // In between, less is enforced than before or after.
+        if mode == Mode::Enforce {
+            self.set_enforced(share);
+        }
         self.set_mode(mode);
+        self.set_enforced(share);
     }
 
     /// For which share of the tasks [`Mode::Enforce`] is in force, for a ramp; what the others would have been refused for is
@@ -472,7 +480,13 @@ pub(super) const CPU_BOUND: u32 = 2;
 /// Where a tenant's requests are counted; nobody's are not.
 #[inline]
 fn tenant_counts(queue: &Queue, tenant: u16) -> Option<&TenantCounts> {
-    if tenant == 0 { None } else { queue.tenants.get(usize::from(tenant) % TENANTS) }
+    if tenant == 0 { None } else { queue.tenants.get(place_of(tenant)) }
+}
+
+/// The place of a tenant, from 1 on: numbers that are too large share those of others, and none is nobody's.
+#[inline]
+fn place_of(tenant: u16) -> usize {
+    usize::from(tenant.wrapping_sub(1)) % (TENANTS - 1) + 1
 }
 
 /// What a controller knows.

@@ -3,8 +3,10 @@
 //! A tenant is whom the server accounts a request to: the calling service, or the business. Priorities say what comes first
 //! under overload, and nobody can check what a caller marks. With `fair_share`, a tenant that gets a quarter more than its
 //! weighted max-min fair share of the capacity (Bertsekas and Gallager, *Data Networks*, section 6.5.2) is held to that share:
-//! the rest of its work competes as the least important. So the others lose little to one that marks everything as important, or sends
-//! ten times its load, and nothing is refused for its tenant that there is room for.
+//! the rest of its work competes as the least important, as long as another tenant gets less than it asks and its share. So the
+//! others lose little to one that marks everything as important, or sends ten times its load, and nothing is refused for its tenant
+//! that there is room for. Shares come before priorities: which of a flooding tenant's tasks are demoted follows from a hash, and
+//! another's batch work has its share too.
 
 use super::capacity::{FAST_US, HALF_Q16, MAX_MRPS, ONE_Q16, SLOW_US, follow, smooth};
 use super::cell::{Cell32, Cell64};
@@ -12,8 +14,10 @@ use super::key::Key;
 use super::layout::{Head, View};
 use crate::id::Per10k;
 
-/// Tenants that are told apart; numbers above count as number modulo this. 0 is nobody: not counted, not held.
+/// Tenants that are told apart, and nobody, who is 0: not counted, not held.
 pub const TENANTS: usize = 64;
+/// A tenant is short if it gets less than (1 - 1/32) of what it asks, or of its share.
+const SHORT_DIVISOR: u64 = 32;
 /// A tenant floods if it gets more than (1 + 1/4) of its fair share.
 const SLACK_DIVISOR: u64 = 4;
 /// Time constant of tenants' rates: a tenth of a server's work says little in a second. A surprise is followed at once.
@@ -28,6 +32,8 @@ const LEVEL_STEPS: u32 = 24;
 pub(super) struct TenantCounts {
     pub(super) offered: Cell64,
     pub(super) admitted: Cell64,
+    /// Those that competed as what they claim.
+    pub(super) admitted_as_claimed: Cell64,
 }
 
 /// What the leader knows of a tenant.
@@ -35,8 +41,10 @@ pub(super) struct TenantCounts {
 pub(super) struct TenantSeen {
     offered: Cell64,
     admitted: Cell64,
-    pub(super) offered_mrps: Cell64,
-    pub(super) admitted_mrps: Cell64,
+    admitted_as_claimed: Cell64,
+    offered_mrps: Cell64,
+    admitted_mrps: Cell64,
+    as_claimed_mrps: Cell64,
 }
 
 /// What a tenant's requests read.
@@ -70,6 +78,11 @@ impl Quota {
         self.more_weight.set(weight.max(1) - 1);
     }
 
+    /// A tenant's share at a level.
+    fn fair_mrps(&self, level: u64) -> u64 {
+        level.saturating_mul(self.weight()).min(MAX_MRPS)
+    }
+
     fn weight(&self) -> u64 {
         u64::from(self.more_weight.get() % 10_000) + 1
     }
@@ -87,13 +100,15 @@ pub(super) fn observe(view: View<'_>, capacity_mrps: u64, span_us: u64) {
 #[inline(never)]
 fn follow_tenants(View { head, queues }: View<'_>, span_us: u64) {
     for (tenant, seen) in head.tenants.iter().enumerate().skip(1) {
-        let (mut offered, mut admitted) = (0u64, 0u64);
+        let (mut offered, mut admitted, mut as_claimed) = (0u64, 0u64, 0u64);
         for counts in queues.iter().filter_map(|queue| queue.tenants.get(tenant)) {
             offered = offered.wrapping_add(counts.offered.get());
             admitted = admitted.wrapping_add(counts.admitted.get());
+            as_claimed = as_claimed.wrapping_add(counts.admitted_as_claimed.get());
         }
         follow_rate(&seen.offered_mrps, seen.offered.grow_to(offered), span_us);
         follow_rate(&seen.admitted_mrps, seen.admitted.grow_to(admitted), span_us);
+        follow_rate(&seen.as_claimed_mrps, seen.admitted_as_claimed.grow_to(as_claimed), span_us);
     }
 }
 
@@ -102,20 +117,24 @@ fn follow_rate(average: &Cell64, count: u64, span_us: u64) {
     average.set(follow(average.get(), count, span_us, TENANT_US, HALF_Q16));
 }
 
-/// Demotes of each tenant above its level as much as it gets above its share.
+/// Demotes of each tenant above its level as much as it gets above its share, if another one is short.
 #[inline(never)]
 fn demote(head: &Head, level: u64, span_us: u64) {
+    let somebody_is_short = head.tenants.iter().zip(&head.quotas).skip(1).any(|(seen, quota)| {
+        let asked_mrps = seen.offered_mrps.get().min(quota.fair_mrps(level));
+        seen.admitted_mrps.get() < asked_mrps - asked_mrps / SHORT_DIVISOR
+    });
     for (seen, quota) in head.tenants.iter().zip(&head.quotas).skip(1) {
         let kept = ONE_Q16 - u64::from(quota.demoted_q16.get()).min(ONE_Q16);
-        let fair_mrps = level.saturating_mul(quota.weight()).min(MAX_MRPS);
-        let wanted = if seen.offered_mrps.get() > fair_mrps {
+        let fair_mrps = quota.fair_mrps(level);
+        let wanted = if somebody_is_short && seen.offered_mrps.get() > fair_mrps {
             let slack_mrps = if kept == ONE_Q16 { fair_mrps / SLACK_DIVISOR } else { 0 };
-            let allowed_mrps = fair_mrps + slack_mrps;
-            (kept * allowed_mrps / seen.admitted_mrps.get().clamp(1, MAX_MRPS)).min(ONE_Q16)
+            (kept * (fair_mrps + slack_mrps) / seen.as_claimed_mrps.get().clamp(1, MAX_MRPS)).min(ONE_Q16)
         } else {
             ONE_Q16
         };
-        let kept = smooth(kept, wanted, span_us, FAST_US);
+        // Held at once, and let go slowly: the rates say late that another tenant has become short.
+        let kept = smooth(kept, wanted, span_us, if wanted < kept { FAST_US } else { 2 * TENANT_US });
         // An average never gets there.
         let kept = if wanted == ONE_Q16 && kept + ONE_Q16 / 100 >= ONE_Q16 { ONE_Q16 } else { kept };
         // At most 2^16 by the lines above.

@@ -71,13 +71,14 @@ impl Election {
         Some(Turn { started_ns, now_ns })
     }
 
-    /// Whether a clock that is far from the last leader's is to be believed. Either nobody called for long: then no window
-    /// is closed for a few windows. Or it is one process's clock that is wrong: then the others go on closing windows, and
-    /// each ends the dispute.
+    /// Whether a clock that is far from the last leader's is to be believed. Either nobody called for long: then the first to
+    /// call is believed a few windows later. Or it is one process's clock that is wrong: then the others go on closing windows,
+    /// and each ends the dispute. Any clock will do for windows, as long as it is one.
     fn is_believed(&self, now_ns: u64, window_ns: u64) -> bool {
         let since_ns = self.disputed_since_ns.load(Ordering::Relaxed);
         let disputed_ns = now_ns.wrapping_sub(since_ns);
-        if since_ns == 0 || disputed_ns > MAX_SPAN_NS {
+        // A clock that is behind the one that differed first gives a huge difference, and begins anew.
+        if since_ns == 0 || disputed_ns > u64::MAX / 2 {
             self.disputed_since_ns.store(now_ns, Ordering::Relaxed);
             return false;
         }
