@@ -82,14 +82,14 @@ pub(super) fn decide(request: &Request, queue: &QueueState, limits: &Limits, now
 /// How long a request may wait at most.
 ///
 /// Work in progress may wait for twice as long, since what was done for it would be lost; and so may a burst below overload,
-/// since the service will digest it. New work may use a third of the time it has: it is to be run too, and may be the first call of
+/// since the service will digest it. New work may use half of the time it has: it is to be run too, and may be the first call of
 /// several.
 #[inline]
 fn hard_limit_ns(request: &Request, queue: &QueueState, limits: &Limits, now: Nanos) -> u64 {
     let limit_ns = queue.hard_wait_limit_ns.min(limits.hard_wait_limit_ns);
     let is_spared = !queue.shedding || request.continues_task && queue.cursor.admits(request.key);
     let limit_ns = if is_spared { 2 * limit_ns } else { limit_ns };
-    if request.continues_task { limit_ns } else { limit_ns.min(request.deadline.since(now) / 3) }
+    if request.continues_task { limit_ns } else { limit_ns.min(request.deadline.since(now) / 2) }
 }
 
 /// What is admitted of new work while so many wait: up to the target the cursor, from the soft limit on the marginal one, in
