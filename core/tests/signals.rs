@@ -393,7 +393,7 @@ fn windows_go_on_after_a_pause_whatever_their_length_however_rare_the_calls_and_
         let config = Config { queue_count: 2, window_ms, ..EIGHT_WORKERS };
         let admission = Admission::new(&mut lines, &config, Nanos(MS)).unwrap();
         let mut now = MS;
-        let mut calls = |count: u64, now: &mut u64| {
+        let calls = |count: u64, now: &mut u64| {
             let before = admission.snapshot().windows_closed;
             for step in 0..count {
                 *now += gap_ms * MS;
