@@ -43,8 +43,6 @@ pub(super) struct QueueState {
     pub(super) queued: u32,
     pub(super) ns_per_request: u64,
     pub(super) shedding: bool,
-    /// The processor is the bottleneck, which no queue shows.
-    pub(super) cpu_bound: bool,
     pub(super) cursor: Cursor,
     pub(super) marginal_cursor: Cursor,
     pub(super) hard_wait_limit_ns: u64,
@@ -57,15 +55,15 @@ pub(super) fn wait_ns(queued: u32, ns_per_request: u64) -> u64 {
     (u64::from(queued) + 1).saturating_mul(ns_per_request)
 }
 
-/// Why a request must be refused, if it must, where no worker is idle and its deadline is not past.
+/// Whether the cursor lets a request pass: the ordinary refusal, and asked first.
+#[inline]
+pub(super) fn passes(request: &Request, cursor: Cursor) -> bool {
+    cursor.admits(request.key) || request.continues_task
+}
+
+/// Why a request that the cursor lets pass must be refused, if it must, where somebody waits and its deadline is not past.
 #[inline]
 pub(super) fn decide(request: &Request, queue: &QueueState, limits: &Limits, now: Nanos) -> Option<Refusal> {
-    if queue.queued == 0 && !queue.cpu_bound {
-        return None;
-    }
-    if !request.continues_task && !queue.cursor.admits(request.key) {
-        return Some(Refusal::BelowCursor);
-    }
     let wait_ns = wait_ns(queue.queued, queue.ns_per_request);
     if !request.continues_task && !cursor_at(wait_ns, queue.cursor, queue.marginal_cursor, limits).admits(request.key) {
         return Some(Refusal::WaitAboveSoftLimit);

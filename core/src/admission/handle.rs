@@ -223,12 +223,19 @@ impl<'a> Admission<'a> {
             return self.refuse(queue, Refusal::QueueFull, mode, request.key.0.into());
         }
         let hot = &self.view.head.hot;
+        let (shedding, cursor) = (hot.shedding.get(), Cursor(hot.cursor.get()));
+        // Where the processor is the bottleneck no queue shows it.
+        if flow.queued() == 0 && shedding != CPU_BOUND {
+            return Ok(());
+        }
+        if !gate::passes(request, cursor) {
+            return self.refuse(queue, Refusal::BelowCursor, mode, request.key.0.into());
+        }
         let state = QueueState {
             queued: flow.queued(),
             ns_per_request: queue.busy.ns_per_request.get(),
-            shedding: hot.shedding.get() != 0,
-            cpu_bound: hot.shedding.get() == CPU_BOUND,
-            cursor: Cursor(hot.cursor.get()),
+            shedding: shedding != 0,
+            cursor,
             marginal_cursor: Cursor(hot.marginal_cursor.get()),
             hard_wait_limit_ns: match hot.hard_wait_limit_ns.get() {
                 0 => u64::MAX,
