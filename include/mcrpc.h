@@ -251,7 +251,7 @@ enum {
 #define MCRPC_REQUEST_CONTINUES_TASK 2
 
 // The upper half of the flags of mcrpc_request_t is the tenant: whom the server accounts the request to, the calling service
-// or the business; 1 to 63, 0 is nobody. See mcrpc_admission_tenant_snapshot().
+// or the business; 1 to 63, larger ones share their places, 0 is nobody. See mcrpc_admission_tenant_snapshot().
 #define MCRPC_REQUEST_TENANT_SHIFT 16
 
 // How many reasons for a refusal there are: the length of the tables in mcrpc_queue_snapshot_t.
@@ -471,7 +471,7 @@ typedef struct {
     uint32_t policy;
     // The CPU use that is not exceeded, in 1/10000, if mcrpc_admission_set_cpu() tells one.
     uint32_t cpu_limit_per_10k;
-    // 1: a tenant that floods is held to its fair share; see MCRPC_REQUEST_TENANT.
+    // 1: a tenant that floods is held to its fair share; see MCRPC_REQUEST_TENANT_SHIFT.
     uint32_t fair_share;
 } mcrpc_admission_config_t;
 
