@@ -67,20 +67,20 @@ pub struct Config {
     pub mode: Mode,
     /// How the share that may pass is found.
     pub policy: Policy,
-    /// Length of a window. Tried: 50 to 200.
+    /// Length of a window. Tried: 30 to 100.
     pub window_ms: u32,
-    /// Mean wait that the cursor steers to while shedding. Tried: 10 to 25.
+    /// Mean wait that the cursor steers to while shedding. Tried: 5 to 20.
     pub target_wait_ms: u32,
-    /// Mean wait in a window above which shedding begins. Tried: 20 to 40.
+    /// Mean wait in a window above which shedding begins. Tried: 15 to 40.
     pub overload_wait_ms: u32,
-    /// Estimated wait above which a request in the marginal band is refused. Tried: 15 to 40.
+    /// Estimated wait above which a request in the marginal band is refused. Tried: 20 to 40.
     pub soft_wait_limit_ms: u32,
     /// Estimated wait above which every request is refused; twice that while nothing is shed, so that a burst
-    /// which the service can still digest passes. Tried: 60 to 100.
+    /// which the service can still digest passes. Tried: 50 to 120.
     pub hard_wait_limit_ms: u32,
-    /// Share of the admitted keys, from the cursor down, that is the marginal band. Tried: 500 to 3 000.
+    /// Share of the admitted keys, from the cursor down, that is the marginal band. Tried: 2 000 to 3 500.
     pub marginal_band_per_10k: u32,
-    /// How much more than the learnt capacity is admitted, so that a rise of the capacity is seen. Tried: 0 to 1 000.
+    /// How much more than the learnt capacity is admitted, so that a rise of the capacity is seen. Tried: 300 to 2 000.
     pub headroom_per_10k: u32,
     /// The CPU use that is not exceeded, if the controller is told one: see [`super::Admission::set_cpu`].
     pub cpu_limit_per_10k: u32,
