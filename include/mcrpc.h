@@ -138,6 +138,28 @@ enum {
     MCRPC_BAD_METADATA_LENGTH = -114,
     // The frame carries a flag that must be understood and is not: upgrade this side or let the peer clear it.
     MCRPC_UNSUPPORTED_FLAG = -115,
+    // The frame's checksum does not fit its bytes, so they were changed on their way: close the connection.
+    MCRPC_BAD_CHECKSUM = -116,
+    // The frame has no checksum and the limits ask for one: let the peer send it, or accept frames without.
+    MCRPC_CHECKSUM_MISSING = -117,
+    // The frame announces more metadata than the configured limit: raise the limit, or let the peer send less.
+    MCRPC_METADATA_TOO_LONG = -118,
+    // A tag of the metadata runs past its end, is numbered 0, or is not as long as its meaning wants: mend the peer that wrote it.
+    MCRPC_BAD_TAG = -119,
+    // The metadata has a tag that must be understood and is not: upgrade this side or let the peer leave it out.
+    MCRPC_UNSUPPORTED_TAG = -120,
+    // A tag that may occur once occurs twice in the metadata: mend the peer that wrote it.
+    MCRPC_REPEATED_TAG = -121,
+    // The metadata has more tags than the configured limit: raise the limit, or let the peer send fewer.
+    MCRPC_TOO_MANY_TAGS = -122,
+    // A name in the metadata is longer than the configured limit: raise the limit or shorten the name.
+    MCRPC_NAME_TOO_LONG = -123,
+    // A name in the metadata is empty or has a character that is not visible ASCII: correct the name.
+    MCRPC_BAD_NAME = -124,
+    // A text in the metadata is not UTF-8: let its writer encode it so.
+    MCRPC_BAD_TEXT = -125,
+    // The RpcMeta of a baidu_std frame is no valid protobuf message, or lacks a required field: close the connection.
+    MCRPC_BAD_META = -126,
     // The connection could not be made: try another machine.
     MCRPC_CONNECT_FAILED = -201,
     // The answer could not be read: try another machine.
@@ -164,6 +186,14 @@ enum {
     MCRPC_EXPIRED_ON_ARRIVAL = -222,
     // The worker that ran the request died, perhaps with the work half done, or there is no worker at all: do not call this machine again at once.
     MCRPC_WORKER_LOST = -223,
+    // The server is closing down and takes no new calls: call another machine.
+    MCRPC_GOING_AWAY = -224,
+    // The connection has as many unanswered calls as the configured limit allows: wait for answers, or call another machine.
+    MCRPC_TOO_MANY_OPEN_CALLS = -225,
+    // The server has no such service: correct the service's name or its routes.
+    MCRPC_NO_SERVICE = -226,
+    // The service has no such method: correct its name, or upgrade the server.
+    MCRPC_NO_METHOD = -227,
     // So many calls to the endpoint have failed lately that none is sent to it: choose another one.
     MCRPC_BUCKET_FULL = -230,
     // An operator has shielded the endpoint for the whole host: choose another one.

@@ -132,6 +132,17 @@ statuses! {
     BODY_TOO_LONG = -113, "body_too_long", Protocol, "The frame announces a body above the configured limit: raise the limit or close the connection.";
     BAD_METADATA_LENGTH = -114, "bad_metadata_length", Protocol, "The frame announces more metadata than body: close the connection.";
     UNSUPPORTED_FLAG = -115, "unsupported_flag", Protocol, "The frame carries a flag that must be understood and is not: upgrade this side or let the peer clear it.";
+    BAD_CHECKSUM = -116, "bad_checksum", Protocol, "The frame's checksum does not fit its bytes, so they were changed on their way: close the connection.";
+    CHECKSUM_MISSING = -117, "checksum_missing", Protocol, "The frame has no checksum and the limits ask for one: let the peer send it, or accept frames without.";
+    METADATA_TOO_LONG = -118, "metadata_too_long", Protocol, "The frame announces more metadata than the configured limit: raise the limit, or let the peer send less.";
+    BAD_TAG = -119, "bad_tag", Protocol, "A tag of the metadata runs past its end, is numbered 0, or is not as long as its meaning wants: mend the peer that wrote it.";
+    UNSUPPORTED_TAG = -120, "unsupported_tag", Protocol, "The metadata has a tag that must be understood and is not: upgrade this side or let the peer leave it out.";
+    REPEATED_TAG = -121, "repeated_tag", Protocol, "A tag that may occur once occurs twice in the metadata: mend the peer that wrote it.";
+    TOO_MANY_TAGS = -122, "too_many_tags", Protocol, "The metadata has more tags than the configured limit: raise the limit, or let the peer send fewer.";
+    NAME_TOO_LONG = -123, "name_too_long", Protocol, "A name in the metadata is longer than the configured limit: raise the limit or shorten the name.";
+    BAD_NAME = -124, "bad_name", Protocol, "A name in the metadata is empty or has a character that is not visible ASCII: correct the name.";
+    BAD_TEXT = -125, "bad_text", Protocol, "A text in the metadata is not UTF-8: let its writer encode it so.";
+    BAD_META = -126, "bad_meta", Protocol, "The RpcMeta of a baidu_std frame is no valid protobuf message, or lacks a required field: close the connection.";
 
     CONNECT_FAILED = -201, "connect_failed", System, "The connection could not be made: try another machine.";
     READ_FAILED = -202, "read_failed", System, "The answer could not be read: try another machine.";
@@ -147,6 +158,11 @@ statuses! {
     DEADLINE_IN_QUEUE = -221, "deadline_in_queue", Deadline, "The request's deadline came too near while it waited in the queue, so it was not run: do not try again.";
     EXPIRED_ON_ARRIVAL = -222, "expired_on_arrival", Deadline, "The request's deadline was past when it arrived: do not try again, and look at what it spent its time on before.";
     WORKER_LOST = -223, "worker_lost", Overload, "The worker that ran the request died, perhaps with the work half done, or there is no worker at all: do not call this machine again at once.";
+
+    GOING_AWAY = -224, "going_away", Overload, "The server is closing down and takes no new calls: call another machine.";
+    TOO_MANY_OPEN_CALLS = -225, "too_many_open_calls", Overload, "The connection has as many unanswered calls as the configured limit allows: wait for answers, or call another machine.";
+    NO_SERVICE = -226, "no_service", Usage, "The server has no such service: correct the service's name or its routes.";
+    NO_METHOD = -227, "no_method", Usage, "The service has no such method: correct its name, or upgrade the server.";
 
     BUCKET_FULL = -230, "bucket_full", Shielded, "So many calls to the endpoint have failed lately that none is sent to it: choose another one.";
     SHIELDED = -231, "shielded", Shielded, "An operator has shielded the endpoint for the whole host: choose another one.";
