@@ -453,7 +453,7 @@ typedef struct {
 // The state of one connection's incoming stream. Set it up with mcrpc_frame_init(); it needs no clean-up.
 typedef struct {
     // Private.
-    uint64_t opaque[12];
+    uint64_t opaque[16];
 } mcrpc_frame_decoder_t;
 
 // What mcrpc_frame_next() found.

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use mcrpc_core::status::Status;
-use mcrpc_core::wire::{HEADER_LEN, Header, Kind};
+use mcrpc_core::wire::{HEADER_LEN, Header, Kind, Limits};
 use rustix::process::{Pid, Signal, kill_process};
 
 const FRONTS: [&str; 2] = [env!("MCRPC_FLEET_FRONT_STATIC"), env!("MCRPC_FLEET_FRONT_SHARED")];
@@ -63,7 +63,7 @@ fn send_tasks(front: &Program, count: u32, gap: Duration, budget_ms: u32) -> Vec
         while statuses.len() < count as usize {
             let mut bytes = [0; HEADER_LEN];
             reader.read_exact(&mut bytes).expect("every task is answered");
-            let answer = Header::parse(&bytes, 0).unwrap();
+            let answer = Header::parse(&bytes, &Limits::of_body(0)).unwrap();
             assert!(!std::mem::replace(&mut is_answered[answer.call_id as usize], true), "answered twice");
             statuses.push(answer.status);
         }

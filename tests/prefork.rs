@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mcrpc_core::status::Class;
-use mcrpc_core::wire::{HEADER_LEN, Header, Kind};
+use mcrpc_core::wire::{HEADER_LEN, Header, Kind, Limits};
 use support::server::Server;
 
 const WORKERS: usize = 4;
@@ -43,7 +43,7 @@ fn client(address: &str, uin: u64, stop: &AtomicBool, counts: &Counts) {
             {
                 break;
             }
-            let answer = Header::parse(&answer, 0).expect("the server answers in frames");
+            let answer = Header::parse(&answer, &Limits::of_body(0)).expect("the server answers in frames");
             assert_eq!((answer.kind, answer.call_id), (Kind::Response, request.call_id));
             match answer.status.class() {
                 Class::Success => counts.good.fetch_add(1, Ordering::Relaxed),

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use mcrpc_core::status::{Class, Status};
-use mcrpc_core::wire::{HEADER_LEN, Header, Kind};
+use mcrpc_core::wire::{HEADER_LEN, Header, Kind, Limits};
 use support::server::Server;
 
 const PROGRAMS: [&str; 2] = [env!("MCRPC_IO_WORKER_SERVER_STATIC"), env!("MCRPC_IO_WORKER_SERVER_SHARED")];
@@ -39,7 +39,7 @@ fn call(stream: &mut TcpStream, request: &Header) -> std::io::Result<Status> {
     stream.write_all(&request.emit())?;
     let mut answer = [0; HEADER_LEN];
     stream.read_exact(&mut answer)?;
-    let answer = Header::parse(&answer, 0).expect("the server answers in frames");
+    let answer = Header::parse(&answer, &Limits::of_body(0)).expect("the server answers in frames");
     assert_eq!((answer.kind, answer.call_id), (Kind::Response, request.call_id));
     Ok(answer.status)
 }

@@ -1,7 +1,7 @@
 //! The incremental frame decoder, for C.
 
 use mcrpc_core::status::Status;
-use mcrpc_core::wire::{Decoder, Event};
+use mcrpc_core::wire::{Decoder, Event, Limits};
 
 use crate::header::mcrpc_header_t;
 use crate::pointer::{self, code};
@@ -33,7 +33,7 @@ pub struct mcrpc_frame_event_t {
 #[repr(C)]
 pub struct mcrpc_frame_decoder_t {
     /// Private.
-    pub opaque: [u64; 12],
+    pub opaque: [u64; 16],
 }
 
 #[derive(Clone, Copy)]
@@ -59,7 +59,9 @@ pub unsafe extern "C" fn mcrpc_frame_init(max_body_len: u32, out: *mut mcrpc_fra
     code((|| {
         pointer::check(out.cast_const())?;
         // SAFETY: checked for null and alignment, large enough by the assertion above, writable by the caller's promise.
-        unsafe { out.cast::<Tagged>().write(Tagged { tag: TAG, decoder: Decoder::new(max_body_len) }) };
+        unsafe {
+            out.cast::<Tagged>().write(Tagged { tag: TAG, decoder: Decoder::new(Limits::of_body(max_body_len)) })
+        };
         Ok(())
     })())
 }
@@ -95,30 +97,31 @@ pub unsafe extern "C" fn mcrpc_frame_next(
         let tagged = unsafe { &mut *decoder.cast::<Tagged>() };
         // SAFETY: the caller promises `len` readable bytes, which this call does not outlive.
         let data = unsafe { pointer::bytes(data, len) }?;
-        let (taken, found) = tagged.decoder.next(data)?;
+        let step = tagged.decoder.next(data)?;
         let mut found_event = mcrpc_frame_event_t {
             kind: MCRPC_EVENT_NONE,
-            last: 0,
+            last: u32::from(step.ends_frame),
             header: mcrpc_header_t::default(),
             bytes: core::ptr::null(),
             bytes_len: 0,
         };
-        match found {
+        match step.event {
             None => {}
             Some(Event::Header(header)) => {
                 found_event.kind = MCRPC_EVENT_HEADER;
                 found_event.header = header.into();
             }
-            Some(Event::Body { bytes, last }) => {
+            Some(Event::Refused(_, status)) => return Err(status),
+            Some(Event::Checked | Event::Skipped) => found_event.kind = MCRPC_EVENT_BODY,
+            Some(Event::Metadata(bytes) | Event::Payload(bytes)) => {
                 found_event.kind = MCRPC_EVENT_BODY;
-                found_event.last = u32::from(last);
                 found_event.bytes = bytes.as_ptr();
                 found_event.bytes_len = bytes.len();
             }
         }
         // SAFETY: both checked for null and alignment; writable by the caller's promise.
         unsafe {
-            used.write(taken);
+            used.write(step.used);
             event.write(found_event);
         }
         Ok(())

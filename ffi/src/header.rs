@@ -1,7 +1,7 @@
 //! The frame header, for C.
 
 use mcrpc_core::status::Status;
-use mcrpc_core::wire::{Flags, HEADER_LEN, Header, Kind, header};
+use mcrpc_core::wire::{Flags, HEADER_LEN, Header, Kind, Limits, header};
 
 use crate::pointer::{self, code};
 
@@ -68,7 +68,7 @@ impl mcrpc_header_t {
         if self.reserved != 0 {
             return Err(Status::INVALID_ARGUMENT);
         }
-        if self.flags & Flags::UNSUPPORTED != 0 {
+        if self.flags & Flags::MUST_UNDERSTAND != 0 {
             return Err(Status::UNSUPPORTED_FLAG);
         }
         Ok(Header {
@@ -108,7 +108,8 @@ pub unsafe extern "C" fn mcrpc_header_parse(
         pointer::check(out.cast_const())?;
         // SAFETY: the caller promises `len` readable bytes, which this call does not outlive.
         let bytes = unsafe { pointer::bytes(bytes, len) }?;
-        let header = Header::parse(bytes.first_chunk::<HEADER_LEN>().ok_or(Status::INCOMPLETE)?, max_body_len)?;
+        let limits = Limits { max_metadata_len: u16::MAX, ..Limits::of_body(max_body_len) };
+        let header = Header::parse(bytes.first_chunk::<HEADER_LEN>().ok_or(Status::INCOMPLETE)?, &limits)?;
         // SAFETY: checked for null and alignment; writable by the caller's promise.
         unsafe { out.write(header.into()) };
         Ok(())

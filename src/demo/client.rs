@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use mcrpc_core::status::{Class, Status};
-use mcrpc_core::wire::{Decoder, Event, Flags, HEADER_LEN, Header, Kind};
+use mcrpc_core::wire::{Decoder, Event, Flags, HEADER_LEN, Header, Kind, Limits};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::net::TcpStream;
@@ -254,7 +254,7 @@ impl Shared {
     }
 
     async fn read(&self, stream: &TcpStream) -> io::Result<()> {
-        let mut decoder = Decoder::new(MAX_BODY_LEN);
+        let mut decoder = Decoder::new(Limits::of_body(MAX_BODY_LEN));
         let mut buffer = [0; READ_BUFFER_LEN];
         loop {
             stream.readable().await?;
@@ -266,9 +266,9 @@ impl Shared {
             };
             let mut input = &buffer[..len];
             while !input.is_empty() {
-                let (used, event) = decoder.next(input).map_err(io::Error::other)?;
-                input = &input[used..];
-                if let Some(Event::Header(header)) = event
+                let step = decoder.next(input).map_err(io::Error::other)?;
+                input = &input[step.used..];
+                if let Some(Event::Header(header)) = step.event
                     && header.kind == Kind::Response
                 {
                     self.answered(&header);

@@ -1,102 +1,237 @@
 //! Frames out of a byte stream, whatever the pieces it arrives in.
 //!
-//! The decoder keeps at most one header's worth of bytes; bodies are handed on as slices of the caller's own
-//! buffer as they arrive, so a peer's announced length reserves nothing. The header is reported before its body:
-//! a server can refuse the request and let the body pass by.
+//! The decoder keeps at most one header's worth of bytes; metadata and payload are handed on as slices of the caller's
+//! own buffer as they arrive, so a peer's announced length reserves nothing. The header is reported before its body: a
+//! server can refuse the request and let the body pass by.
 
-use super::header::{HEADER_LEN, Header};
+use super::checksum::{Checksum, TRAILER_LEN};
+use super::header::{Flags, Front, HEADER_LEN, Header, Kind};
+use super::limits::Limits;
 use crate::status::Status;
 
 /// What [`Decoder::next`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A frame begins. If its `body_len` is 0 it also ends.
+    /// A frame begins.
     Header(Header),
-    /// The next piece of the current frame's body: first its metadata, then its payload.
-    Body {
-        /// The piece, never empty.
-        bytes: &'a [u8],
-        /// Whether the frame ends with it.
-        last: bool,
-    },
+    /// A frame begins that must not be acted on: answer a request with this status, fail the call of a response with it,
+    /// close the connection if it is neither. What else belongs to it is skipped.
+    Refused(Header, Status),
+    /// The next piece of the frame's metadata, never empty.
+    Metadata(&'a [u8]),
+    /// The next piece of the frame's payload, never empty.
+    Payload(&'a [u8]),
+    /// The frame's checksum fits.
+    Checked,
+    /// Bytes of a frame that is not for this version, or that was refused.
+    Skipped,
+}
+
+/// One step through the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step<'a> {
+    /// Bytes of the input that this step used.
+    pub used: usize,
+    /// What they were; `None` if they were all, and more are needed.
+    pub event: Option<Event<'a>>,
+    /// Whether a frame that was handed out is whole now.
+    pub ends_frame: bool,
+}
+
+/// What comes next in the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    Header,
+    Metadata,
+    Payload,
+    Skipped,
+    Trailer,
 }
 
 /// The state of one connection's incoming stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoder {
-    max_body_len: u32,
-    body_left: u32,
+    limits: Limits,
+    expected: Expected,
+    /// Whether the frame's checksum follows.
+    has_checksum: bool,
+    /// Whether the frame is not handed out.
+    is_skipped: bool,
+    /// Bytes collected of a header or trailer that arrives in pieces.
+    have: u8,
+    /// Bytes left of the part that is expected.
+    left: u32,
+    payload_len: u32,
+    open_calls: u32,
+    checksum: Checksum,
     /// The status that ended the stream, or OK.
     broken: Status,
-    header_have: u8,
-    header: [u8; HEADER_LEN],
+    pieces: [u8; HEADER_LEN],
 }
 
 impl Decoder {
-    /// A decoder at the start of a stream, which accepts bodies up to `max_body_len` bytes.
-    pub const fn new(max_body_len: u32) -> Decoder {
-        Decoder { max_body_len, body_left: 0, broken: Status::OK, header_have: 0, header: [0; HEADER_LEN] }
+    /// A decoder at the start of a stream.
+    pub const fn new(limits: Limits) -> Decoder {
+        Decoder {
+            limits,
+            expected: Expected::Header,
+            has_checksum: false,
+            is_skipped: false,
+            have: 0,
+            left: 0,
+            payload_len: 0,
+            open_calls: 0,
+            checksum: Checksum::new(),
+            broken: Status::OK,
+            pieces: [0; HEADER_LEN],
+        }
     }
 
-    /// Takes the next event from the front of `input` and says how many bytes it used.
+    /// Takes the next event from the front of `input` and says how many bytes it used. Call it again with what is left.
     ///
-    /// `Ok((used, None))` has used everything and needs more. After an event, call again with what is left.
+    /// A frame with a checksum ends with [`Event::Checked`]: what came before it may have been changed on its way.
     ///
     /// # Errors
     ///
-    /// See [`Header::parse`]. A broken stream has no next frame: the same error is returned from then on.
+    /// See [`Header::parse`], and [`Status::BAD_CHECKSUM`]. A broken stream has no next frame: the same error is returned
+    /// from then on.
     #[inline]
-    pub fn next<'a>(&mut self, input: &'a [u8]) -> Result<(usize, Option<Event<'a>>), Status> {
+    pub fn next<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>, Status> {
         if !self.broken.is_ok() {
             return Err(self.broken);
         }
-        if self.body_left > 0 {
-            return Ok(self.next_body(input));
+        let step = match self.expected {
+            Expected::Header => self.next_header(input),
+            Expected::Trailer => self.next_trailer(input),
+            _ => Ok(self.next_piece(input)),
+        };
+        if let Err(status) = step {
+            self.broken = status;
         }
-        if self.header_have == 0
+        step
+    }
+
+    /// Says that a request has been answered, or will never be: the connection may have one more open call.
+    #[inline]
+    pub const fn answered(&mut self) {
+        self.open_calls = self.open_calls.saturating_sub(1);
+    }
+
+    /// Requests that have not been answered. Counted only if the limits bound them.
+    pub const fn open_calls(&self) -> u32 {
+        self.open_calls
+    }
+
+    fn next_header<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>, Status> {
+        if self.have == 0
             && let Some(header) = input.first_chunk::<HEADER_LEN>()
         {
-            return self.begin_frame(HEADER_LEN, *header);
+            return self.begin_frame(HEADER_LEN, header);
         }
-        self.collect_header(input)
+        let (used, is_whole) = self.collect(input, HEADER_LEN);
+        if is_whole { self.begin_frame(used, &self.pieces.clone()) } else { Ok(Step::more(used)) }
     }
 
-    fn next_body<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Event<'a>>) {
-        let take = input.len().min(self.body_left as usize);
-        let Some(bytes) = input.get(..take).filter(|bytes| !bytes.is_empty()) else {
-            return (0, None);
+    fn begin_frame<'a>(&mut self, used: usize, bytes: &[u8; HEADER_LEN]) -> Result<Step<'a>, Status> {
+        let (event, body_len) = match Front::parse(bytes, &self.limits)? {
+            Front::Known(header) if self.has_room_for(&header) => (Event::Header(header), header.body_len),
+            Front::Known(header) => (Event::Refused(header, Status::TOO_MANY_OPEN_CALLS), header.body_len),
+            Front::Refused(header, status) => (Event::Refused(header, status), header.body_len),
+            Front::Skipped { body_len, .. } => (Event::Skipped, body_len),
         };
-        // `take` is at most `body_left`, so it fits a u32.
-        self.body_left -= take as u32;
-        (take, Some(Event::Body { bytes, last: self.body_left == 0 }))
+        self.has_checksum = bytes[2] & Flags::CRC_TRAILER != 0;
+        if self.has_checksum {
+            self.checksum = Checksum::new();
+            self.checksum.update(bytes);
+        }
+        match event {
+            Event::Header(header) => {
+                self.is_skipped = false;
+                self.expected = Expected::Metadata;
+                self.left = u32::from(header.metadata_len);
+                self.payload_len = body_len - self.left;
+            }
+            _ => {
+                self.is_skipped = true;
+                self.expected = Expected::Skipped;
+                self.left = body_len;
+                self.payload_len = 0;
+            }
+        }
+        Ok(self.step(used, event))
     }
 
-    fn collect_header<'a>(&mut self, input: &'a [u8]) -> Result<(usize, Option<Event<'a>>), Status> {
-        let have = usize::from(self.header_have);
+    /// Counts a request that is handed out.
+    fn has_room_for(&mut self, header: &Header) -> bool {
+        if header.kind != Kind::Request || self.limits.max_open_calls == 0 {
+            return true;
+        }
+        let has_room = self.open_calls < self.limits.max_open_calls;
+        self.open_calls += u32::from(has_room);
+        has_room
+    }
+
+    fn next_piece<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
+        let take = input.len().min(self.left as usize);
+        let Some(bytes) = input.get(..take).filter(|bytes| !bytes.is_empty()) else {
+            return Step::more(0);
+        };
+        if self.has_checksum {
+            self.checksum.update(bytes);
+        }
+        // `take` is at most `left`, so it fits a u32.
+        self.left -= take as u32;
+        let event = match self.expected {
+            Expected::Metadata => Event::Metadata(bytes),
+            Expected::Payload => Event::Payload(bytes),
+            _ => Event::Skipped,
+        };
+        self.step(take, event)
+    }
+
+    fn next_trailer<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>, Status> {
+        let (used, is_whole) = self.collect(input, TRAILER_LEN);
+        if !is_whole {
+            return Ok(Step::more(used));
+        }
+        if self.pieces.first_chunk() != Some(&self.checksum.trailer()) {
+            return Err(Status::BAD_CHECKSUM);
+        }
+        self.expected = Expected::Header;
+        let event = if self.is_skipped { Event::Skipped } else { Event::Checked };
+        Ok(Step { used, event: Some(event), ends_frame: !self.is_skipped })
+    }
+
+    /// Goes on to the next part that is not empty.
+    fn step<'a>(&mut self, used: usize, event: Event<'a>) -> Step<'a> {
+        if self.left == 0 && self.expected == Expected::Metadata {
+            self.expected = Expected::Payload;
+            self.left = self.payload_len;
+        }
+        let body_ends = self.left == 0;
+        if body_ends {
+            self.expected = if self.has_checksum { Expected::Trailer } else { Expected::Header };
+        }
+        Step { used, event: Some(event), ends_frame: body_ends && !self.has_checksum && !self.is_skipped }
+    }
+
+    /// Adds to the collected bytes until there are `wanted`; says how many it took, and whether they are there.
+    fn collect(&mut self, input: &[u8], wanted: usize) -> (usize, bool) {
+        let have = usize::from(self.have);
         let mut used = 0;
-        for (slot, byte) in self.header.iter_mut().skip(have).zip(input) {
+        for (slot, byte) in self.pieces.iter_mut().take(wanted).skip(have).zip(input) {
             *slot = *byte;
             used += 1;
         }
-        if have + used < HEADER_LEN {
-            // `have + used` is below 32.
-            self.header_have = (have + used) as u8;
-            return Ok((used, None));
-        }
-        self.header_have = 0;
-        self.begin_frame(used, self.header)
+        let is_whole = have + used == wanted;
+        // `have + used` is at most 32.
+        self.have = if is_whole { 0 } else { (have + used) as u8 };
+        (used, is_whole)
     }
+}
 
-    fn begin_frame<'a>(&mut self, used: usize, bytes: [u8; HEADER_LEN]) -> Result<(usize, Option<Event<'a>>), Status> {
-        match Header::parse(&bytes, self.max_body_len) {
-            Ok(header) => {
-                self.body_left = header.body_len;
-                Ok((used, Some(Event::Header(header))))
-            }
-            Err(status) => {
-                self.broken = status;
-                Err(status)
-            }
-        }
+impl Step<'_> {
+    const fn more(used: usize) -> Self {
+        Step { used, event: None, ends_frame: false }
     }
 }

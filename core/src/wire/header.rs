@@ -16,6 +16,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::limits::Limits;
 use crate::status::Status;
 
 /// Bytes of a header.
@@ -84,11 +85,9 @@ impl Flags {
     pub const CONTINUES_TASK: u8 = 1 << 5;
     /// The payload is compressed.
     pub const COMPRESSED: u8 = 1 << 6;
-    /// Set together with something that a receiver must not ignore: one that does not know it refuses by name.
+    /// Set together with something that a receiver must not ignore: one that does not know it refuses by name. This
+    /// version knows nothing of the kind.
     pub const MUST_UNDERSTAND: u8 = 1 << 7;
-
-    /// Flags whose meaning changes how the frame is read and which this version does not implement.
-    pub const UNSUPPORTED: u8 = Flags::CRC_TRAILER | Flags::MUST_UNDERSTAND;
 
     /// How often this call has been sent before, 0 to 3.
     #[inline]
@@ -158,53 +157,20 @@ impl Header {
         }
     }
 
-    /// Reads a header; `max_body_len` bounds what a peer may announce.
+    /// Reads a header of a kind that this version knows and without anything it would have to know.
     ///
     /// # Errors
     ///
-    /// Named by what is wrong with the bytes, in the order of their offsets: [`Status::BAD_MAGIC`],
-    /// [`Status::BAD_VERSION`], [`Status::BAD_KIND`], [`Status::UNSUPPORTED_FLAG`], [`Status::BODY_TOO_LONG`],
-    /// [`Status::BAD_METADATA_LENGTH`].
+    /// Named by what is wrong with the bytes: [`Status::BAD_MAGIC`], [`Status::BAD_VERSION`], [`Status::CHECKSUM_MISSING`],
+    /// [`Status::BODY_TOO_LONG`], [`Status::BAD_KIND`], [`Status::BAD_METADATA_LENGTH`], [`Status::UNSUPPORTED_FLAG`],
+    /// [`Status::METADATA_TOO_LONG`].
     #[inline]
-    pub fn parse(bytes: &[u8; HEADER_LEN], max_body_len: u32) -> Result<Header, Status> {
-        let raw: Raw = bytemuck::must_cast(*bytes);
-        if raw.magic != MAGIC {
-            return Err(Status::BAD_MAGIC);
+    pub fn parse(bytes: &[u8; HEADER_LEN], limits: &Limits) -> Result<Header, Status> {
+        match Front::parse(bytes, limits)? {
+            Front::Known(header) => Ok(header),
+            Front::Refused(_, status) => Err(status),
+            Front::Skipped { .. } => Err(Status::BAD_KIND),
         }
-        if raw.version_kind >> 4 != VERSION {
-            return Err(Status::BAD_VERSION);
-        }
-        let Some(kind) = Kind::from_wire(raw.version_kind & 0x0F) else {
-            return Err(Status::BAD_KIND);
-        };
-        if raw.flags & Flags::UNSUPPORTED != 0 {
-            return Err(Status::UNSUPPORTED_FLAG);
-        }
-        let body_len = u32::from_le(raw.body_len);
-        if body_len > max_body_len {
-            return Err(Status::BODY_TOO_LONG);
-        }
-        let metadata_len = u16::from_le(raw.metadata_len);
-        if u32::from(metadata_len) > body_len {
-            return Err(Status::BAD_METADATA_LENGTH);
-        }
-        let code = u32::from_le(raw.method_or_status);
-        let limit = u32::from_le(raw.budget_or_cursor);
-        let response = matches!(kind, Kind::Response);
-        Ok(Header {
-            kind,
-            flags: Flags(raw.flags),
-            priority: raw.priority,
-            body_len,
-            call_id: u32::from_le(raw.call_id),
-            method_id: if response { 0 } else { code },
-            status: Status(if response { code.cast_signed() } else { 0 }),
-            uin: u64::from_le(raw.uin),
-            budget_ms: if response { 0 } else { limit },
-            cursor: if response { limit } else { 0 },
-            business_id: u16::from_le(raw.business_id),
-            metadata_len,
-        })
     }
 
     /// The bytes of this header.
@@ -223,6 +189,78 @@ impl Header {
             budget_or_cursor: if response { self.cursor } else { self.budget_ms }.to_le(),
             business_id: self.business_id.to_le(),
             metadata_len: self.metadata_len.to_le(),
+        })
+    }
+}
+
+/// What the first bytes of a frame say about the whole of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Front {
+    /// It can be read.
+    Known(Header),
+    /// It must not be acted on, for this reason; the frame behind it is intact.
+    Refused(Header, Status),
+    /// It is of a kind that a newer version made up, and may be passed over.
+    Skipped {
+        /// Bytes to pass over.
+        body_len: u32,
+        /// Whether a checksum follows them.
+        has_checksum: bool,
+    },
+}
+
+impl Front {
+    /// Reads the first bytes of a frame. A failure means that nobody can say where the next one begins.
+    #[inline]
+    pub(super) fn parse(bytes: &[u8; HEADER_LEN], limits: &Limits) -> Result<Front, Status> {
+        let raw: Raw = bytemuck::must_cast(*bytes);
+        if raw.magic != MAGIC {
+            return Err(Status::BAD_MAGIC);
+        }
+        if raw.version_kind >> 4 != VERSION {
+            return Err(Status::BAD_VERSION);
+        }
+        let flags = Flags(raw.flags);
+        let has_checksum = flags.contains(Flags::CRC_TRAILER);
+        if limits.needs_checksum && !has_checksum {
+            return Err(Status::CHECKSUM_MISSING);
+        }
+        let body_len = u32::from_le(raw.body_len);
+        if body_len > limits.max_body_len {
+            return Err(Status::BODY_TOO_LONG);
+        }
+        let must_understand = flags.contains(Flags::MUST_UNDERSTAND);
+        let Some(kind) = Kind::from_wire(raw.version_kind & 0x0F) else {
+            let is_skippable = raw.version_kind & 0x0F != 0 && !must_understand;
+            return if is_skippable { Ok(Front::Skipped { body_len, has_checksum }) } else { Err(Status::BAD_KIND) };
+        };
+        let metadata_len = u16::from_le(raw.metadata_len);
+        if u32::from(metadata_len) > body_len {
+            return Err(Status::BAD_METADATA_LENGTH);
+        }
+        let code = u32::from_le(raw.method_or_status);
+        let limit = u32::from_le(raw.budget_or_cursor);
+        let response = matches!(kind, Kind::Response);
+        let header = Header {
+            kind,
+            flags,
+            priority: raw.priority,
+            body_len,
+            call_id: u32::from_le(raw.call_id),
+            method_id: if response { 0 } else { code },
+            status: Status(if response { code.cast_signed() } else { 0 }),
+            uin: u64::from_le(raw.uin),
+            budget_ms: if response { 0 } else { limit },
+            cursor: if response { limit } else { 0 },
+            business_id: u16::from_le(raw.business_id),
+            metadata_len,
+        };
+        Ok(if must_understand {
+            Front::Refused(header, Status::UNSUPPORTED_FLAG)
+        } else if metadata_len > limits.max_metadata_len {
+            Front::Refused(header, Status::METADATA_TOO_LONG)
+        } else {
+            Front::Known(header)
         })
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mcrpc_core::admission::Cursor;
-use mcrpc_core::wire::{HEADER_LEN, Header, Kind};
+use mcrpc_core::wire::{HEADER_LEN, Header, Kind, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -67,7 +67,7 @@ async fn serve(mut stream: TcpStream, behaviour: Rc<Cell<Behaviour>>) {
             Behaviour::Resets | Behaviour::ResetsShare(..) => return,
         };
         sleep(delay).await;
-        let Ok(request) = Header::parse(&bytes, 0) else { return };
+        let Ok(request) = Header::parse(&bytes, &Limits::of_body(0)) else { return };
         let answer = Header { cursor: Cursor::OPEN.0, ..Header::new(Kind::Response, request.call_id) };
         if stream.write_all(&answer.emit()).await.is_err() {
             return;
@@ -91,7 +91,7 @@ mod tests {
             let sent = stream.write_all(&bytes).await;
             *answered = sent.is_ok() && stream.read_exact(&mut bytes).await.is_ok();
             if *answered {
-                let answer = Header::parse(&bytes, 0).unwrap();
+                let answer = Header::parse(&bytes, &Limits::of_body(0)).unwrap();
                 assert_eq!((answer.kind, answer.call_id, answer.status.is_ok()), (Kind::Response, call_id, true));
             }
         }

@@ -1,4 +1,10 @@
 //! What travels with a request: who asks, how important it is, and how long the answer is wanted.
+//!
+//! [`Context`] is what decisions need; [`Carried`] is all of it, with the trace, the ticket and what goes on unread.
+
+pub mod carried;
+
+pub use carried::Carried;
 
 use crate::admission::Key;
 use crate::id::{Salt, Uin};

@@ -1,0 +1,110 @@
+//! All of a request's context, and how it goes on: into the calls that are made on its behalf, into a queue, into a batch.
+//!
+//! In a frame it is the header's fields and the metadata's tags that travel onward. The same head, without a payload, is
+//! its form in a queue. The tags that this version does not know go on as they came.
+
+use super::Context;
+use crate::time::{Millis, Nanos};
+use crate::wire::metadata::Tags;
+use crate::wire::{Flags, Header, Kind, Metadata, Trace, Writer};
+
+/// The context of a request, as its sender gave it. It borrows the bytes that it was read from.
+#[derive(Clone, Copy, Debug)]
+pub struct Carried<'a> {
+    /// What decisions need.
+    pub context: Context,
+    /// Whether the trace is recorded.
+    pub is_sampled: bool,
+    /// The trace, and the span of the caller.
+    pub trace: Trace,
+    /// What the task began with: with the remaining budget it gives its age. 0 if nobody said.
+    pub origin_budget_ms: u32,
+    /// Names the call graph; 0 is none.
+    pub call_graph_id: u64,
+    /// The user's ticket, opaque.
+    pub ticket: &'a [u8],
+    /// The user's cookie, opaque.
+    pub cookie: &'a [u8],
+    /// Further tags that travel onward, among others.
+    pub tags: Tags<'a>,
+}
+
+impl<'a> Carried<'a> {
+    /// A context without metadata: what a task begins with.
+    pub const fn new(context: Context) -> Carried<'static> {
+        Carried {
+            context,
+            is_sampled: false,
+            trace: Trace { trace_id: [0; 16], span_id: [0; 8], flags: 0 },
+            origin_budget_ms: 0,
+            call_graph_id: 0,
+            ticket: &[],
+            cookie: &[],
+            tags: Tags::new(&[]),
+        }
+    }
+
+    /// The context of a request that arrived at `arrival`, or was put into a queue then.
+    pub fn read(header: &Header, metadata: &Metadata<'a>, arrival: Nanos) -> Carried<'a> {
+        Carried {
+            context: Context::from_header(header, arrival),
+            is_sampled: header.flags.contains(Flags::SAMPLED),
+            trace: metadata.trace(),
+            origin_budget_ms: metadata.origin_budget_ms(),
+            call_graph_id: metadata.call_graph_id(),
+            ticket: metadata.ticket(),
+            cookie: metadata.cookie(),
+            tags: metadata.iter(),
+        }
+    }
+
+    /// The context of a call that is made on behalf of this one, from a new span. What concerned the one call alone, its
+    /// attempt and whether its callee knew the task, begins anew.
+    #[must_use]
+    pub const fn onward(&self, span_id: [u8; 8]) -> Carried<'a> {
+        let context = Context { attempt: 0, continues_task: false, ..self.context };
+        Carried { context, trace: Trace { span_id, ..self.trace }, ..*self }
+    }
+
+    /// How long ago the task began, in ms; 0 if nobody can say.
+    pub const fn age_ms(&self, now: Nanos) -> u32 {
+        match self.context.onward_budget(now) {
+            Millis::UNLIMITED => 0,
+            Millis(left_ms) => self.origin_budget_ms.saturating_sub(left_ms),
+        }
+    }
+
+    /// The header of a frame that carries it, sent at `now`. The budget is what is left then; 0 means that the call is not
+    /// worth sending.
+    pub const fn header(&self, kind: Kind, call_id: u32, method_id: u32, now: Nanos) -> Header {
+        let mut flags = Flags(0).with_attempt(self.context.attempt);
+        if self.is_sampled {
+            flags.0 |= Flags::SAMPLED;
+        }
+        if self.context.continues_task {
+            flags.0 |= Flags::CONTINUES_TASK;
+        }
+        Header {
+            flags,
+            method_id,
+            uin: self.context.uin.0,
+            priority: self.context.priority,
+            business_id: self.context.business_id,
+            budget_ms: self.context.onward_budget(now).0,
+            ..Header::new(kind, call_id)
+        }
+    }
+
+    /// Writes the tags of a frame that carries it.
+    ///
+    /// A task whose origin nobody has told began, for those who come after, with the budget it has `now`.
+    pub fn write(&self, now: Nanos, writer: &mut Writer<'_>) {
+        let origin_budget_ms = match (self.origin_budget_ms, self.context.onward_budget(now)) {
+            (0, Millis::UNLIMITED) => 0,
+            (0, Millis(left_ms)) => left_ms,
+            (told_ms, _) => told_ms,
+        };
+        writer.trace(&self.trace).origin_budget_ms(origin_budget_ms).call_graph_id(self.call_graph_id);
+        writer.ticket(self.ticket).cookie(self.cookie).copy_onward(self.tags);
+    }
+}

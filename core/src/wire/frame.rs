@@ -1,0 +1,64 @@
+//! One frame that lies in one buffer.
+
+use super::checksum::{Checksum, TRAILER_LEN};
+use super::header::{Flags, Front, HEADER_LEN, Header};
+use super::limits::Limits;
+use super::metadata::Metadata;
+use crate::status::Status;
+
+/// A whole frame, valid and where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// Its header.
+    pub header: Header,
+    /// Its metadata.
+    pub metadata: Metadata<'a>,
+    /// Its payload.
+    pub payload: &'a [u8],
+    /// Its length in bytes: where the next one begins.
+    pub len: usize,
+}
+
+impl<'a> Frame<'a> {
+    /// The frame at the front of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::INCOMPLETE`] if it is longer than `bytes`; else see [`Header::parse`] and [`Metadata::new_checked`], and
+    /// [`Status::BAD_CHECKSUM`].
+    #[inline]
+    pub fn new_checked(bytes: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Status> {
+        let header = Header::parse(bytes.first_chunk::<HEADER_LEN>().ok_or(Status::INCOMPLETE)?, limits)?;
+        let (front, behind) =
+            bytes.split_at_checked(HEADER_LEN + header.body_len as usize).ok_or(Status::INCOMPLETE)?;
+        let mut len = front.len();
+        if header.flags.contains(Flags::CRC_TRAILER) {
+            let mut checksum = Checksum::new();
+            checksum.update(front);
+            if *behind.first_chunk::<TRAILER_LEN>().ok_or(Status::INCOMPLETE)? != checksum.trailer() {
+                return Err(Status::BAD_CHECKSUM);
+            }
+            len += TRAILER_LEN;
+        }
+        let body = front.get(HEADER_LEN..).unwrap_or_default();
+        let (metadata, payload) =
+            body.split_at_checked(usize::from(header.metadata_len)).ok_or(Status::BAD_METADATA_LENGTH)?;
+        Ok(Frame { header, metadata: Metadata::new_checked(metadata, limits)?, payload, len })
+    }
+
+    /// How long the frame at the front of `bytes` is, of any kind. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`Status::INCOMPLETE`] below [`HEADER_LEN`] bytes; a failure of [`Header::parse`] if nobody can say.
+    pub fn wanted(bytes: &[u8], limits: &Limits) -> Result<usize, Status> {
+        let front = Front::parse(bytes.first_chunk().ok_or(Status::INCOMPLETE)?, limits)?;
+        let (body_len, has_checksum) = match front {
+            Front::Known(header) | Front::Refused(header, _) => {
+                (header.body_len, header.flags.contains(Flags::CRC_TRAILER))
+            }
+            Front::Skipped { body_len, has_checksum } => (body_len, has_checksum),
+        };
+        Ok(HEADER_LEN + body_len as usize + if has_checksum { TRAILER_LEN } else { 0 })
+    }
+}

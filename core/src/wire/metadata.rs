@@ -1,0 +1,439 @@
+//! Tagged values at the start of a frame's body: what does not fit the header, and what a newer version made up.
+//!
+//! One tag is a byte, a length of one byte (255: a little-endian u16 of at least 255 follows), and the value. The byte says
+//! what a reader may do that does not know it:
+//!
+//! | bits | meaning |
+//! |---|---|
+//! | 7 | must be understood: the call is refused by name |
+//! | 6 | the application's own, free to be used |
+//! | 5 | travels onward: copied to the calls that are made on behalf of this one |
+//! | 0-4 | a number; 0 without bit 5 and 6 is no tag |
+//!
+//! A value may be longer than its meaning wants, never shorter: newer versions append to it. All numbers are little-endian.
+
+use super::limits::Limits;
+use crate::admission::Key;
+pub use crate::select::call::Withheld;
+use crate::status::Status;
+
+/// The byte that a tagged value begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Tag(pub u8);
+
+impl Tag {
+    /// The name of the caller's service.
+    pub const CALLER: Tag = Tag(0x01);
+    /// The name of the service that is called, `pkg.Service`.
+    pub const SERVICE: Tag = Tag(0x02);
+    /// The full name of a method, `pkg.Service.Method`. May occur more than once.
+    pub const METHOD: Tag = Tag(0x03);
+    /// The name of the sender's zone.
+    pub const ZONE: Tag = Tag(0x04);
+    /// u32: what the sender can do. See [`super::Features`].
+    pub const FEATURES: Tag = Tag(0x05);
+    /// UTF-8: why the call failed, for a person.
+    pub const ERROR_TEXT: Tag = Tag(0x06);
+    /// See [`RejectState`].
+    pub const REJECT_STATE: Tag = Tag(0x07);
+    /// See [`Withheld`].
+    pub const WITHHELD: Tag = Tag(0x08);
+    /// See [`Compression`].
+    pub const COMPRESSION: Tag = Tag(0x09);
+    /// See [`PeerLimits`].
+    pub const PEER_LIMITS: Tag = Tag(0x0A);
+    /// See [`Trace`].
+    pub const TRACE: Tag = Tag(0x20);
+    /// u32: the budget in ms that the task began with.
+    pub const ORIGIN_BUDGET: Tag = Tag(0x21);
+    /// u64: names the call graph that the call is part of.
+    pub const CALL_GRAPH: Tag = Tag(0x22);
+    /// Bytes: the user's ticket.
+    pub const TICKET: Tag = Tag(0x23);
+    /// Bytes: the user's cookie.
+    pub const COOKIE: Tag = Tag(0x24);
+    /// The first of the application's 32 tags that concern one call alone.
+    pub const APPLICATION: Tag = Tag(0x40);
+    /// The first of the application's 32 tags that travel onward.
+    pub const APPLICATION_ONWARD: Tag = Tag(0x60);
+
+    const MUST_UNDERSTAND: u8 = 1 << 7;
+    const IS_APPLICATION: u8 = 1 << 6;
+    const IS_ONWARD: u8 = 1 << 5;
+
+    /// The same tag, to be refused by a reader that does not know it.
+    #[must_use]
+    pub const fn that_must_be_understood(self) -> Tag {
+        Tag(self.0 | Tag::MUST_UNDERSTAND)
+    }
+
+    /// The tag without the bit that says whether it must be understood: what it is compared by.
+    #[inline]
+    pub const fn plain(self) -> Tag {
+        Tag(self.0 & !Tag::MUST_UNDERSTAND)
+    }
+
+    /// Whether a reader that does not know it has to refuse the call.
+    #[inline]
+    pub const fn must_be_understood(self) -> bool {
+        self.0 & Tag::MUST_UNDERSTAND != 0
+    }
+
+    /// Whether it is the application's own.
+    #[inline]
+    pub const fn is_application(self) -> bool {
+        self.0 & Tag::IS_APPLICATION != 0
+    }
+
+    /// Whether it is copied to the calls that are made on behalf of this one.
+    #[inline]
+    pub const fn is_onward(self) -> bool {
+        self.0 & Tag::IS_ONWARD != 0
+    }
+
+    /// Whether this version knows what it means.
+    pub const fn is_known(self) -> bool {
+        self.slot().is_some()
+    }
+
+    /// The bit of its slot if it is known and may occur once.
+    #[inline]
+    pub(super) const fn mask(self) -> u16 {
+        match self.slot() {
+            Some(slot) if self.plain().0 != Tag::METHOD.0 => 1 << slot,
+            _ => 0,
+        }
+    }
+
+    /// Its place in the index of a view.
+    #[inline]
+    const fn slot(self) -> Option<usize> {
+        match self.plain().0 {
+            number @ 0x01..=0x0A => Some(number as usize),
+            number @ 0x20..=0x24 => Some(FIRST_ONWARD_SLOT + (number & 0x0F) as usize),
+            _ => None,
+        }
+    }
+}
+
+const FIRST_ONWARD_SLOT: usize = 11;
+const SLOTS: usize = 16;
+
+/// Which trace a call belongs to, as W3C Trace Context has it. On the wire: trace id, span id, and the flags if they are not 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Trace {
+    /// The whole trace; all zero is none.
+    pub trace_id: [u8; 16],
+    /// The caller's span: the parent of what the callee does.
+    pub span_id: [u8; 8],
+    /// `trace-flags` without bit 0, which is the frame's flag [`super::Flags::SAMPLED`].
+    pub flags: u8,
+}
+
+/// What a server says of its own overload beside the cursor in the header. On the wire: two u16.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RejectState {
+    /// How long the cursor holds, in ms; 0 is none.
+    pub hold_ms: u16,
+    /// The share of requests that it refuses now, in ten-thousandths.
+    pub share_per_10k: u16,
+}
+
+/// How the payload is compressed. On the wire: algorithm, u32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Compression {
+    /// 1 gzip, 2 zstd, 3 lz4 (frame format), 4 snappy (raw); 0 is none.
+    pub algorithm: u8,
+    /// Bytes of the payload when it is decompressed.
+    pub raw_len: u32,
+}
+
+/// What the sender of a hello accepts. On the wire: two u32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PeerLimits {
+    /// See [`Limits::max_body_len`]; 0 is not said.
+    pub max_body_len: u32,
+    /// See [`Limits::max_open_calls`]; 0 is not said.
+    pub max_open_calls: u32,
+}
+
+/// The metadata of a frame, valid and where it lies: no question to it can fail. A value that is absent reads as empty, 0,
+/// or the default of its type.
+#[derive(Clone, Copy, Debug)]
+pub struct Metadata<'a> {
+    bytes: &'a [u8],
+    /// Where the length of each known tag lies, 0 if the tag is absent: a length is never the first byte.
+    lengths_at: [u16; SLOTS],
+}
+
+impl<'a> Metadata<'a> {
+    /// No metadata.
+    pub const EMPTY: Metadata<'static> = Metadata { bytes: &[], lengths_at: [0; SLOTS] };
+
+    /// Looks at all of `bytes`, once. O(length).
+    ///
+    /// # Errors
+    ///
+    /// The first that applies, tag by tag: [`Status::METADATA_TOO_LONG`], [`Status::BAD_TAG`], [`Status::TOO_MANY_TAGS`],
+    /// [`Status::UNSUPPORTED_TAG`], [`Status::REPEATED_TAG`], [`Status::NAME_TOO_LONG`], [`Status::BAD_NAME`],
+    /// [`Status::BAD_TEXT`].
+    #[inline]
+    pub fn new_checked(bytes: &'a [u8], limits: &Limits) -> Result<Metadata<'a>, Status> {
+        if bytes.len() > usize::from(limits.max_metadata_len) {
+            return Err(Status::METADATA_TOO_LONG);
+        }
+        let mut metadata = Metadata { bytes, ..Metadata::EMPTY };
+        let (mut rest, mut count) = (bytes, 0);
+        while !rest.is_empty() {
+            let (tag, value, behind) = split(rest).ok_or(Status::BAD_TAG)?;
+            // Offsets fit: the metadata is no longer than a u16 says.
+            let length_at = (bytes.len() - rest.len() + 1) as u16;
+            if count == limits.max_tags {
+                return Err(Status::TOO_MANY_TAGS);
+            }
+            count += 1;
+            metadata.note(tag, value, length_at, limits)?;
+            rest = behind;
+        }
+        Ok(metadata)
+    }
+
+    #[inline]
+    fn note(&mut self, tag: Tag, value: &[u8], length_at: u16, limits: &Limits) -> Result<(), Status> {
+        let Some(first_at) = tag.slot().and_then(|slot| self.lengths_at.get_mut(slot)) else {
+            // Whether the application understands its own tags, it knows alone.
+            let is_refused = tag.must_be_understood() && !tag.is_application();
+            return if is_refused { Err(Status::UNSUPPORTED_TAG) } else { Ok(()) };
+        };
+        if *first_at == 0 {
+            *first_at = length_at;
+        } else if tag.plain() != Tag::METHOD {
+            return Err(Status::REPEATED_TAG);
+        }
+        check_value(tag, value, limits.max_name_len)
+    }
+
+    /// The tags and values in their order, known or not.
+    pub const fn iter(&self) -> Tags<'a> {
+        Tags { rest: self.bytes }
+    }
+
+    /// All of it as it lies on the wire.
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// See [`Tag::CALLER`].
+    pub fn caller(&self) -> &'a str {
+        self.text(Tag::CALLER)
+    }
+
+    /// See [`Tag::SERVICE`].
+    pub fn service(&self) -> &'a str {
+        self.text(Tag::SERVICE)
+    }
+
+    /// See [`Tag::METHOD`]: the first.
+    pub fn method(&self) -> &'a str {
+        self.text(Tag::METHOD)
+    }
+
+    /// See [`Tag::ZONE`].
+    pub fn zone(&self) -> &'a str {
+        self.text(Tag::ZONE)
+    }
+
+    /// See [`Tag::FEATURES`].
+    pub fn features(&self) -> u32 {
+        self.fixed(Tag::FEATURES).map_or(0, u32::from_le_bytes)
+    }
+
+    /// See [`Tag::ERROR_TEXT`].
+    pub fn error_text(&self) -> &'a str {
+        self.text(Tag::ERROR_TEXT)
+    }
+
+    /// See [`RejectState`].
+    pub fn reject_state(&self) -> RejectState {
+        let [h0, h1, s0, s1] = self.fixed(Tag::REJECT_STATE).unwrap_or_default();
+        RejectState { hold_ms: u16::from_le_bytes([h0, h1]), share_per_10k: u16::from_le_bytes([s0, s1]) }
+    }
+
+    /// Requests that the caller did not send since the last one, because the callee's cursor would have refused them.
+    pub fn withheld(&self) -> Withheld {
+        let (count, key) = self.two_words(Tag::WITHHELD);
+        Withheld { count, key: Key(key) }
+    }
+
+    /// See [`Compression`].
+    pub fn compression(&self) -> Compression {
+        let [algorithm, l0, l1, l2, l3] = self.fixed(Tag::COMPRESSION).unwrap_or_default();
+        Compression { algorithm, raw_len: u32::from_le_bytes([l0, l1, l2, l3]) }
+    }
+
+    /// See [`PeerLimits`].
+    pub fn peer_limits(&self) -> PeerLimits {
+        let (max_body_len, max_open_calls) = self.two_words(Tag::PEER_LIMITS);
+        PeerLimits { max_body_len, max_open_calls }
+    }
+
+    /// See [`Trace`].
+    #[inline]
+    pub fn trace(&self) -> Trace {
+        let value = self.value(Tag::TRACE).unwrap_or_default();
+        let Some((trace_id, behind)) = value.split_first_chunk() else {
+            return Trace::default();
+        };
+        let Some((span_id, behind)) = behind.split_first_chunk() else {
+            return Trace::default();
+        };
+        Trace { trace_id: *trace_id, span_id: *span_id, flags: behind.first().copied().unwrap_or(0) }
+    }
+
+    /// See [`Tag::ORIGIN_BUDGET`].
+    pub fn origin_budget_ms(&self) -> u32 {
+        self.fixed(Tag::ORIGIN_BUDGET).map_or(0, u32::from_le_bytes)
+    }
+
+    /// See [`Tag::CALL_GRAPH`].
+    pub fn call_graph_id(&self) -> u64 {
+        self.fixed(Tag::CALL_GRAPH).map_or(0, u64::from_le_bytes)
+    }
+
+    /// See [`Tag::TICKET`].
+    pub fn ticket(&self) -> &'a [u8] {
+        self.value(Tag::TICKET).unwrap_or_default()
+    }
+
+    /// See [`Tag::COOKIE`].
+    pub fn cookie(&self) -> &'a [u8] {
+        self.value(Tag::COOKIE).unwrap_or_default()
+    }
+
+    #[inline]
+    fn value(&self, tag: Tag) -> Option<&'a [u8]> {
+        let length_at = *self.lengths_at.get(tag.slot()?)?;
+        if length_at == 0 {
+            return None;
+        }
+        let (value, _) = split_value(self.bytes.get(usize::from(length_at)..)?)?;
+        Some(value)
+    }
+
+    #[inline]
+    fn fixed<const LEN: usize>(&self, tag: Tag) -> Option<[u8; LEN]> {
+        self.value(tag)?.first_chunk().copied()
+    }
+
+    fn two_words(&self, tag: Tag) -> (u32, u32) {
+        let [a0, a1, a2, a3, b0, b1, b2, b3] = self.fixed(tag).unwrap_or_default();
+        (u32::from_le_bytes([a0, a1, a2, a3]), u32::from_le_bytes([b0, b1, b2, b3]))
+    }
+
+    fn text(&self, tag: Tag) -> &'a str {
+        self.value(tag).and_then(|value| core::str::from_utf8(value).ok()).unwrap_or_default()
+    }
+}
+
+/// Equal if they lie equally on the wire.
+impl PartialEq for Metadata<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Metadata<'_> {}
+
+impl Default for Metadata<'_> {
+    fn default() -> Self {
+        Metadata::EMPTY
+    }
+}
+
+/// The tags and values of some metadata. Ends at the first that is broken, of which a [`Metadata`] has none.
+#[derive(Clone, Copy, Debug)]
+pub struct Tags<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Tags<'a> {
+    /// Those of bytes that nobody has checked.
+    pub const fn new(bytes: &'a [u8]) -> Tags<'a> {
+        Tags { rest: bytes }
+    }
+
+    /// What has not been taken.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+}
+
+impl<'a> Iterator for Tags<'a> {
+    type Item = (Tag, &'a [u8]);
+
+    fn next(&mut self) -> Option<(Tag, &'a [u8])> {
+        let (tag, value, rest) = split(self.rest)?;
+        self.rest = rest;
+        Some((tag, value))
+    }
+}
+
+/// The tag and the value at the front, and what follows.
+#[inline]
+fn split(bytes: &[u8]) -> Option<(Tag, &[u8], &[u8])> {
+    let (tag, rest) = bytes.split_first()?;
+    let tag = Tag(*tag);
+    if tag.plain().0 == 0 {
+        return None;
+    }
+    let (value, rest) = split_value(rest)?;
+    Some((tag, value, rest))
+}
+
+/// The value whose length is at the front, and what follows.
+#[inline]
+fn split_value(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (short_len, rest) = bytes.split_first()?;
+    if *short_len != LONG {
+        return rest.split_at_checked(usize::from(*short_len));
+    }
+    let (len, rest) = rest.split_first_chunk()?;
+    let len = u16::from_le_bytes(*len);
+    if len < u16::from(LONG) {
+        return None;
+    }
+    rest.split_at_checked(usize::from(len))
+}
+
+/// The length byte that says that a u16 follows.
+pub(super) const LONG: u8 = 255;
+
+/// Whether a receiver that accepts names of this length may read the value as what its tag means.
+#[inline]
+pub(super) fn check_value(tag: Tag, value: &[u8], max_name_len: u16) -> Result<(), Status> {
+    let least_len = match tag.plain() {
+        Tag(0) => return Err(Status::BAD_TAG),
+        Tag::CALLER | Tag::SERVICE | Tag::METHOD | Tag::ZONE => return check_name(value, max_name_len),
+        Tag::ERROR_TEXT => return check_text(value),
+        Tag::FEATURES | Tag::REJECT_STATE | Tag::ORIGIN_BUDGET => 4,
+        Tag::WITHHELD | Tag::PEER_LIMITS | Tag::CALL_GRAPH => 8,
+        Tag::COMPRESSION => 5,
+        Tag::TRACE => 24,
+        _ => 0,
+    };
+    if value.len() < least_len { Err(Status::BAD_TAG) } else { Ok(()) }
+}
+
+/// A name goes into every log line: nothing in it may move a terminal or begin another line.
+fn check_name(name: &[u8], max_len: u16) -> Result<(), Status> {
+    if name.len() > usize::from(max_len) {
+        return Err(Status::NAME_TOO_LONG);
+    }
+    let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+    if is_name { Ok(()) } else { Err(Status::BAD_NAME) }
+}
+
+fn check_text(text: &[u8]) -> Result<(), Status> {
+    if core::str::from_utf8(text).is_ok() { Ok(()) } else { Err(Status::BAD_TEXT) }
+}
