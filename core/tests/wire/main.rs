@@ -1,5 +1,8 @@
 //! The frame header and the decoder, through their public face.
 
+mod read;
+mod vectors;
+
 use mcrpc_core::status::Status;
 use mcrpc_core::wire::header::method_id;
 use mcrpc_core::wire::{Decoder, Event, Flags, Header, Kind, Limits};
