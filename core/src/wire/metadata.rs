@@ -94,31 +94,27 @@ impl Tag {
 
     /// Whether this version knows what it means.
     pub const fn is_known(self) -> bool {
-        self.slot().is_some()
+        self.bit() != 0
     }
 
-    /// The bit of its slot if it is known and may occur once.
+    /// Its bit in a set of known tags; 0 if this version does not know it.
     #[inline]
-    pub(super) const fn mask(self) -> u16 {
-        match self.slot() {
-            Some(slot) if self.plain().0 != Tag::METHOD.0 => 1 << slot,
+    pub(super) const fn bit(self) -> u16 {
+        match self.plain().0 {
+            number @ 0x01..=0x0A => 1 << number,
+            number @ 0x20..=0x24 => 1 << (FIRST_ONWARD_BIT + (number & 0x0F)),
             _ => 0,
         }
     }
 
-    /// Its place in the index of a view.
+    /// The same for those that may occur once, which are all but the methods.
     #[inline]
-    const fn slot(self) -> Option<usize> {
-        match self.plain().0 {
-            number @ 0x01..=0x0A => Some(number as usize),
-            number @ 0x20..=0x24 => Some(FIRST_ONWARD_SLOT + (number & 0x0F) as usize),
-            _ => None,
-        }
+    pub(super) const fn bit_if_unique(self) -> u16 {
+        self.bit() & !Tag::METHOD.bit()
     }
 }
 
-const FIRST_ONWARD_SLOT: usize = 11;
-const SLOTS: usize = 16;
+const FIRST_ONWARD_BIT: u8 = 11;
 
 /// Which trace a call belongs to, as W3C Trace Context has it. On the wire: trace id, span id, and the flags if they are not 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -163,13 +159,13 @@ pub struct PeerLimits {
 #[derive(Clone, Copy, Debug)]
 pub struct Metadata<'a> {
     bytes: &'a [u8],
-    /// Where the length of each known tag lies, 0 if the tag is absent: a length is never the first byte.
-    lengths_at: [u16; SLOTS],
+    /// The known tags in it, by their bits.
+    present: u16,
 }
 
 impl<'a> Metadata<'a> {
     /// No metadata.
-    pub const EMPTY: Metadata<'static> = Metadata { bytes: &[], lengths_at: [0; SLOTS] };
+    pub const EMPTY: Metadata<'static> = Metadata { bytes: &[], present: 0 };
 
     /// Looks at all of `bytes`, once. O(length).
     ///
@@ -183,35 +179,25 @@ impl<'a> Metadata<'a> {
         if bytes.len() > usize::from(limits.max_metadata_len) {
             return Err(Status::METADATA_TOO_LONG);
         }
-        let mut metadata = Metadata { bytes, ..Metadata::EMPTY };
-        let (mut rest, mut count) = (bytes, 0);
+        let (mut rest, mut count, mut present) = (bytes, 0, 0);
         while !rest.is_empty() {
             let (tag, value, behind) = split(rest).ok_or(Status::BAD_TAG)?;
-            // Offsets fit: the metadata is no longer than a u16 says.
-            let length_at = (bytes.len() - rest.len() + 1) as u16;
             if count == limits.max_tags {
                 return Err(Status::TOO_MANY_TAGS);
             }
+            // Whether the application understands its own tags, it knows alone.
+            if tag.must_be_understood() && !tag.is_known() && !tag.is_application() {
+                return Err(Status::UNSUPPORTED_TAG);
+            }
+            if present & tag.bit_if_unique() != 0 {
+                return Err(Status::REPEATED_TAG);
+            }
+            check_value(tag, value, limits.max_name_len)?;
             count += 1;
-            metadata.note(tag, value, length_at, limits)?;
+            present |= tag.bit();
             rest = behind;
         }
-        Ok(metadata)
-    }
-
-    #[inline]
-    fn note(&mut self, tag: Tag, value: &[u8], length_at: u16, limits: &Limits) -> Result<(), Status> {
-        let Some(first_at) = tag.slot().and_then(|slot| self.lengths_at.get_mut(slot)) else {
-            // Whether the application understands its own tags, it knows alone.
-            let is_refused = tag.must_be_understood() && !tag.is_application();
-            return if is_refused { Err(Status::UNSUPPORTED_TAG) } else { Ok(()) };
-        };
-        if *first_at == 0 {
-            *first_at = length_at;
-        } else if tag.plain() != Tag::METHOD {
-            return Err(Status::REPEATED_TAG);
-        }
-        check_value(tag, value, limits.max_name_len)
+        Ok(Metadata { bytes, present })
     }
 
     /// The tags and values in their order, known or not.
@@ -313,12 +299,10 @@ impl<'a> Metadata<'a> {
 
     #[inline]
     fn value(&self, tag: Tag) -> Option<&'a [u8]> {
-        let length_at = *self.lengths_at.get(tag.slot()?)?;
-        if length_at == 0 {
+        if self.present & tag.bit() == 0 {
             return None;
         }
-        let (value, _) = split_value(self.bytes.get(usize::from(length_at)..)?)?;
-        Some(value)
+        self.iter().find(|(found, _)| found.plain() == tag).map(|(_, value)| value)
     }
 
     #[inline]
