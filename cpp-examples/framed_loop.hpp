@@ -190,7 +190,7 @@ private:
 
     struct Connection {
         int fd;
-        mcrpc::FrameDecoder decoder{kMaxBodyLen};
+        mcrpc::FrameDecoder decoder{mcrpc::Limits(kMaxBodyLen)};
         mcrpc::Header header{};  // of the frame whose body is being read
         std::string body{};
         std::string unsent{};
@@ -247,7 +247,8 @@ private:
         while (rest_len > 0 && !connection.is_broken) {
             mcrpc::FrameEvent event;
             size_t used = 0;
-            connection.is_broken = !connection.decoder.next(rest, rest_len, used, event).ok();
+            connection.is_broken = !connection.decoder.next(rest, rest_len, used, event).ok() ||
+                                   event.kind == MCRPC_EVENT_REFUSED;
             rest += used;
             rest_len -= used;
             if (!connection.is_broken) take(id, connection, event);
@@ -258,11 +259,10 @@ private:
         if (event.kind == MCRPC_EVENT_HEADER) {
             connection.header = mcrpc::Header(event.header);
             connection.body.clear();
-        } else if (event.kind == MCRPC_EVENT_BODY) {
-            connection.body.append(reinterpret_cast<const char *>(event.bytes), event.bytes_len);
+        } else if (event.kind == MCRPC_EVENT_PAYLOAD) {
+            connection.body.append(mcrpc::view(event.bytes));
         }
-        const bool ends = event.kind == MCRPC_EVENT_HEADER ? event.header.body_len == 0 : event.last != 0;
-        if (event.kind != MCRPC_EVENT_NONE && ends) on_frame(id, connection.header, connection.body);
+        if (event.last) on_frame(id, connection.header, connection.body);
     }
 
     void flush() {

@@ -134,7 +134,7 @@ void print_report(const Options &options, const mcrpc::Admission &admission) {
 struct Connection {
     int fd;
     uint64_t id;  // never used again, unlike the descriptor
-    mcrpc::FrameDecoder decoder{kMaxBodyLen};
+    mcrpc::FrameDecoder decoder{mcrpc::Limits(kMaxBodyLen)};
     std::string unsent{};
     bool blocked = false;  // the socket takes no more; epoll says when it does
     bool broken = false;   // to be closed
@@ -236,7 +236,8 @@ private:
         mcrpc::FrameEvent event;
         do {
             size_t used = 0;
-            connection.broken = !connection.decoder.next(rest, rest_len, used, event).ok();
+            connection.broken = !connection.decoder.next(rest, rest_len, used, event).ok() ||
+                                event.kind == MCRPC_EVENT_REFUSED;
             if (connection.broken) return;
             rest += used;
             rest_len -= used;

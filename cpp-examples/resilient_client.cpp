@@ -228,7 +228,7 @@ private:
             if (received <= 0) return mcrpc::Status(MCRPC_READ_FAILED);
             len += static_cast<size_t>(received);
         }
-        return mcrpc::Header::parse(bytes, sizeof bytes, UINT32_MAX, reply);
+        return mcrpc::Header::parse(bytes, sizeof bytes, mcrpc::Limits(), reply);
     }
 
     // A connection that has something to say while nobody asked is closed, or about to be: -1 if there is no other.

@@ -5,9 +5,10 @@
 // Linking      cc program.c -lmcrpc              shared, soname libmcrpc.so.0
 //              cc program.c libmcrpc.a           static; no further library is needed
 // C++          #include <mcrpc.hpp> instead: the same with types and without casts, C++17, header only.
-// Memory       All of it is yours. The library allocates nothing, frees nothing, keeps no global state. A handle or a
-//              decoder is a plain struct: copy it, drop it; there is nothing to destroy. A host alone maps files
-//              and keeps one open: it stays where it is, and mcrpc_host_close() gives both back.
+// Memory       All of it is yours. The library allocates nothing, frees nothing. A handle or a decoder is a plain struct:
+//              copy it, drop it; there is nothing to destroy. A host alone maps files and keeps one open: it stays where
+//              it is, and mcrpc_host_close() gives both back. There is one word of global state, and no thread-local one:
+//              the address of your function that mcrpc_context_set_lookup() is given.
 // Errors       0 is success, negative is failure; mcrpc_status_name() and mcrpc_status_text() say which and what to
 //              do. Outputs come last and are written only on success. NULL, misaligned and nonsense arguments
 //              give a status, never a fault.
@@ -22,13 +23,21 @@
 //
 // One request, from its header to its answer:
 //
-//     mcrpc_header_parse(bytes, 32, max, &header);                           // or mcrpc_frame_next() on a stream
+//     mcrpc_header_parse(bytes, 32, NULL, &header);                          // or mcrpc_frame_next() on a stream
 //     mcrpc_request_from_header(&header, salt, epoch, now, &request);
 //     status = mcrpc_admit(&admission, queue, &request, now);                 // refused: answer with status, cursor
 //     ... your input queue ...
 //     status = mcrpc_dequeued(&admission, queue, admitted, deadline, now);    // too late: answer with status
 //     ... your handler ...
 //     mcrpc_done(&admission, queue, started, now);
+//
+// What a request carries, from the frame that brought it to the frames that are sent on its behalf:
+//
+//     mcrpc_metadata_parse(bytes, len, NULL, &metadata);                      // or mcrpc_frame_parse() on a whole frame
+//     mcrpc_context_read(&header, &metadata, now, &context);                  // your lookup may find it: _set_lookup()
+//     mcrpc_context_onward(mcrpc_context_current(), span_id, &onward);
+//     mcrpc_context_write(&onward, now, &header, &metadata);                  // a new header and metadata
+//     mcrpc_head_write(&header, &metadata, payload_len, out, len, &head_len); // then the payload
 //
 // One call to another machine, with what all processes of the host know:
 //
@@ -75,7 +84,7 @@
 #define MCRPC_KIND_GO_AWAY 7
 #define MCRPC_KIND_CANCEL 8
 
-// Flags of a frame. CRC_TRAILER and MUST_UNDERSTAND are refused by this version.
+// Flags of a frame. MUST_UNDERSTAND is refused by this version: it knows nothing that it could mean.
 #define MCRPC_FLAG_CRC_TRAILER 0x01
 #define MCRPC_FLAG_SAMPLED 0x02
 #define MCRPC_FLAG_MORE 0x04
@@ -85,6 +94,55 @@
 // The number of the attempt in the flags, 0 to 3, and flags with that number.
 #define MCRPC_FLAGS_ATTEMPT(flags) (((flags) >> 3) & 3)
 #define MCRPC_FLAGS_WITH_ATTEMPT(flags, attempt) (((flags) & 0xe7) | (((attempt) & 3) << 3))
+
+// Tags of metadata, and their bits: must be understood, the application's own, travels onward.
+#define MCRPC_TAG_CALLER 0x01
+#define MCRPC_TAG_SERVICE 0x02
+#define MCRPC_TAG_METHOD 0x03
+#define MCRPC_TAG_ZONE 0x04
+#define MCRPC_TAG_FEATURES 0x05
+#define MCRPC_TAG_ERROR_TEXT 0x06
+#define MCRPC_TAG_REJECT_STATE 0x07
+#define MCRPC_TAG_WITHHELD 0x08
+#define MCRPC_TAG_COMPRESSION 0x09
+#define MCRPC_TAG_PEER_LIMITS 0x0a
+#define MCRPC_TAG_TRACE 0x20
+#define MCRPC_TAG_ORIGIN_BUDGET 0x21
+#define MCRPC_TAG_CALL_GRAPH 0x22
+#define MCRPC_TAG_TICKET 0x23
+#define MCRPC_TAG_COOKIE 0x24
+#define MCRPC_TAG_ONWARD 0x20
+#define MCRPC_TAG_APPLICATION 0x40
+#define MCRPC_TAG_MUST_UNDERSTAND 0x80
+
+// What the sender of a hello can do: it checks checksums, and wants them; it decompresses an algorithm, 1 to 23.
+#define MCRPC_FEATURE_CHECKSUMS 0x1
+#define MCRPC_FEATURE_DECOMPRESSES(algorithm) (UINT32_C(1) << (8 + (algorithm)))
+
+// Algorithms of compression.
+#define MCRPC_COMPRESSION_GZIP 1
+#define MCRPC_COMPRESSION_ZSTD 2
+#define MCRPC_COMPRESSION_LZ4 3
+#define MCRPC_COMPRESSION_SNAPPY 4
+
+// What mcrpc_sniff() says of a connection.
+#define MCRPC_PROTOCOL_UNDECIDED 0
+#define MCRPC_PROTOCOL_NATIVE 1
+#define MCRPC_PROTOCOL_BAIDU_STD 2
+#define MCRPC_PROTOCOL_HTTP1 3
+#define MCRPC_PROTOCOL_HTTP2 4
+#define MCRPC_PROTOCOL_UNKNOWN 5
+
+// The limits to start from.
+#define MCRPC_LIMITS_INIT { sizeof(mcrpc_limits_t), 67108864, 0, 8192, 64, 255, 0 }
+
+// No metadata, and a context without any: what to start from.
+#define MCRPC_METADATA_INIT \
+    { sizeof(mcrpc_metadata_t), 0, 0, { 0 }, { 0 }, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { NULL, 0 }, { NULL, 0 }, \
+      { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 } }
+#define MCRPC_CONTEXT_INIT \
+    { sizeof(mcrpc_context_t), 0, 0, MCRPC_NO_DEADLINE, 0, 0, { 0 }, { 0 }, 0, 0, 0, 0, 0, { 0 }, { NULL, 0 }, \
+      { NULL, 0 }, { NULL, 0 } }
 
 // The settings to start from: one queue, an unknown number of workers, defaults for the rest.
 #define MCRPC_ADMISSION_CONFIG_INIT \
@@ -253,11 +311,24 @@ enum {
 // Nothing yet: all bytes were used, feed more when they arrive.
 #define MCRPC_EVENT_NONE 0
 
-// A frame begins: `header` is set. If its body_len is 0, the frame also ends.
+// A frame begins: `header` is set.
 #define MCRPC_EVENT_HEADER 1
 
-// A piece of the frame's body: `bytes`, `bytes_len` and `last` are set.
-#define MCRPC_EVENT_BODY 2
+// A frame begins that must not be acted on: `header` and `status` are set. Answer a request with this status, fail the
+// call of a response with it, close the connection if it is neither. What else belongs to it is skipped.
+#define MCRPC_EVENT_REFUSED 2
+
+// The next piece of the frame's metadata: `bytes` is set. mcrpc_metadata_parse() wants all of them together.
+#define MCRPC_EVENT_METADATA 3
+
+// The next piece of the frame's payload: `bytes` is set.
+#define MCRPC_EVENT_PAYLOAD 4
+
+// The frame's checksum fits its bytes. Until then they may have been changed on their way.
+#define MCRPC_EVENT_CHECKED 5
+
+// Bytes that are not for this version, or belong to a refused frame.
+#define MCRPC_EVENT_SKIPPED 6
 
 // Admit everything; count what passes, learn nothing.
 #define MCRPC_MODE_OFF 0
@@ -292,6 +363,12 @@ enum {
 
 // The cursor that admits every key.
 #define MCRPC_CURSOR_OPEN 536870912
+
+// Flag of mcrpc_context_t: the trace is recorded.
+#define MCRPC_CONTEXT_SAMPLED 1
+
+// Flag of mcrpc_context_t: the callee has already served an earlier call of the same task.
+#define MCRPC_CONTEXT_CONTINUES_TASK 2
 
 // Any owner: root or this process's own user.
 #define MCRPC_ANY_OWNER UINT32_MAX
@@ -419,6 +496,25 @@ enum {
 // Flag of mcrpc_choice_t: the attempt finds out for the whole host whether a shielded endpoint works again.
 #define MCRPC_CHOICE_PROBE 1
 
+// What a receiver accepts of one connection. Start from MCRPC_LIMITS_INIT, which is also what NULL stands for.
+typedef struct {
+    // sizeof(mcrpc_limits_t)
+    uint32_t struct_size;
+    // Bytes of metadata and payload in a frame. MCRPC_BODY_TOO_LONG breaks the stream.
+    uint32_t max_body_len;
+    // Unanswered requests of the connection, 0 if nobody counts them with mcrpc_frame_answered().
+    // MCRPC_TOO_MANY_OPEN_CALLS refuses the call.
+    uint32_t max_open_calls;
+    // Bytes of metadata in a frame. MCRPC_METADATA_TOO_LONG refuses the call.
+    uint16_t max_metadata_len;
+    // Tags in the metadata of a frame. MCRPC_TOO_MANY_TAGS refuses the call.
+    uint16_t max_tags;
+    // Bytes of a name. MCRPC_NAME_TOO_LONG refuses the call.
+    uint16_t max_name_len;
+    // 1: each frame must have a checksum, as it should over TCP. MCRPC_CHECKSUM_MISSING breaks the stream.
+    uint16_t needs_checksum;
+} mcrpc_limits_t;
+
 // A frame header in the host's terms. Of method_id and status, and of budget_ms and cursor, each kind of frame
 // carries one; the other is 0.
 typedef struct {
@@ -450,6 +546,74 @@ typedef struct {
     uint8_t reserved;
 } mcrpc_header_t;
 
+// Bytes that lie somewhere else: a name, a value, a payload. No bytes are `{ NULL, 0 }`.
+typedef struct {
+    // The first one.
+    const uint8_t *data;
+    // How many.
+    size_t len;
+} mcrpc_bytes_t;
+
+// The metadata of a frame. Start from MCRPC_METADATA_INIT. What is absent is 0 or empty, and what is 0 or empty is not
+// written.
+//
+// What is read may be written again, changed or not: a proxy passes on what this version does not know.
+typedef struct {
+    // sizeof(mcrpc_metadata_t)
+    uint32_t struct_size;
+    // Hello: MCRPC_FEATURE_..., what the sender can do.
+    uint32_t features;
+    // Names the call graph that the call is part of.
+    uint64_t call_graph_id;
+    // W3C Trace Context: the trace. All zero is none, and then the other two are not written.
+    uint8_t trace_id[16];
+    // The caller's span.
+    uint8_t span_id[8];
+    // The budget in ms that the task began with.
+    uint32_t origin_budget_ms;
+    // Requests that the caller did not send since the last one, as mcrpc_choice_t has it: for mcrpc_admission_withheld().
+    uint32_t withheld_count;
+    // The key of one of them.
+    uint32_t withheld_key;
+    // Hello: the longest body that the sender accepts.
+    uint32_t max_body_len;
+    // Hello: how many unanswered requests the sender accepts.
+    uint32_t max_open_calls;
+    // Bytes of the payload when it is decompressed.
+    uint32_t raw_len;
+    // Response: how long the header's cursor holds.
+    uint16_t reject_hold_ms;
+    // Response: the share of requests that the server refuses now, in 1/10000. Not written without reject_hold_ms.
+    uint16_t reject_share_per_10k;
+    // The trace's flags without bit 0, which is MCRPC_FLAG_SAMPLED.
+    uint8_t trace_flags;
+    // MCRPC_COMPRESSION_..., together with MCRPC_FLAG_COMPRESSED.
+    uint8_t compression;
+    // Must be 0.
+    uint16_t reserved;
+    // The name of the caller's service. Names are visible ASCII.
+    mcrpc_bytes_t caller;
+    // The name of the service that is called, "pkg.Service".
+    mcrpc_bytes_t service;
+    // The full name of the method, "pkg.Service.Method"; the first one if a hello has several. Writing: comes before those in
+    // `tags`, unless it is the first of them.
+    mcrpc_bytes_t method;
+    // The name of the sender's zone.
+    mcrpc_bytes_t zone;
+    // Response: why the call failed, for a person. UTF-8.
+    mcrpc_bytes_t error_text;
+    // The user's ticket.
+    mcrpc_bytes_t ticket;
+    // The user's cookie.
+    mcrpc_bytes_t cookie;
+    // Reading: all tags as they lie on the wire, see mcrpc_tag_next(). Writing: further tags, see mcrpc_tag_write(); of one
+    // that has a field of its own, the field's value is written.
+    mcrpc_bytes_t tags;
+    // Reading: empty. Writing: the tags of the request that this call is made on behalf of. What travels onward and has no
+    // field here is written too.
+    mcrpc_bytes_t onward_tags;
+} mcrpc_metadata_t;
+
 // The state of one connection's incoming stream. Set it up with mcrpc_frame_init(); it needs no clean-up.
 typedef struct {
     // Private.
@@ -460,14 +624,16 @@ typedef struct {
 typedef struct {
     // MCRPC_EVENT_...
     uint32_t kind;
-    // 1 if this piece ends the frame.
+    // 1 if a frame whose header was handed out is whole now.
     uint32_t last;
+    // Why the frame is refused.
+    int32_t status;
+    // 0.
+    uint32_t reserved;
     // The frame's header.
     mcrpc_header_t header;
-    // The piece, inside the bytes that were passed in.
-    const uint8_t *bytes;
-    // Its length.
-    size_t bytes_len;
+    // The piece, inside the bytes that were passed in; never empty.
+    mcrpc_bytes_t bytes;
 } mcrpc_frame_event_t;
 
 // Settings of a controller. Start from MCRPC_ADMISSION_CONFIG_INIT.
@@ -591,6 +757,49 @@ typedef struct {
     // Requests that would have been refused while in observe mode, by reason.
     uint64_t would_refuse[MCRPC_REFUSAL_COUNT];
 } mcrpc_queue_snapshot_t;
+
+// The context of a request: who asks, how important it is, until when the answer is wanted, and what travels with it.
+// Start from MCRPC_CONTEXT_INIT. A plain struct; what it points to has to stay as long as it is used.
+typedef struct {
+    // sizeof(mcrpc_context_t)
+    uint32_t struct_size;
+    // MCRPC_CONTEXT_...
+    uint32_t flags;
+    // The user, or 0.
+    uint64_t uin;
+    // When the caller stops waiting, in ns; MCRPC_NO_DEADLINE if it never does.
+    uint64_t deadline_ns;
+    // Names the task that the call is part of; 0 if only the uin names it. It does not travel.
+    uint64_t task_id;
+    // Names the call graph, or 0.
+    uint64_t call_graph_id;
+    // W3C Trace Context: the trace. All zero is none.
+    uint8_t trace_id[16];
+    // The caller's span.
+    uint8_t span_id[8];
+    // The budget in ms that the task began with; 0 if nobody said.
+    uint32_t origin_budget_ms;
+    // The business the request belongs to.
+    uint16_t business_id;
+    // Business priority, 0 first.
+    uint8_t priority;
+    // How often this call has been sent before, 0 to 3.
+    uint8_t attempt;
+    // The trace's flags without bit 0, which is MCRPC_CONTEXT_SAMPLED.
+    uint8_t trace_flags;
+    // Must be 0.
+    uint8_t reserved[7];
+    // The user's ticket.
+    mcrpc_bytes_t ticket;
+    // The user's cookie.
+    mcrpc_bytes_t cookie;
+    // Tags as they lie on the wire. Of these, those that travel onward and have no field here go on as well.
+    mcrpc_bytes_t tags;
+} mcrpc_context_t;
+
+// Says which context is the current one: that of the thread, coroutine or task that calls it. NULL for none.
+// Called by mcrpc_context_current(), wherever that is called.
+typedef const mcrpc_context_t *(*mcrpc_context_lookup_t)(void);
 
 // Settings of a host. Start from MCRPC_HOST_CONFIG_INIT.
 typedef struct {
@@ -846,14 +1055,17 @@ const char *mcrpc_status_name(int32_t status);
 // signal-safe. Since 0.1.
 const char *mcrpc_status_text(int32_t status);
 
-// Reads the header at the start of `bytes`, of which `len` are there.
+// Reads the header at the start of `bytes`, of which `len` are there, under `limits` (NULL: the defaults).
 //
-// Returns MCRPC_INCOMPLETE below MCRPC_HEADER_LEN bytes; MCRPC_BAD_MAGIC, _BAD_VERSION, _BAD_KIND,
-// _UNSUPPORTED_FLAG, _BODY_TOO_LONG (above `max_body_len`) or _BAD_METADATA_LENGTH for bytes that are no header.
+// Returns MCRPC_INCOMPLETE below MCRPC_HEADER_LEN bytes; MCRPC_BAD_MAGIC, _BAD_VERSION, _CHECKSUM_MISSING, _BODY_TOO_LONG or
+// _BAD_METADATA_LENGTH for bytes that no frame can follow; _UNSUPPORTED_FLAG, _METADATA_TOO_LONG or _BAD_KIND for a frame that
+// must not be acted on: mcrpc_frame_wanted() says where the next one begins, if anybody can.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
-int32_t mcrpc_header_parse(const uint8_t *bytes, size_t len, uint32_t max_body_len, mcrpc_header_t *out);
+int32_t mcrpc_header_parse(const uint8_t *bytes, size_t len, const mcrpc_limits_t *limits, mcrpc_header_t *out);
 
 // Writes `header` as MCRPC_HEADER_LEN bytes to `out`, which has room for `len`.
+//
+// A whole head, with metadata, is written by mcrpc_head_write().
 //
 // Returns MCRPC_TOO_SMALL, _BAD_KIND, _BAD_METADATA_LENGTH, _UNSUPPORTED_FLAG (this version could not read it back) or
 // _INVALID_ARGUMENT (reserved is not 0); then nothing was written.
@@ -864,17 +1076,82 @@ int32_t mcrpc_header_emit(const mcrpc_header_t *header, uint8_t *out, size_t len
 // Any thread; no allocation, lock or system call. Since 0.1.
 uint32_t mcrpc_method_id(const uint8_t *name, size_t len);
 
-// Sets up a decoder at the start of a stream. Frames with a body above `max_body_len` bytes are refused.
+// Reads the metadata of a frame under `limits` (NULL: the defaults), all of it. Set out->struct_size before; what it points
+// to lies in `bytes`.
+//
+// Returns MCRPC_BAD_TAG, _UNSUPPORTED_TAG, _REPEATED_TAG, _TOO_MANY_TAGS, _METADATA_TOO_LONG, _NAME_TOO_LONG, _BAD_NAME or
+// _BAD_TEXT: refuse the call with it. The frames behind it are intact.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_metadata_parse(const uint8_t *bytes, size_t len, const mcrpc_limits_t *limits, mcrpc_metadata_t *out);
+
+// Writes the head of a frame to `out`, which has room for `len`: `header`, whose lengths are set to what follows, and
+// `metadata` (NULL: none). A payload of `payload_len` bytes is to be sent behind it, and then, with MCRPC_FLAG_CRC_TRAILER,
+// the checksum of both: see mcrpc_checksum().
+//
+// Sets `wanted` to the length of the head, also with MCRPC_TOO_SMALL: ask with (NULL, 0) how long it would be. Otherwise what
+// mcrpc_header_emit() returns, MCRPC_BODY_TOO_LONG or _METADATA_TOO_LONG for lengths that the header cannot say, and, for what
+// no receiver would accept, _BAD_TAG, _UNSUPPORTED_TAG, _REPEATED_TAG, _BAD_NAME or _BAD_TEXT. Then `out` has no frame.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_head_write(const mcrpc_header_t *header, const mcrpc_metadata_t *metadata, uint32_t payload_len, uint8_t *out, size_t len, size_t *wanted);
+
+// Takes the tag at `*offset` out of the tags of some metadata, and moves `offset`, 0 at first, behind it. `tag` is
+// MCRPC_TAG_... or another number, perhaps with MCRPC_TAG_MUST_UNDERSTAND; 0 behind the last one.
+//
+//     while (mcrpc_tag_next(&metadata.tags, &offset, &tag, &value) == MCRPC_OK && tag != 0) ...
+//
+// Returns MCRPC_BAD_TAG for broken bytes, and MCRPC_INVALID_ARGUMENT for an offset behind the end.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_tag_next(const mcrpc_bytes_t *tags, size_t *offset, uint8_t *tag, mcrpc_bytes_t *value);
+
+// Writes one tag to `out`, which has room for `out_len`: the next of those that `tags` of mcrpc_metadata_t points to. For a
+// tag that has a field of its own, but MCRPC_TAG_METHOD, set the field instead.
+//
+// Sets `wanted` to the length of the tag, also with MCRPC_TOO_SMALL. Otherwise MCRPC_BAD_TAG for a number that is no tag or a
+// value that is too short for its meaning, MCRPC_METADATA_TOO_LONG above 65535 bytes, MCRPC_BAD_NAME or _BAD_TEXT.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_tag_write(uint8_t tag, const uint8_t *value, size_t len, uint8_t *out, size_t out_len, size_t *wanted);
+
+// Sets up a decoder at the start of a stream, for frames under `limits` (NULL: the defaults).
 // Any thread; no allocation, lock or system call. Since 0.1.
-int32_t mcrpc_frame_init(uint32_t max_body_len, mcrpc_frame_decoder_t *out);
+int32_t mcrpc_frame_init(const mcrpc_limits_t *limits, mcrpc_frame_decoder_t *out);
 
 // Takes the next event from the front of `data`, and sets `used` to the bytes it took. Call it again with what is
-// left until the event is MCRPC_EVENT_NONE.
+// left until the event is MCRPC_EVENT_NONE. Any split of the stream gives the same frames.
 //
-// Returns, for a stream that is broken, what mcrpc_header_parse() returns, now and at every later call: close the
-// connection. A decoder belongs to one connection and is not to be used by two threads at once.
+// Returns, for a stream that is broken, what mcrpc_header_parse() returns or MCRPC_BAD_CHECKSUM, now and at every later
+// call: close the connection. A decoder belongs to one connection and is not to be used by two threads at once.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_frame_next(mcrpc_frame_decoder_t *decoder, const uint8_t *data, size_t len, size_t *used, mcrpc_frame_event_t *event);
+
+// Says that a request of this stream has been answered, or will never be. Only for limits with max_open_calls.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_frame_answered(mcrpc_frame_decoder_t *decoder);
+
+// How long the frame at the front of `bytes` is, of any kind, and even if it must not be acted on.
+//
+// Returns MCRPC_INCOMPLETE below MCRPC_HEADER_LEN bytes, or why nobody can say: see mcrpc_header_parse().
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_frame_wanted(const uint8_t *bytes, size_t len, const mcrpc_limits_t *limits, size_t *wanted);
+
+// Reads one whole frame that lies at the front of a buffer: its header, metadata and payload, and where the next one begins.
+// Its checksum, if it has one, fits. Set metadata->struct_size before; what it points to lies in `bytes`.
+//
+// Returns MCRPC_INCOMPLETE if the frame is longer than `len`, see mcrpc_frame_wanted(); otherwise what mcrpc_header_parse()
+// and mcrpc_metadata_parse() return, or MCRPC_BAD_CHECKSUM.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_frame_parse(const uint8_t *bytes, size_t len, const mcrpc_limits_t *limits, mcrpc_header_t *header, mcrpc_metadata_t *metadata, mcrpc_bytes_t *payload, size_t *frame_len);
+
+// The CRC-32 (of IEEE 802.3, as zlib has it) of what `so_far` is the checksum of, 0 for nothing, followed by `bytes`.
+//
+// A frame with MCRPC_FLAG_CRC_TRAILER ends with the checksum of all its bytes from the header to the payload, as four bytes,
+// the lowest first. Returns `so_far` if `bytes` is NULL.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+uint32_t mcrpc_checksum(uint32_t so_far, const uint8_t *bytes, size_t len);
+
+// Which protocol a connection speaks that begins with `bytes`: MCRPC_PROTOCOL_..., of which MCRPC_PROTOCOL_UNDECIDED means
+// that it takes more bytes to tell. Four always suffice. MCRPC_PROTOCOL_UNKNOWN if `bytes` is NULL and `len` is not 0.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+uint32_t mcrpc_sniff(const uint8_t *bytes, size_t len);
 
 // The bytes that a controller with these settings needs: about 72 KiB, and 34 KiB per queue.
 // Returns MCRPC_BAD_STRUCT_SIZE or MCRPC_INVALID_ARGUMENT. Any thread; no allocation, lock or system call. Since 0.1.
@@ -984,6 +1261,55 @@ int32_t mcrpc_admission_queue_snapshot(const mcrpc_admission_t *admission, uint3
 // The status of a reason: index 0 to MCRPC_REFUSAL_COUNT - 1 of the tables in mcrpc_queue_snapshot_t.
 // MCRPC_INVALID_ARGUMENT for another index. Any thread; signal-safe. Since 0.1.
 int32_t mcrpc_refusal_status(uint32_t index);
+
+// The context of a request that arrived at `arrival_ns`: from its header and its metadata (NULL: none). Set out->struct_size
+// before; what it points to is what the metadata points to.
+//
+// Returns MCRPC_BAD_KIND, _BAD_METADATA_LENGTH, _UNSUPPORTED_FLAG or _INVALID_ARGUMENT for a header that is none.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_context_read(const mcrpc_header_t *header, const mcrpc_metadata_t *metadata, uint64_t arrival_ns, mcrpc_context_t *out);
+
+// The context of a call that is made on behalf of the request that `context` belongs to, from the new span `span_id`, 8
+// bytes. The attempt and MCRPC_CONTEXT_CONTINUES_TASK begin anew. Set out->struct_size before; it may be `context` itself.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_context_onward(const mcrpc_context_t *context, const uint8_t *span_id, mcrpc_context_t *out);
+
+// Fills in what a frame that is sent at `now_ns` says of its context, for mcrpc_head_write(): in `header` the user, the
+// priority, the business, the budget that is left, the attempt and the other flags of a context; in `metadata` (NULL: the
+// header alone) the trace, the origin budget, the call graph, ticket, cookie and onward_tags. The rest stays as it is: set
+// kind, call id and method, and begin with a new MCRPC_METADATA_INIT, not with what came in.
+//
+// Returns MCRPC_OUT_OF_TIME when nothing of the budget is left: do not send. Then nothing was written.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_context_write(const mcrpc_context_t *context, uint64_t now_ns, mcrpc_header_t *header, mcrpc_metadata_t *metadata);
+
+// Writes the context's form in a queue, a batch or a file to `out`, which has room for `len`.
+//
+// Sets `wanted` to its length, also with MCRPC_TOO_SMALL; otherwise MCRPC_METADATA_TOO_LONG or _BAD_TAG.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_context_encode(const mcrpc_context_t *context, uint64_t now_ns, uint8_t *out, size_t len, size_t *wanted);
+
+// Reads what mcrpc_context_encode() wrote. `put_ns` is when that was, by this machine's clock: the time in the queue counts
+// against the budget. Who does not know it passes the present. Set out->struct_size before; it points into `bytes`.
+//
+// Returns what mcrpc_frame_parse() does.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_context_decode(const uint8_t *bytes, size_t len, const mcrpc_limits_t *limits, uint64_t put_ns, mcrpc_context_t *out);
+
+// What mcrpc_admit() needs to know of a request, from its context. See mcrpc_request_from_header().
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_request_from_context(const mcrpc_context_t *context, uint64_t salt, uint32_t epoch, mcrpc_request_t *out);
+
+// Chooses how mcrpc_context_current() finds the current context, for the whole process; NULL: not at all, as at first. A
+// program with a thread per request looks into a thread-local of its own, one with coroutines into the running coroutine.
+// It is the only thing that the library keeps: an atomic pointer to your function.
+// Any thread; no allocation, lock or system call; after fork too. Since 0.1.
+void mcrpc_context_set_lookup(mcrpc_context_lookup_t lookup);
+
+// The context of the request that the caller works for, by the program's own lookup; NULL if there is none, or no lookup.
+// Hot, if the lookup is: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too.
+// Since 0.1.
+const mcrpc_context_t *mcrpc_context_current(void);
 
 // Opens the host's shared segments in `directory` (usually "/run/mcrpc"), and takes a seat for this process.
 //

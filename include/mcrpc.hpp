@@ -5,6 +5,7 @@
 // Errors          No exceptions, no RTTI. A Status is returned and must be looked at; outputs come last and are written
 //                 only on success.
 // Ownership       Memory owns its memory, Running ends one request, Attempt reports one attempt, Host owns its mappings.
+//                 Metadata, Frame and Context refer to the bytes that they were read from.
 //                 Everything else is a plain value: copy it, drop it. A handle refers to the memory it was made from, which has to outlive it.
 // Threads         Admission may be used by any number of threads and processes at once, a FrameDecoder by one thread at
 //                 a time, like any other value.
@@ -18,6 +19,7 @@
 #include <cstdint>
 #include <ctime>
 #include <exception>
+#include <iterator>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -53,19 +55,173 @@ private:
     std::int32_t code_ = MCRPC_OK;
 };
 
+// Bytes as mcrpc.h has them, and back. Neither owns them.
+inline mcrpc_bytes_t bytes_of(std::string_view text) noexcept {
+    return {reinterpret_cast<const std::uint8_t *>(text.data()), text.size()};
+}
+inline std::string_view view(const mcrpc_bytes_t &bytes) noexcept {
+    return {reinterpret_cast<const char *>(bytes.data), bytes.len};
+}
+
+// What a receiver accepts of one connection, at the defaults to begin with.
+struct Limits : mcrpc_limits_t {
+    constexpr Limits() noexcept : mcrpc_limits_t MCRPC_LIMITS_INIT {}
+    // The defaults, but bodies of at most this many bytes.
+    constexpr explicit Limits(std::uint32_t body_len) noexcept : Limits() { max_body_len = body_len; }
+};
+
+// One tag of some metadata.
+struct Tag {
+    std::uint8_t number = 0;
+    std::string_view value{};
+
+    // Writes a tag to `out`, which has room for `len`; sets `wanted` to its length also when it is MCRPC_TOO_SMALL.
+    Status write(std::uint8_t *out, std::size_t len, std::size_t &wanted) const noexcept {
+        const mcrpc_bytes_t bytes = bytes_of(value);
+        return Status(mcrpc_tag_write(number, bytes.data, bytes.len, out, len, &wanted));
+    }
+};
+
+// Tags as they lie on the wire, known or not: for (const mcrpc::Tag &tag : metadata.tags()). Ends at the first that is
+// broken, of which metadata that was read has none. Refers to the bytes.
+class Tags {
+public:
+    class Iterator {
+    public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = Tag;
+        using difference_type = std::ptrdiff_t;
+        using pointer = const Tag *;
+        using reference = const Tag &;
+
+        Iterator() noexcept = default;
+        explicit Iterator(const mcrpc_bytes_t &bytes) noexcept : bytes_(bytes) { ++*this; }
+
+        reference operator*() const noexcept { return tag_; }
+        pointer operator->() const noexcept { return &tag_; }
+        Iterator &operator++() noexcept {
+            mcrpc_bytes_t value{};
+            if (mcrpc_tag_next(&bytes_, &offset_, &tag_.number, &value) != MCRPC_OK) tag_.number = 0;
+            tag_.value = view(value);
+            return *this;
+        }
+        Iterator operator++(int) noexcept { return std::exchange(*this, Iterator(*this).operator++()); }
+
+        // All that have come to the end are equal.
+        friend bool operator==(const Iterator &a, const Iterator &b) noexcept {
+            return a.tag_.number == b.tag_.number && (a.tag_.number == 0 || a.offset_ == b.offset_);
+        }
+        friend bool operator!=(const Iterator &a, const Iterator &b) noexcept { return !(a == b); }
+
+    private:
+        mcrpc_bytes_t bytes_{};
+        std::size_t offset_ = 0;
+        Tag tag_{};
+    };
+
+    explicit Tags(const mcrpc_bytes_t &bytes) noexcept : bytes_(bytes) {}
+
+    Iterator begin() const noexcept { return Iterator(bytes_); }
+    Iterator end() const noexcept { return {}; }
+    // As they lie on the wire.
+    std::string_view bytes() const noexcept { return view(bytes_); }
+
+private:
+    mcrpc_bytes_t bytes_;
+};
+
+// The metadata of a frame: names and bytes by functions, numbers by the fields of mcrpc_metadata_t. Refers to the bytes that it
+// was read from or given.
+struct Metadata : mcrpc_metadata_t {
+    constexpr Metadata() noexcept : mcrpc_metadata_t MCRPC_METADATA_INIT {}
+
+    // Reads all the metadata of a frame.
+    static Status parse(const std::uint8_t *bytes, std::size_t len, const Limits &limits, Metadata &out) noexcept {
+        return Status(mcrpc_metadata_parse(bytes, len, &limits, &out));
+    }
+
+    std::string_view caller() const noexcept { return view(mcrpc_metadata_t::caller); }
+    std::string_view service() const noexcept { return view(mcrpc_metadata_t::service); }
+    std::string_view method() const noexcept { return view(mcrpc_metadata_t::method); }
+    std::string_view zone() const noexcept { return view(mcrpc_metadata_t::zone); }
+    std::string_view error_text() const noexcept { return view(mcrpc_metadata_t::error_text); }
+    std::string_view ticket() const noexcept { return view(mcrpc_metadata_t::ticket); }
+    std::string_view cookie() const noexcept { return view(mcrpc_metadata_t::cookie); }
+    // All of it, if it was read.
+    Tags tags() const noexcept { return Tags(mcrpc_metadata_t::tags); }
+
+    void set_caller(std::string_view name) noexcept { mcrpc_metadata_t::caller = bytes_of(name); }
+    void set_service(std::string_view name) noexcept { mcrpc_metadata_t::service = bytes_of(name); }
+    void set_method(std::string_view full_name) noexcept { mcrpc_metadata_t::method = bytes_of(full_name); }
+    void set_zone(std::string_view name) noexcept { mcrpc_metadata_t::zone = bytes_of(name); }
+    void set_error_text(std::string_view text) noexcept { mcrpc_metadata_t::error_text = bytes_of(text); }
+    void set_ticket(std::string_view bytes) noexcept { mcrpc_metadata_t::ticket = bytes_of(bytes); }
+    void set_cookie(std::string_view bytes) noexcept { mcrpc_metadata_t::cookie = bytes_of(bytes); }
+    // Further tags, one after the other as Tag::write() writes them.
+    void set_tags(std::string_view bytes) noexcept { mcrpc_metadata_t::tags = bytes_of(bytes); }
+};
+
 // A frame header. A new one has no time limit, and 0 everywhere else, which is no kind: set at least `kind`.
 struct Header : mcrpc_header_t {
     constexpr Header() noexcept : mcrpc_header_t{} { budget_ms = UINT32_MAX; }
     constexpr explicit Header(const mcrpc_header_t &header) noexcept : mcrpc_header_t(header) {}
 
     // Reads the header at the start of `bytes`, of which `len` are there.
-    static Status parse(const std::uint8_t *bytes, std::size_t len, std::uint32_t max_body_len, Header &out) noexcept {
-        return Status(mcrpc_header_parse(bytes, len, max_body_len, &out));
+    static Status parse(const std::uint8_t *bytes, std::size_t len, const Limits &limits, Header &out) noexcept {
+        return Status(mcrpc_header_parse(bytes, len, &limits, &out));
     }
 
     // Writes MCRPC_HEADER_LEN bytes to `out`, which has room for `len`.
     Status emit(std::uint8_t *out, std::size_t len) const noexcept {
         return Status(mcrpc_header_emit(this, out, len));
+    }
+
+    // Writes the head of a frame, with metadata, of which `payload_len` bytes are to follow; sets `wanted` to its length also
+    // when it is MCRPC_TOO_SMALL.
+    Status emit(const Metadata &metadata, std::uint32_t payload_len, std::uint8_t *out, std::size_t len,
+                std::size_t &wanted) const noexcept {
+        return Status(mcrpc_head_write(this, &metadata, payload_len, out, len, &wanted));
+    }
+};
+
+// The checksum with which a frame ends that has MCRPC_FLAG_CRC_TRAILER: of its head and its payload, piece by piece.
+class Checksum {
+public:
+    static constexpr std::size_t kTrailerLen = 4;
+
+    void update(const std::uint8_t *bytes, std::size_t len) noexcept { value_ = mcrpc_checksum(value_, bytes, len); }
+    std::uint32_t value() const noexcept { return value_; }
+    // The bytes that follow the payload.
+    void trailer(std::uint8_t (&out)[kTrailerLen]) const noexcept {
+        for (std::size_t n = 0; n < kTrailerLen; n++) out[n] = static_cast<std::uint8_t>(value_ >> (8 * n));
+    }
+
+private:
+    std::uint32_t value_ = 0;
+};
+
+// Which protocol a connection speaks that begins so: MCRPC_PROTOCOL_...
+inline std::uint32_t sniff(const std::uint8_t *bytes, std::size_t len) noexcept { return mcrpc_sniff(bytes, len); }
+
+// One whole frame that lies in one buffer. Refers to the buffer.
+struct Frame {
+    Header header;
+    Metadata metadata;
+    std::string_view payload;
+    std::size_t len = 0;  // of all of it: where the next one begins
+
+    // Reads the frame at the front of `bytes`. MCRPC_INCOMPLETE: wanted() says how long it is.
+    static Status parse(const std::uint8_t *bytes, std::size_t len, const Limits &limits, Frame &out) noexcept {
+        mcrpc_bytes_t payload{};
+        const Status status(
+            mcrpc_frame_parse(bytes, len, &limits, &out.header, &out.metadata, &payload, &out.len));
+        if (status.ok()) out.payload = view(payload);
+        return status;
+    }
+
+    // How long the frame at the front of `bytes` is, once MCRPC_HEADER_LEN of them are there.
+    static Status wanted(const std::uint8_t *bytes, std::size_t len, const Limits &limits, std::size_t &out) noexcept {
+        return Status(mcrpc_frame_wanted(bytes, len, &limits, &out));
     }
 };
 
@@ -77,8 +233,7 @@ struct FrameEvent : mcrpc_frame_event_t {
 // The incoming stream of one connection, cut into frames. Belongs to one connection; one thread at a time.
 class FrameDecoder {
 public:
-    // Frames with a body above `max_body_len` bytes break the stream.
-    explicit FrameDecoder(std::uint32_t max_body_len) noexcept { mcrpc_frame_init(max_body_len, &decoder_); }
+    explicit FrameDecoder(const Limits &limits = {}) noexcept { mcrpc_frame_init(&limits, &decoder_); }
 
     // Takes the next event from the front of `data`, and sets `used` to the bytes it took. Call it again with what is
     // left until the event is MCRPC_EVENT_NONE. Any failure is final: close the connection.
@@ -86,8 +241,78 @@ public:
         return Status(mcrpc_frame_next(&decoder_, data, len, &used, &event));
     }
 
+    // A request of this connection has been answered, or never will be. Only for limits with max_open_calls.
+    void answered() noexcept { mcrpc_frame_answered(&decoder_); }
+
 private:
     mcrpc_frame_decoder_t decoder_{};
+};
+
+// The context of a request: who asks, how important it is, until when the answer is wanted, and what travels with it. Refers to
+// the bytes of the metadata that it was read from.
+struct Context : mcrpc_context_t {
+    constexpr Context() noexcept : mcrpc_context_t MCRPC_CONTEXT_INIT {}
+    constexpr explicit Context(const mcrpc_context_t &context) noexcept : mcrpc_context_t(context) {}
+
+    // The context of a request that arrived at `arrival_ns`.
+    static Status read(const Header &header, const Metadata &metadata, std::uint64_t arrival_ns, Context &out) noexcept {
+        return Status(mcrpc_context_read(&header, &metadata, arrival_ns, &out));
+    }
+
+    // The context of a call that is made on behalf of this one, from a new span.
+    Status onward(const std::uint8_t (&span)[8], Context &out) const noexcept {
+        return Status(mcrpc_context_onward(this, span, &out));
+    }
+
+    // Fills in what a frame says of it that is sent at `now_ns`: start from a new Header and a new Metadata.
+    // MCRPC_OUT_OF_TIME: do not send.
+    Status write(std::uint64_t now_ns, Header &header, Metadata &metadata) const noexcept {
+        return Status(mcrpc_context_write(this, now_ns, &header, &metadata));
+    }
+
+    // Its form in a queue, or a batch; sets `wanted` to its length also when it is MCRPC_TOO_SMALL.
+    Status encode(std::uint64_t now_ns, std::uint8_t *out, std::size_t len, std::size_t &wanted) const noexcept {
+        return Status(mcrpc_context_encode(this, now_ns, out, len, &wanted));
+    }
+    // What encode() wrote at `put_ns`. Refers to the bytes.
+    static Status decode(const std::uint8_t *bytes, std::size_t len, const Limits &limits, std::uint64_t put_ns,
+                         Context &out) noexcept {
+        return Status(mcrpc_context_decode(bytes, len, &limits, put_ns, &out));
+    }
+
+    // The context of the request that the caller works for, by the program's lookup; null if there is none.
+    static const mcrpc_context_t *current() noexcept { return mcrpc_context_current(); }
+    // How current() finds it, for the whole process: a ContextScope's lookup, or the program's own.
+    static void set_lookup(mcrpc_context_lookup_t lookup) noexcept { mcrpc_context_set_lookup(lookup); }
+
+    std::string_view ticket() const noexcept { return view(mcrpc_context_t::ticket); }
+    std::string_view cookie() const noexcept { return view(mcrpc_context_t::cookie); }
+    void set_ticket(std::string_view bytes) noexcept { mcrpc_context_t::ticket = bytes_of(bytes); }
+    void set_cookie(std::string_view bytes) noexcept { mcrpc_context_t::cookie = bytes_of(bytes); }
+    Tags tags() const noexcept { return Tags(mcrpc_context_t::tags); }
+};
+
+// Makes a context the current one of this thread until it goes out of scope; they nest. For programs with a thread per request,
+// which call install() once. In one with coroutines it would follow the thread instead of the coroutine: give
+// Context::set_lookup() a function that asks the running coroutine. Refers to the context, which has to outlive it.
+class [[nodiscard]] ContextScope {
+public:
+    explicit ContextScope(const Context &context) noexcept : outer_(std::exchange(slot(), &context)) {}
+    ContextScope(const ContextScope &) = delete;
+    ContextScope &operator=(const ContextScope &) = delete;
+    ~ContextScope() { slot() = outer_; }
+
+    // From now on Context::current() looks for a scope of the thread that calls it.
+    static void install() noexcept { Context::set_lookup(&lookup); }
+
+private:
+    static const mcrpc_context_t *lookup() noexcept { return slot(); }
+    static const mcrpc_context_t *&slot() noexcept {
+        thread_local const mcrpc_context_t *current = nullptr;
+        return current;
+    }
+
+    const mcrpc_context_t *outer_;
 };
 
 // What a decision needs to know of a request. A new one has no deadline and the highest importance.
@@ -99,6 +324,10 @@ struct Request : mcrpc_request_t {
     static Status from_header(const Header &header, std::uint64_t salt, std::uint32_t epoch, std::uint64_t arrival_ns,
                               Request &out) noexcept {
         return Status(mcrpc_request_from_header(&header, salt, epoch, arrival_ns, &out));
+    }
+    // The same, of a request whose context is there already.
+    static Status from_context(const Context &context, std::uint64_t salt, std::uint32_t epoch, Request &out) noexcept {
+        return Status(mcrpc_request_from_context(&context, salt, epoch, &out));
     }
 };
 
@@ -592,6 +821,8 @@ private:
 
 // A struct that grew would no longer be what its struct_size, or an array of its C namesake, says.
 static_assert(sizeof(Header) == sizeof(mcrpc_header_t) && sizeof(Request) == sizeof(mcrpc_request_t));
+static_assert(sizeof(Limits) == sizeof(mcrpc_limits_t) && sizeof(Metadata) == sizeof(mcrpc_metadata_t));
+static_assert(sizeof(Context) == sizeof(mcrpc_context_t) && sizeof(FrameEvent) == sizeof(mcrpc_frame_event_t));
 static_assert(sizeof(AdmissionConfig) == sizeof(mcrpc_admission_config_t));
 static_assert(sizeof(AdmissionSnapshot) == sizeof(mcrpc_admission_snapshot_t));
 static_assert(sizeof(QueueSnapshot) == sizeof(mcrpc_queue_snapshot_t));

@@ -142,6 +142,14 @@ pub struct mcrpc_request_t {
     pub flags: u32,
 }
 
+impl From<Request> for mcrpc_request_t {
+    fn from(request: Request) -> mcrpc_request_t {
+        let retry = if request.is_retry { MCRPC_REQUEST_RETRY } else { 0 };
+        let continues = if request.continues_task { MCRPC_REQUEST_CONTINUES_TASK } else { 0 };
+        mcrpc_request_t { deadline_ns: request.deadline.0, key: request.key.0, flags: retry | continues }
+    }
+}
+
 /// What a controller knows. Set struct_size before asking.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
@@ -329,17 +337,8 @@ pub unsafe extern "C" fn mcrpc_request_from_header(
         // SAFETY: checked for null and alignment; readable by the caller's promise.
         let header = unsafe { header.read() }.to_core()?;
         let context = Context::from_header(&header, Nanos(arrival_ns));
-        let request = Request::from_context(&context, Salt(salt).at_epoch(epoch));
-        let retry = if request.is_retry { MCRPC_REQUEST_RETRY } else { 0 };
-        let continues = if request.continues_task { MCRPC_REQUEST_CONTINUES_TASK } else { 0 };
         // SAFETY: checked for null and alignment; writable by the caller's promise.
-        unsafe {
-            out.write(mcrpc_request_t {
-                deadline_ns: request.deadline.0,
-                key: request.key.0,
-                flags: retry | continues,
-            });
-        }
+        unsafe { out.write(Request::from_context(&context, Salt(salt).at_epoch(epoch)).into()) };
         Ok(())
     })())
 }

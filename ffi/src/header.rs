@@ -1,8 +1,9 @@
 //! The frame header, for C.
 
 use mcrpc_core::status::Status;
-use mcrpc_core::wire::{Flags, HEADER_LEN, Header, Kind, Limits, header};
+use mcrpc_core::wire::{Flags, HEADER_LEN, Header, Kind, header};
 
+use crate::limits::{self, mcrpc_limits_t};
 use crate::pointer::{self, code};
 
 /// A frame header in the host's terms. Of method_id and status, and of budget_ms and cursor, each kind of frame
@@ -88,27 +89,29 @@ impl mcrpc_header_t {
     }
 }
 
-/// Reads the header at the start of `bytes`, of which `len` are there.
+/// Reads the header at the start of `bytes`, of which `len` are there, under `limits` (NULL: the defaults).
 ///
-/// Returns MCRPC_INCOMPLETE below MCRPC_HEADER_LEN bytes; MCRPC_BAD_MAGIC, _BAD_VERSION, _BAD_KIND,
-/// _UNSUPPORTED_FLAG, _BODY_TOO_LONG (above `max_body_len`) or _BAD_METADATA_LENGTH for bytes that are no header.
+/// Returns MCRPC_INCOMPLETE below MCRPC_HEADER_LEN bytes; MCRPC_BAD_MAGIC, _BAD_VERSION, _CHECKSUM_MISSING, _BODY_TOO_LONG or
+/// _BAD_METADATA_LENGTH for bytes that no frame can follow; _UNSUPPORTED_FLAG, _METADATA_TOO_LONG or _BAD_KIND for a frame that
+/// must not be acted on: mcrpc_frame_wanted() says where the next one begins, if anybody can.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
 ///
-/// `bytes` is readable for `len` bytes, `out` is writable.
+/// `bytes` is readable for `len` bytes, `limits` is NULL or readable for its struct_size, `out` is writable.
 #[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
 pub unsafe extern "C" fn mcrpc_header_parse(
     bytes: *const u8,
     len: usize,
-    max_body_len: u32,
+    limits: *const mcrpc_limits_t,
     out: *mut mcrpc_header_t,
 ) -> i32 {
     code((|| {
         pointer::check(out.cast_const())?;
         // SAFETY: the caller promises `len` readable bytes, which this call does not outlive.
         let bytes = unsafe { pointer::bytes(bytes, len) }?;
-        let limits = Limits { max_metadata_len: u16::MAX, ..Limits::of_body(max_body_len) };
+        // SAFETY: the caller promises that they are readable.
+        let limits = unsafe { limits::read(limits) }?;
         let header = Header::parse(bytes.first_chunk::<HEADER_LEN>().ok_or(Status::INCOMPLETE)?, &limits)?;
         // SAFETY: checked for null and alignment; writable by the caller's promise.
         unsafe { out.write(header.into()) };
@@ -117,6 +120,8 @@ pub unsafe extern "C" fn mcrpc_header_parse(
 }
 
 /// Writes `header` as MCRPC_HEADER_LEN bytes to `out`, which has room for `len`.
+///
+/// A whole head, with metadata, is written by mcrpc_head_write().
 ///
 /// Returns MCRPC_TOO_SMALL, _BAD_KIND, _BAD_METADATA_LENGTH, _UNSUPPORTED_FLAG (this version could not read it back) or
 /// _INVALID_ARGUMENT (reserved is not 0); then nothing was written.

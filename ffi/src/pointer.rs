@@ -37,6 +37,26 @@ pub(crate) unsafe fn bytes<'a>(data: *const u8, len: usize) -> Result<&'a [u8], 
     Ok(unsafe { core::slice::from_raw_parts(data, len) })
 }
 
+/// The room for bytes at `data`; `(NULL, 0)` is none. To be written only: nobody says that it has been.
+///
+/// # Safety
+///
+/// Unless `data` is null, `data..data + len` is valid for writes during `'a`, and nothing else reads or writes it meanwhile.
+pub(crate) unsafe fn room<'a>(data: *mut u8, len: usize) -> Result<&'a mut [u8], Status> {
+    if len == 0 {
+        return Ok(&mut []);
+    }
+    if data.is_null() {
+        return Err(Status::NULL_ARGUMENT);
+    }
+    if len > MAX_LEN || data.addr().checked_add(len).is_none() {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    // SAFETY: not null, any address is aligned for bytes, `len` is no longer than an object can be and does not wrap;
+    // the caller promises that the bytes are writable and nobody else's.
+    Ok(unsafe { core::slice::from_raw_parts_mut(data, len) })
+}
+
 /// The number that a C function returns.
 #[inline]
 pub(crate) fn code(result: Result<(), Status>) -> i32 {

@@ -25,6 +25,7 @@ const MAX_TAIL: usize = 4096;
 /// # Safety
 ///
 /// Unless null, `source` points to a readable `u32` and to as many readable bytes as that `u32` says.
+#[inline]
 pub(crate) unsafe fn read<T: Sized32>(source: *const T) -> Result<T, Status> {
     pointer::check(source)?;
     // SAFETY: not null and aligned; the caller promises that the size field is readable.
@@ -32,11 +33,17 @@ pub(crate) unsafe fn read<T: Sized32>(source: *const T) -> Result<T, Status> {
     if given < T::FIRST_VERSION_SIZE || given > size_of::<T>() + MAX_TAIL {
         return Err(Status::BAD_STRUCT_SIZE);
     }
-    let mut value = T::default();
     let known = given.min(size_of::<T>());
-    // SAFETY: `given` bytes are readable by the caller's promise and `known` is no more; `value` has room for
-    // `size_of::<T>()`; any bytes make a valid `T` (trait).
-    unsafe { core::ptr::copy_nonoverlapping(source.cast::<u8>(), (&raw mut value).cast::<u8>(), known) };
+    let value = if known == size_of::<T>() {
+        // SAFETY: as many bytes are readable by the caller's promise; any bytes make a valid `T` (trait).
+        unsafe { source.read() }
+    } else {
+        let mut value = T::default();
+        // SAFETY: `given` bytes are readable by the caller's promise and `known` is no more; `value` has room for
+        // `size_of::<T>()`; any bytes make a valid `T` (trait).
+        unsafe { core::ptr::copy_nonoverlapping(source.cast::<u8>(), (&raw mut value).cast::<u8>(), known) };
+        value
+    };
     // SAFETY: the tail lies within the `given` bytes that the caller promises to be readable.
     let tail = unsafe { core::slice::from_raw_parts(source.cast::<u8>().add(known), given - known) };
     if tail.iter().any(|&byte| byte != 0) {
@@ -51,6 +58,7 @@ pub(crate) unsafe fn read<T: Sized32>(source: *const T) -> Result<T, Status> {
 /// # Safety
 ///
 /// Unless null, `target` points to a readable `u32` and to as many writable bytes as that `u32` says.
+#[inline]
 pub(crate) unsafe fn write<T: Sized32>(target: *mut T, value: &T) -> Result<(), Status> {
     pointer::check(target.cast_const())?;
     // SAFETY: not null and aligned; the caller promises that the size field is readable.
@@ -58,17 +66,18 @@ pub(crate) unsafe fn write<T: Sized32>(target: *mut T, value: &T) -> Result<(), 
     if given < T::FIRST_VERSION_SIZE || given > size_of::<T>() + MAX_TAIL {
         return Err(Status::BAD_STRUCT_SIZE);
     }
-    let known = given.min(size_of::<T>()) - size_of::<u32>();
-    // SAFETY: both sides are at least `size_of::<u32>() + known` long: `value` because `known` is cut to its size,
-    // `target` because `given` bytes are writable by the caller's promise; what is zeroed ends at `given`.
+    let known = given.min(size_of::<T>());
+    // SAFETY: both sides are at least `known` long: `value` because `known` is cut to its size, `target` because `given`
+    // bytes are writable by the caller's promise; what is zeroed ends at `given`. A `T` begins with its size (trait), of
+    // which a u32 was read.
     unsafe {
-        core::ptr::copy_nonoverlapping(
-            core::ptr::from_ref(value).cast::<u8>().add(size_of::<u32>()),
-            target.cast::<u8>().add(size_of::<u32>()),
-            known,
-        );
-        let written = size_of::<u32>() + known;
-        core::ptr::write_bytes(target.cast::<u8>().add(written), 0, given - written);
+        if known == size_of::<T>() {
+            target.write(*value);
+        } else {
+            core::ptr::copy_nonoverlapping(core::ptr::from_ref(value).cast::<u8>(), target.cast::<u8>(), known);
+        }
+        target.cast::<u32>().write(given as u32);
+        core::ptr::write_bytes(target.cast::<u8>().add(known), 0, given - known);
     }
     Ok(())
 }

@@ -9,11 +9,25 @@ use mcrpc_core::admission::{ALIGN, Config};
 use mcrpc_core::select::settings::Settings;
 use mcrpc_core::shield::leak::Leak;
 use mcrpc_core::status::Status;
-use mcrpc_core::wire::{Flags, HEADER_LEN, Kind};
+use mcrpc_core::wire::metadata::Compression;
+use mcrpc_core::wire::{Features, Flags, HEADER_LEN, Kind, Limits, Protocol, Tag};
 use mcrpc_ffi::host::mcrpc_host_config_t;
 
-const SOURCES: [&str; 9] =
-    ["status", "header", "frame", "admission", "host", "strategy", "counters", "endpoints", "select"];
+const SOURCES: [&str; 13] = [
+    "status",
+    "bytes",
+    "limits",
+    "header",
+    "metadata",
+    "frame",
+    "admission",
+    "context",
+    "host",
+    "strategy",
+    "counters",
+    "endpoints",
+    "select",
+];
 
 #[test]
 fn the_committed_header_is_the_generated_one() {
@@ -89,6 +103,7 @@ fn without_safety_sections(source: &str) -> String {
 fn constants() -> String {
     let version: Vec<&str> = env!("CARGO_PKG_VERSION").split('.').collect();
     let [major, minor, patch] = version[..] else { panic!("a version has three parts") };
+    let limits = Limits::DEFAULT;
     let (defaults, host, set) = (Config::default(), mcrpc_host_config_t::default(), Settings::DEFAULT);
     let mut text = format!(
         "
@@ -119,7 +134,9 @@ fn constants() -> String {
     for (name, kind) in kinds {
         writeln!(text, "#define MCRPC_KIND_{name} {}", kind as u8).unwrap();
     }
-    text.push_str("\n// Flags of a frame. CRC_TRAILER and MUST_UNDERSTAND are refused by this version.\n");
+    text.push_str(
+        "\n// Flags of a frame. MUST_UNDERSTAND is refused by this version: it knows nothing that it could mean.\n",
+    );
     let flags = [
         ("CRC_TRAILER", Flags::CRC_TRAILER),
         ("SAMPLED", Flags::SAMPLED),
@@ -137,6 +154,17 @@ fn constants() -> String {
         "// The number of the attempt in the flags, 0 to 3, and flags with that number.
 #define MCRPC_FLAGS_ATTEMPT(flags) (((flags) >> {shift}) & 3)
 #define MCRPC_FLAGS_WITH_ATTEMPT(flags, attempt) (((flags) & {:#04x}) | (((attempt) & 3) << {shift}))
+{}
+// The limits to start from.
+#define MCRPC_LIMITS_INIT {{ sizeof(mcrpc_limits_t), {}, {}, {}, {}, {}, {} }}
+
+// No metadata, and a context without any: what to start from.
+#define MCRPC_METADATA_INIT \\
+    {{ sizeof(mcrpc_metadata_t), 0, 0, {{ 0 }}, {{ 0 }}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {{ NULL, 0 }}, {{ NULL, 0 }}, \\
+      {{ NULL, 0 }}, {{ NULL, 0 }}, {{ NULL, 0 }}, {{ NULL, 0 }}, {{ NULL, 0 }}, {{ NULL, 0 }}, {{ NULL, 0 }} }}
+#define MCRPC_CONTEXT_INIT \\
+    {{ sizeof(mcrpc_context_t), 0, 0, MCRPC_NO_DEADLINE, 0, 0, {{ 0 }}, {{ 0 }}, 0, 0, 0, 0, 0, {{ 0 }}, {{ NULL, 0 }}, \\
+      {{ NULL, 0 }}, {{ NULL, 0 }} }}
 
 // The settings to start from: one queue, an unknown number of workers, defaults for the rest.
 #define MCRPC_ADMISSION_CONFIG_INIT \\
@@ -162,6 +190,13 @@ fn constants() -> String {
 enum {{
 ",
         !Flags::ATTEMPT_MASK,
+        metadata_constants(),
+        limits.max_body_len,
+        limits.max_open_calls,
+        limits.max_metadata_len,
+        limits.max_tags,
+        limits.max_name_len,
+        u16::from(limits.needs_checksum),
         defaults.queue_count,
         defaults.workers_per_queue,
         defaults.window_ms,
@@ -199,6 +234,70 @@ enum {{
         writeln!(text, "    MCRPC_{} = {},", entry.name.to_str().unwrap().to_uppercase(), entry.status.0).unwrap();
     }
     text.push_str("};");
+    text
+}
+
+/// Tags and the numbers in their values, and protocols.
+fn metadata_constants() -> String {
+    let mut text = String::from(
+        "\n// Tags of metadata, and their bits: must be understood, the application's own, travels onward.\n",
+    );
+    let application_onward = Tag::APPLICATION_ONWARD.0 & !Tag::APPLICATION.0;
+    for (name, tag) in [
+        ("CALLER", Tag::CALLER.0),
+        ("SERVICE", Tag::SERVICE.0),
+        ("METHOD", Tag::METHOD.0),
+        ("ZONE", Tag::ZONE.0),
+        ("FEATURES", Tag::FEATURES.0),
+        ("ERROR_TEXT", Tag::ERROR_TEXT.0),
+        ("REJECT_STATE", Tag::REJECT_STATE.0),
+        ("WITHHELD", Tag::WITHHELD.0),
+        ("COMPRESSION", Tag::COMPRESSION.0),
+        ("PEER_LIMITS", Tag::PEER_LIMITS.0),
+        ("TRACE", Tag::TRACE.0),
+        ("ORIGIN_BUDGET", Tag::ORIGIN_BUDGET.0),
+        ("CALL_GRAPH", Tag::CALL_GRAPH.0),
+        ("TICKET", Tag::TICKET.0),
+        ("COOKIE", Tag::COOKIE.0),
+        ("ONWARD", application_onward),
+        ("APPLICATION", Tag::APPLICATION.0),
+        ("MUST_UNDERSTAND", Tag(0).that_must_be_understood().0),
+    ] {
+        writeln!(text, "#define MCRPC_TAG_{name} {tag:#04x}").unwrap();
+    }
+    let first_algorithm = Features::decompresses(1).0.trailing_zeros() - 1;
+    write!(
+        text,
+        "
+// What the sender of a hello can do: it checks checksums, and wants them; it decompresses an algorithm, 1 to 23.
+#define MCRPC_FEATURE_CHECKSUMS {:#x}
+#define MCRPC_FEATURE_DECOMPRESSES(algorithm) (UINT32_C(1) << ({first_algorithm} + (algorithm)))
+
+// Algorithms of compression.
+#define MCRPC_COMPRESSION_GZIP {}
+#define MCRPC_COMPRESSION_ZSTD {}
+#define MCRPC_COMPRESSION_LZ4 {}
+#define MCRPC_COMPRESSION_SNAPPY {}
+
+// What mcrpc_sniff() says of a connection.
+#define MCRPC_PROTOCOL_UNDECIDED 0
+",
+        Features::CHECKSUMS.0,
+        Compression::GZIP,
+        Compression::ZSTD,
+        Compression::LZ4,
+        Compression::SNAPPY,
+    )
+    .unwrap();
+    for (name, protocol) in [
+        ("NATIVE", Protocol::Native),
+        ("BAIDU_STD", Protocol::BaiduStd),
+        ("HTTP1", Protocol::Http1),
+        ("HTTP2", Protocol::Http2),
+        ("UNKNOWN", Protocol::Unknown),
+    ] {
+        writeln!(text, "#define MCRPC_PROTOCOL_{name} {}", protocol as u32).unwrap();
+    }
     text
 }
 

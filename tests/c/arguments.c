@@ -28,15 +28,15 @@ static void headers(void) {
     EXPECT(mcrpc_header_emit(&header, NULL, sizeof bytes), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_header_emit(&header, bytes, MCRPC_HEADER_LEN - 1), MCRPC_TOO_SMALL);
     EXPECT(mcrpc_header_emit(&header, bytes, sizeof bytes), MCRPC_OK);
-    EXPECT(mcrpc_header_parse(NULL, 0, 0, &parsed), MCRPC_INCOMPLETE);
-    EXPECT(mcrpc_header_parse(NULL, 32, 0, &parsed), MCRPC_NULL_ARGUMENT);
-    EXPECT(mcrpc_header_parse(bytes, SIZE_MAX, 0, &parsed), MCRPC_INVALID_ARGUMENT);
-    EXPECT(mcrpc_header_parse(bytes, 31, 0, &parsed), MCRPC_INCOMPLETE);
-    EXPECT(mcrpc_header_parse(bytes, 32, 0, NULL), MCRPC_NULL_ARGUMENT);
-    EXPECT(mcrpc_header_parse(bytes, 32, 0, odd(&parsed)), MCRPC_MISALIGNED);
+    EXPECT(mcrpc_header_parse(NULL, 0, NULL, &parsed), MCRPC_INCOMPLETE);
+    EXPECT(mcrpc_header_parse(NULL, 32, NULL, &parsed), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_header_parse(bytes, SIZE_MAX, NULL, &parsed), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_header_parse(bytes, 31, NULL, &parsed), MCRPC_INCOMPLETE);
+    EXPECT(mcrpc_header_parse(bytes, 32, NULL, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_header_parse(bytes, 32, NULL, odd(&parsed)), MCRPC_MISALIGNED);
     memset(&parsed, CANARY, sizeof parsed);
     bytes[0] = 'G';
-    EXPECT(mcrpc_header_parse(bytes, 32, 0, &parsed), MCRPC_BAD_MAGIC);
+    EXPECT(mcrpc_header_parse(bytes, 32, NULL, &parsed), MCRPC_BAD_MAGIC);
     EXPECT(parsed.kind, CANARY);
     header.kind = 0;
     EXPECT(mcrpc_header_emit(&header, bytes, sizeof bytes), MCRPC_BAD_KIND);
@@ -52,34 +52,6 @@ static void headers(void) {
     EXPECT(mcrpc_method_id(NULL, 5), 0);
     EXPECT(mcrpc_method_id((const uint8_t *)"a", 1), 0xe40c292c);
     EXPECT(mcrpc_method_id((const uint8_t *)"a", SIZE_MAX), 0);
-}
-
-static void frames(void) {
-    mcrpc_frame_decoder_t decoder;
-    mcrpc_frame_event_t event;
-    uint8_t bytes[40] = {0};
-    size_t used = 99;
-    memset(&decoder, 0, sizeof decoder);
-    EXPECT(mcrpc_frame_next(&decoder, bytes, 1, &used, &event), MCRPC_NOT_INITIALISED);
-    EXPECT(mcrpc_frame_init(8, NULL), MCRPC_NULL_ARGUMENT);
-    EXPECT(mcrpc_frame_init(8, odd(&decoder)), MCRPC_MISALIGNED);
-    EXPECT(mcrpc_frame_init(8, &decoder), MCRPC_OK);
-    EXPECT(mcrpc_frame_next(NULL, bytes, 1, &used, &event), MCRPC_NULL_ARGUMENT);
-    EXPECT(mcrpc_frame_next(&decoder, NULL, 1, &used, &event), MCRPC_NULL_ARGUMENT);
-    EXPECT(mcrpc_frame_next(&decoder, bytes, SIZE_MAX, &used, &event), MCRPC_INVALID_ARGUMENT);
-    EXPECT(mcrpc_frame_next(&decoder, bytes, 1, NULL, &event), MCRPC_NULL_ARGUMENT);
-    EXPECT(mcrpc_frame_next(&decoder, bytes, 1, &used, NULL), MCRPC_NULL_ARGUMENT);
-    EXPECT(used, 99);
-    EXPECT(mcrpc_frame_next(&decoder, NULL, 0, &used, &event), MCRPC_OK);
-    EXPECT(event.kind, MCRPC_EVENT_NONE);
-    mcrpc_header_t header = {0};
-    header.kind = MCRPC_KIND_REQUEST;
-    header.body_len = 8;
-    EXPECT(mcrpc_header_emit(&header, bytes, sizeof bytes), MCRPC_OK);
-    EXPECT(mcrpc_frame_next(&decoder, bytes, sizeof bytes, &used, &event), MCRPC_OK);
-    EXPECT(event.kind, MCRPC_EVENT_HEADER);
-    EXPECT(mcrpc_frame_next(&decoder, bytes + used, sizeof bytes - used, &used, &event), MCRPC_OK);
-    EXPECT(event.kind == MCRPC_EVENT_BODY && event.last == 1 && event.bytes_len == 8 && event.bytes == bytes + 32, 1);
 }
 
 static void settings(void) {
@@ -384,7 +356,6 @@ static void questions_to_a_host(void) {
 int main(void) {
     versions_and_statuses();
     headers();
-    frames();
     settings();
     calls();
     snapshots_respect_their_size();

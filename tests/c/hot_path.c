@@ -1,4 +1,4 @@
-/* The functions of admission and of the wire, under the rules of the per-request functions (rules.h): hot_path RULE */
+/* The functions of admission, under the rules of the per-request functions (rules.h): hot_path RULE */
 #include "rules.h"
 
 static mcrpc_admission_t admission;
@@ -12,20 +12,13 @@ struct calls {
     uint32_t (*cursor)(const mcrpc_admission_t *, uint32_t);
     uint32_t (*key)(uint64_t, uint32_t, uint64_t, uint8_t, uint64_t);
     int32_t (*from_header)(const mcrpc_header_t *, uint64_t, uint32_t, uint64_t, mcrpc_request_t *);
-    int32_t (*parse)(const uint8_t *, size_t, uint32_t, mcrpc_header_t *);
-    int32_t (*emit)(const mcrpc_header_t *, uint8_t *, size_t);
-    int32_t (*next)(mcrpc_frame_decoder_t *, const uint8_t *, size_t, size_t *, mcrpc_frame_event_t *);
-    int32_t (*frame_init)(uint32_t, mcrpc_frame_decoder_t *);
-    uint32_t (*method_id)(const uint8_t *, size_t);
     const char *(*status_name)(int32_t);
     const char *(*status_text)(int32_t);
 };
 
 static const struct calls real = {mcrpc_admit,      mcrpc_dequeued, mcrpc_done,
                                   mcrpc_abandoned,  mcrpc_cursor,   mcrpc_key,
-                                  mcrpc_request_from_header, mcrpc_header_parse, mcrpc_header_emit,
-                                  mcrpc_frame_next, mcrpc_frame_init, mcrpc_method_id,
-                                  mcrpc_status_name, mcrpc_status_text};
+                                  mcrpc_request_from_header, mcrpc_status_name, mcrpc_status_text};
 
 static void set_up(void *memory, size_t len) {
     mcrpc_admission_config_t config = MCRPC_ADMISSION_CONFIG_INIT;
@@ -43,9 +36,6 @@ static uint64_t refused;
  * refusal happens, windows are closed. The clock is stepped. */
 static uint64_t exercise(const void *table, uint32_t queue, uint64_t now, int windows) {
     const struct calls *calls = table;
-    mcrpc_frame_decoder_t decoder;
-    calls->frame_init(64, &decoder);
-    calls->method_id((const uint8_t *)"pkg.Service.Method", 18);
     calls->status_text(MCRPC_DEADLINE_IN_QUEUE);
     calls->status_name(INT32_MIN);
     uint64_t queued = 0;
@@ -58,13 +48,6 @@ static uint64_t exercise(const void *table, uint32_t queue, uint64_t now, int wi
             header.priority = (uint8_t)(n % 64);
             header.budget_ms = n % 8 == 0 ? 10 : 500;
             header.flags = n % 5 == 0 ? MCRPC_FLAG_CONTINUES_TASK : 0;
-            uint8_t bytes[MCRPC_HEADER_LEN] = {0};
-            calls->emit(&header, bytes, sizeof bytes);
-            calls->parse(bytes, sizeof bytes, 64, &header);
-            size_t used;
-            mcrpc_frame_event_t event;
-            calls->next(&decoder, bytes, 20, &used, &event);
-            calls->next(&decoder, bytes + 20, 12, &used, &event);
             mcrpc_request_t request = {0};
             calls->from_header(&header, 7, 1, now, &request);
             request.key = calls->key(7, 1, header.uin, header.priority, n);
@@ -110,27 +93,11 @@ static uint32_t nothing_key(uint64_t s, uint32_t e, uint64_t u, uint8_t p, uint6
 static int32_t nothing_from_header(const mcrpc_header_t *h, uint64_t s, uint32_t e, uint64_t n, mcrpc_request_t *r) {
     return h == NULL || r == NULL || s + e + n == 0;
 }
-static int32_t nothing_parse(const uint8_t *b, size_t l, uint32_t m, mcrpc_header_t *h) {
-    return b == NULL || h == NULL || l + m == 0;
-}
-static int32_t nothing_emit(const mcrpc_header_t *h, uint8_t *b, size_t l) {
-    return h == NULL || b == NULL || l == 0;
-}
-static int32_t nothing_next(mcrpc_frame_decoder_t *d, const uint8_t *b, size_t l, size_t *u, mcrpc_frame_event_t *e) {
-    return d == NULL || b == NULL || l == 0 || u == NULL || e == NULL;
-}
-static int32_t nothing_frame_init(uint32_t m, mcrpc_frame_decoder_t *d) {
-    return d == NULL || m == 0;
-}
-static uint32_t nothing_method_id(const uint8_t *n, size_t l) {
-    return n == NULL || l == 0;
-}
 static const char *nothing_status(int32_t s) {
     return s == 0 ? "" : "x";
 }
-static const struct calls nothing = {nothing_admit,       nothing_dequeued, nothing_done, nothing_abandoned,
-                                     nothing_cursor,      nothing_key,      nothing_from_header, nothing_parse,
-                                     nothing_emit,        nothing_next,     nothing_frame_init, nothing_method_id,
+static const struct calls nothing = {nothing_admit,       nothing_dequeued, nothing_done,  nothing_abandoned,
+                                     nothing_cursor,      nothing_key,      nothing_from_header,
                                      nothing_status,      nothing_status};
 
 /* Every request has left its queue again, wherever it was interrupted. */

@@ -48,7 +48,7 @@ static void a_request_from_bytes_to_done() {
     std::uint8_t bytes[MCRPC_HEADER_LEN];
     CHECK(sent.emit(bytes, sizeof bytes).ok());
 
-    mcrpc::FrameDecoder decoder(1024);
+    mcrpc::FrameDecoder decoder(mcrpc::Limits(1024));
     mcrpc::FrameEvent event;
     std::size_t used = 0;
     CHECK(decoder.next(bytes, 7, used, event).ok() && used == 7 && event.kind == MCRPC_EVENT_NONE);

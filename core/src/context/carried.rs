@@ -4,9 +4,10 @@
 //! its form in a queue. The tags that this version does not know go on as they came.
 
 use super::Context;
+use crate::status::Status;
 use crate::time::{Millis, Nanos};
 use crate::wire::metadata::Tags;
-use crate::wire::{Flags, Header, Kind, Metadata, Trace, Writer};
+use crate::wire::{Flags, Frame, Header, Kind, Limits, Metadata, Trace, Writer};
 
 /// The context of a request, as its sender gave it. It borrows the bytes that it was read from.
 #[derive(Clone, Copy, Debug)]
@@ -95,16 +96,41 @@ impl<'a> Carried<'a> {
         }
     }
 
-    /// Writes the tags of a frame that carries it.
-    ///
-    /// A task whose origin nobody has told began, for those who come after, with the budget it has `now`.
-    pub fn write(&self, now: Nanos, writer: &mut Writer<'_>) {
-        let origin_budget_ms = match (self.origin_budget_ms, self.context.onward_budget(now)) {
+    /// The budget that the task began with, as those who come after are told. A task of which nobody told it began with
+    /// what it has `now`.
+    pub const fn told_budget_ms(&self, now: Nanos) -> u32 {
+        match (self.origin_budget_ms, self.context.onward_budget(now)) {
             (0, Millis::UNLIMITED) => 0,
             (0, Millis(left_ms)) => left_ms,
             (told_ms, _) => told_ms,
-        };
-        writer.trace(&self.trace).origin_budget_ms(origin_budget_ms).call_graph_id(self.call_graph_id);
+        }
+    }
+
+    /// Writes the tags of a frame that carries it.
+    pub fn write(&self, now: Nanos, writer: &mut Writer<'_>) {
+        writer.trace(&self.trace).origin_budget_ms(self.told_budget_ms(now)).call_graph_id(self.call_graph_id);
         writer.ticket(self.ticket).cookie(self.cookie).copy_onward(self.tags);
+    }
+
+    /// Writes its form in a queue, and says how long it is. Time in the queue counts if the reader knows when that was.
+    ///
+    /// # Errors
+    ///
+    /// See [`Writer::finish`].
+    pub fn encode(&self, now: Nanos, writer: &mut Writer<'_>) -> Result<usize, Status> {
+        // Without a uin it is the call id that names the task.
+        let call_id = if self.context.uin.0 == 0 { self.context.task_id as u32 } else { 0 };
+        self.write(now, writer);
+        writer.finish(&self.header(Kind::Request, call_id, 0, now), 0)
+    }
+
+    /// Reads what [`Carried::encode`] wrote at `put`, by the reader's clock.
+    ///
+    /// # Errors
+    ///
+    /// See [`Frame::new_checked`].
+    pub fn decode(bytes: &'a [u8], limits: &Limits, put: Nanos) -> Result<Carried<'a>, Status> {
+        let frame = Frame::new_checked(bytes, limits)?;
+        Ok(Carried::read(&frame.header, &frame.metadata, put))
     }
 }

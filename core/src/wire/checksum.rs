@@ -15,6 +15,16 @@ impl Checksum {
         Checksum(0)
     }
 
+    /// Goes on where another left off.
+    pub const fn resumed(value: u32) -> Checksum {
+        Checksum(value)
+    }
+
+    /// Its number.
+    pub const fn value(self) -> u32 {
+        self.0
+    }
+
     /// Goes on with the next piece.
     #[inline]
     pub fn update(&mut self, piece: &[u8]) {

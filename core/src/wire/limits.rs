@@ -31,6 +31,16 @@ impl Limits {
         needs_checksum: false,
     };
 
+    /// What any frame keeps to.
+    pub const WIDEST: Limits = Limits {
+        max_body_len: u32::MAX,
+        max_metadata_len: u16::MAX,
+        max_tags: u16::MAX,
+        max_name_len: u16::MAX,
+        max_open_calls: 0,
+        needs_checksum: false,
+    };
+
     /// The defaults, but bodies of at most this many bytes.
     pub const fn of_body(max_body_len: u32) -> Limits {
         Limits { max_body_len, ..Limits::DEFAULT }

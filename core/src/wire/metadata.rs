@@ -139,10 +139,21 @@ pub struct RejectState {
 /// How the payload is compressed. On the wire: algorithm, u32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Compression {
-    /// 1 gzip, 2 zstd, 3 lz4 (frame format), 4 snappy (raw); 0 is none.
+    /// [`Compression::GZIP`] or another; 0 is none.
     pub algorithm: u8,
     /// Bytes of the payload when it is decompressed.
     pub raw_len: u32,
+}
+
+impl Compression {
+    /// RFC 1952.
+    pub const GZIP: u8 = 1;
+    /// RFC 8878.
+    pub const ZSTD: u8 = 2;
+    /// LZ4's frame format.
+    pub const LZ4: u8 = 3;
+    /// Snappy's raw format.
+    pub const SNAPPY: u8 = 4;
 }
 
 /// What the sender of a hello accepts. On the wire: two u32.

@@ -42,6 +42,12 @@ impl<'b> Writer<'b> {
         self.put_tag(tag, value)
     }
 
+    /// Keeps [`Writer::copy`] from writing this tag.
+    pub fn leave_out(&mut self, tag: Tag) -> &mut Self {
+        self.written |= tag.mask();
+        self
+    }
+
     /// Appends what of some metadata this head does not have yet, known or not: what a proxy does.
     pub fn copy(&mut self, metadata: &Metadata<'_>) -> &mut Self {
         let written = self.written;
@@ -54,13 +60,13 @@ impl<'b> Writer<'b> {
     }
 
     /// Appends the tags that travel onward and that this version does not know, or that are the application's.
-    pub fn copy_onward(&mut self, tags: Tags<'_>) -> &mut Self {
-        for (tag, value) in tags {
+    pub fn copy_onward(&mut self, mut tags: Tags<'_>) -> &mut Self {
+        for (tag, value) in tags.by_ref() {
             if tag.is_onward() && !tag.is_known() {
                 self.put_tag(tag, value);
             }
         }
-        self
+        if tags.rest().is_empty() { self } else { self.fail(Status::BAD_TAG) }
     }
 
     /// See [`Tag::CALLER`].
@@ -227,4 +233,17 @@ impl<'b> Writer<'b> {
         }
         self
     }
+}
+
+/// Writes one tag to the front of `out`, if it fits, and says how many bytes it takes.
+///
+/// # Errors
+///
+/// [`Status::BAD_TAG`], [`Status::BAD_NAME`] and [`Status::BAD_TEXT`] for what no receiver would accept,
+/// [`Status::METADATA_TOO_LONG`] for a value above 65 535 bytes.
+pub fn write_tag(tag: Tag, value: &[u8], out: &mut [u8]) -> Result<usize, Status> {
+    check_value(tag, value, u16::MAX)?;
+    let mut writer = Writer { wanted: 0, ..Writer::new(out) };
+    writer.put_tag(tag, value);
+    if writer.failed.is_ok() { Ok(writer.wanted) } else { Err(writer.failed) }
 }

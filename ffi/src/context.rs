@@ -1,0 +1,392 @@
+//! The context of a request, for C: taken out of a frame, carried through a queue, and passed on.
+//!
+//! The library cannot know what a program's tasks are: threads, coroutines, jobs. The one thing it keeps is the address of
+//! the program's own function that says which context is the current one.
+
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use mcrpc_core::admission::Request;
+use mcrpc_core::context::{Carried, Context};
+use mcrpc_core::id::{Salt, Uin};
+use mcrpc_core::status::Status;
+use mcrpc_core::time::Nanos;
+use mcrpc_core::wire::metadata::Tags;
+use mcrpc_core::wire::{Flags, Kind, Trace, Writer};
+
+use crate::admission::mcrpc_request_t;
+use crate::bytes::mcrpc_bytes_t;
+use crate::header::mcrpc_header_t;
+use crate::limits::{self, mcrpc_limits_t};
+use crate::metadata::{mcrpc_metadata_t, tell_wanted};
+use crate::pointer::{self, code};
+use crate::sized::{self, Sized32};
+
+/// Flag of mcrpc_context_t: the trace is recorded.
+pub const MCRPC_CONTEXT_SAMPLED: u32 = 1;
+/// Flag of mcrpc_context_t: the callee has already served an earlier call of the same task.
+pub const MCRPC_CONTEXT_CONTINUES_TASK: u32 = 2;
+
+/// The context of a request: who asks, how important it is, until when the answer is wanted, and what travels with it.
+/// Start from MCRPC_CONTEXT_INIT. A plain struct; what it points to has to stay as long as it is used.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct mcrpc_context_t {
+    /// sizeof(mcrpc_context_t)
+    pub struct_size: u32,
+    /// MCRPC_CONTEXT_...
+    pub flags: u32,
+    /// The user, or 0.
+    pub uin: u64,
+    /// When the caller stops waiting, in ns; MCRPC_NO_DEADLINE if it never does.
+    pub deadline_ns: u64,
+    /// Names the task that the call is part of; 0 if only the uin names it. It does not travel.
+    pub task_id: u64,
+    /// Names the call graph, or 0.
+    pub call_graph_id: u64,
+    /// W3C Trace Context: the trace. All zero is none.
+    pub trace_id: [u8; 16],
+    /// The caller's span.
+    pub span_id: [u8; 8],
+    /// The budget in ms that the task began with; 0 if nobody said.
+    pub origin_budget_ms: u32,
+    /// The business the request belongs to.
+    pub business_id: u16,
+    /// Business priority, 0 first.
+    pub priority: u8,
+    /// How often this call has been sent before, 0 to 3.
+    pub attempt: u8,
+    /// The trace's flags without bit 0, which is MCRPC_CONTEXT_SAMPLED.
+    pub trace_flags: u8,
+    /// Must be 0.
+    pub reserved: [u8; 7],
+    /// The user's ticket.
+    pub ticket: mcrpc_bytes_t,
+    /// The user's cookie.
+    pub cookie: mcrpc_bytes_t,
+    /// Tags as they lie on the wire. Of these, those that travel onward and have no field here go on as well.
+    pub tags: mcrpc_bytes_t,
+}
+
+// SAFETY: repr(C), the first field is the size; without padding by the assertions below; any bits are valid.
+unsafe impl Sized32 for mcrpc_context_t {
+    const FIRST_VERSION_SIZE: usize = size_of::<mcrpc_context_t>();
+}
+const _: () = {
+    assert!(core::mem::offset_of!(mcrpc_context_t, trace_id) == 40);
+    assert!(core::mem::offset_of!(mcrpc_context_t, origin_budget_ms) == 64);
+    assert!(core::mem::offset_of!(mcrpc_context_t, trace_flags) == 72);
+    assert!(core::mem::offset_of!(mcrpc_context_t, ticket) == 80);
+    assert!(size_of::<mcrpc_context_t>() == 80 + 3 * size_of::<mcrpc_bytes_t>());
+};
+
+impl From<&Carried<'_>> for mcrpc_context_t {
+    #[inline]
+    fn from(carried: &Carried<'_>) -> mcrpc_context_t {
+        let (context, trace) = (&carried.context, &carried.trace);
+        let sampled = if carried.is_sampled { MCRPC_CONTEXT_SAMPLED } else { 0 };
+        let continues = if context.continues_task { MCRPC_CONTEXT_CONTINUES_TASK } else { 0 };
+        mcrpc_context_t {
+            struct_size: 0,
+            flags: sampled | continues,
+            uin: context.uin.0,
+            deadline_ns: context.deadline.0,
+            task_id: context.task_id,
+            call_graph_id: carried.call_graph_id,
+            trace_id: trace.trace_id,
+            span_id: trace.span_id,
+            origin_budget_ms: carried.origin_budget_ms,
+            business_id: context.business_id,
+            priority: context.priority,
+            attempt: context.attempt,
+            trace_flags: trace.flags,
+            reserved: [0; 7],
+            ticket: carried.ticket.into(),
+            cookie: carried.cookie.into(),
+            tags: carried.tags.rest().into(),
+        }
+    }
+}
+
+/// The context that C filled in.
+///
+/// # Safety
+///
+/// Unless null, `context` is readable for its size, and so is during `'a` what it points to.
+#[inline]
+unsafe fn read<'a>(context: *const mcrpc_context_t) -> Result<Carried<'a>, Status> {
+    // SAFETY: the caller promises the same.
+    let context = unsafe { sized::read(context) }?;
+    let unknown = context.flags & !(MCRPC_CONTEXT_SAMPLED | MCRPC_CONTEXT_CONTINUES_TASK);
+    if unknown != 0 || context.reserved != [0; 7] {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    Ok(Carried {
+        context: Context {
+            uin: Uin(context.uin),
+            priority: context.priority,
+            business_id: context.business_id,
+            task_id: context.task_id,
+            attempt: context.attempt,
+            continues_task: context.flags & MCRPC_CONTEXT_CONTINUES_TASK != 0,
+            deadline: Nanos(context.deadline_ns),
+        },
+        is_sampled: context.flags & MCRPC_CONTEXT_SAMPLED != 0,
+        trace: Trace { trace_id: context.trace_id, span_id: context.span_id, flags: context.trace_flags },
+        origin_budget_ms: context.origin_budget_ms,
+        call_graph_id: context.call_graph_id,
+        // SAFETY: readable by the caller's promise.
+        ticket: unsafe { context.ticket.get() }?,
+        // SAFETY: as above.
+        cookie: unsafe { context.cookie.get() }?,
+        // SAFETY: as above.
+        tags: Tags::new(unsafe { context.tags.get() }?),
+    })
+}
+
+/// The context of a request that arrived at `arrival_ns`: from its header and its metadata (NULL: none). Set out->struct_size
+/// before; what it points to is what the metadata points to.
+///
+/// Returns MCRPC_BAD_KIND, _BAD_METADATA_LENGTH, _UNSUPPORTED_FLAG or _INVALID_ARGUMENT for a header that is none.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+///
+/// # Safety
+///
+/// `header` is readable, `metadata` is NULL or readable for its struct_size, and so is what it points to; `out` is writable
+/// for its struct_size.
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_context_read(
+    header: *const mcrpc_header_t,
+    metadata: *const mcrpc_metadata_t,
+    arrival_ns: u64,
+    out: *mut mcrpc_context_t,
+) -> i32 {
+    code((|| {
+        pointer::check(header)?;
+        // SAFETY: checked for null and alignment; readable by the caller's promise.
+        let header = unsafe { header.read() }.to_core()?;
+        let mut carried = Carried::new(Context::from_header(&header, Nanos(arrival_ns)));
+        carried.is_sampled = header.flags.contains(Flags::SAMPLED);
+        let mut context = mcrpc_context_t::from(&carried);
+        if !metadata.is_null() {
+            // SAFETY: readable for its size by the caller's promise.
+            let metadata = unsafe { sized::read(metadata) }?;
+            context = mcrpc_context_t {
+                call_graph_id: metadata.call_graph_id,
+                trace_id: metadata.trace_id,
+                span_id: metadata.span_id,
+                origin_budget_ms: metadata.origin_budget_ms,
+                trace_flags: metadata.trace_flags,
+                ticket: metadata.ticket,
+                cookie: metadata.cookie,
+                tags: metadata.tags,
+                ..context
+            };
+        }
+        // SAFETY: writable for its size by the caller's promise.
+        unsafe { sized::write(out, &context) }
+    })())
+}
+
+/// The context of a call that is made on behalf of the request that `context` belongs to, from the new span `span_id`, 8
+/// bytes. The attempt and MCRPC_CONTEXT_CONTINUES_TASK begin anew. Set out->struct_size before; it may be `context` itself.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+///
+/// # Safety
+///
+/// `context` is readable for its struct_size, and so is what it points to; `span_id` is readable, `out` is writable for its
+/// struct_size.
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_context_onward(
+    context: *const mcrpc_context_t,
+    span_id: *const u8,
+    out: *mut mcrpc_context_t,
+) -> i32 {
+    code((|| {
+        pointer::check(span_id)?;
+        // SAFETY: readable with all it points to, by the caller's promise.
+        let carried = unsafe { read(context) }?;
+        // SAFETY: not null; any address is aligned for bytes; readable by the caller's promise.
+        let onward = carried.onward(unsafe { span_id.cast::<[u8; 8]>().read() });
+        // SAFETY: writable for its size by the caller's promise.
+        unsafe { sized::write(out, &mcrpc_context_t::from(&onward)) }
+    })())
+}
+
+/// Fills in what a frame that is sent at `now_ns` says of its context, for mcrpc_head_write(): in `header` the user, the
+/// priority, the business, the budget that is left, the attempt and the other flags of a context; in `metadata` (NULL: the
+/// header alone) the trace, the origin budget, the call graph, ticket, cookie and onward_tags. The rest stays as it is: set
+/// kind, call id and method, and begin with a new MCRPC_METADATA_INIT, not with what came in.
+///
+/// Returns MCRPC_OUT_OF_TIME when nothing of the budget is left: do not send. Then nothing was written.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+///
+/// # Safety
+///
+/// `context` is readable for its struct_size, and so is what it points to; `header` is readable and writable, `metadata` is
+/// NULL or readable and writable for its struct_size.
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_context_write(
+    context: *const mcrpc_context_t,
+    now_ns: u64,
+    header: *mut mcrpc_header_t,
+    metadata: *mut mcrpc_metadata_t,
+) -> i32 {
+    code((|| {
+        pointer::check(header.cast_const())?;
+        // SAFETY: readable with all it points to, by the caller's promise.
+        let carried = unsafe { read(context) }?;
+        let now = Nanos(now_ns);
+        let told = carried.header(Kind::Request, 0, 0, now);
+        if told.budget_ms == 0 {
+            return Err(Status::OUT_OF_TIME);
+        }
+        if !metadata.is_null() {
+            // SAFETY: readable for its size by the caller's promise.
+            let own = unsafe { sized::read(metadata) }?;
+            let filled = mcrpc_metadata_t {
+                call_graph_id: carried.call_graph_id,
+                trace_id: carried.trace.trace_id,
+                span_id: carried.trace.span_id,
+                origin_budget_ms: carried.told_budget_ms(now),
+                trace_flags: carried.trace.flags,
+                ticket: carried.ticket.into(),
+                cookie: carried.cookie.into(),
+                onward_tags: carried.tags.rest().into(),
+                ..own
+            };
+            // SAFETY: writable for its size by the caller's promise.
+            unsafe { sized::write(metadata, &filled) }?;
+        }
+        // SAFETY: checked for null and alignment; readable and writable by the caller's promise.
+        unsafe {
+            let own = header.read();
+            header.write(mcrpc_header_t {
+                uin: told.uin,
+                budget_ms: told.budget_ms,
+                business_id: told.business_id,
+                priority: told.priority,
+                flags: own.flags & !CONTEXT_FLAGS | told.flags.0,
+                ..own
+            });
+        }
+        Ok(())
+    })())
+}
+
+/// The flags of a header that belong to the context.
+const CONTEXT_FLAGS: u8 = Flags::SAMPLED | Flags::CONTINUES_TASK | Flags::ATTEMPT_MASK;
+
+/// Writes the context's form in a queue, a batch or a file to `out`, which has room for `len`.
+///
+/// Sets `wanted` to its length, also with MCRPC_TOO_SMALL; otherwise MCRPC_METADATA_TOO_LONG or _BAD_TAG.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+///
+/// # Safety
+///
+/// `context` is readable for its struct_size, and so is what it points to; `out` is writable for `len` bytes and overlaps
+/// none of these; `wanted` is writable.
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_context_encode(
+    context: *const mcrpc_context_t,
+    now_ns: u64,
+    out: *mut u8,
+    len: usize,
+    wanted: *mut usize,
+) -> i32 {
+    code((|| {
+        pointer::check(wanted.cast_const())?;
+        // SAFETY: readable with all it points to, by the caller's promise.
+        let carried = unsafe { read(context) }?;
+        // SAFETY: the caller promises room for `len` bytes that nothing else uses.
+        let mut writer = Writer::new(unsafe { pointer::room(out, len) }?);
+        let result = carried.encode(Nanos(now_ns), &mut writer);
+        // SAFETY: checked for null and alignment; writable by the caller's promise.
+        unsafe { tell_wanted(result, writer.wanted(), wanted) }
+    })())
+}
+
+/// Reads what mcrpc_context_encode() wrote. `put_ns` is when that was, by this machine's clock: the time in the queue counts
+/// against the budget. Who does not know it passes the present. Set out->struct_size before; it points into `bytes`.
+///
+/// Returns what mcrpc_frame_parse() does.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+///
+/// # Safety
+///
+/// `bytes` is readable for `len` bytes, `limits` is NULL or readable for its struct_size, `out` is writable for its
+/// struct_size.
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_context_decode(
+    bytes: *const u8,
+    len: usize,
+    limits: *const mcrpc_limits_t,
+    put_ns: u64,
+    out: *mut mcrpc_context_t,
+) -> i32 {
+    code((|| {
+        // SAFETY: the caller promises `len` readable bytes, which this call does not outlive.
+        let bytes = unsafe { pointer::bytes(bytes, len) }?;
+        // SAFETY: the caller promises that they are readable.
+        let carried = Carried::decode(bytes, &unsafe { limits::read(limits) }?, Nanos(put_ns))?;
+        // SAFETY: writable for its size by the caller's promise.
+        unsafe { sized::write(out, &mcrpc_context_t::from(&carried)) }
+    })())
+}
+
+/// What mcrpc_admit() needs to know of a request, from its context. See mcrpc_request_from_header().
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+///
+/// # Safety
+///
+/// `context` is readable for its struct_size, and so is what it points to; `out` is writable.
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_request_from_context(
+    context: *const mcrpc_context_t,
+    salt: u64,
+    epoch: u32,
+    out: *mut mcrpc_request_t,
+) -> i32 {
+    code((|| {
+        pointer::check(out.cast_const())?;
+        // SAFETY: readable with all it points to, by the caller's promise.
+        let context = unsafe { read(context) }?.context;
+        // SAFETY: checked for null and alignment; writable by the caller's promise.
+        unsafe { out.write(Request::from_context(&context, Salt(salt).at_epoch(epoch)).into()) };
+        Ok(())
+    })())
+}
+
+/// Says which context is the current one: that of the thread, coroutine or task that calls it. NULL for none.
+/// Called by mcrpc_context_current(), wherever that is called.
+pub type mcrpc_context_lookup_t = Option<unsafe extern "C" fn() -> *const mcrpc_context_t>;
+
+static LOOKUP: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Chooses how mcrpc_context_current() finds the current context, for the whole process; NULL: not at all, as at first. A
+/// program with a thread per request looks into a thread-local of its own, one with coroutines into the running coroutine.
+/// It is the only thing that the library keeps: an atomic pointer to your function.
+/// Any thread; no allocation, lock or system call; after fork too. Since 0.1.
+///
+/// # Safety
+///
+/// `lookup` may be called from any thread from now on, until the process ends.
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub unsafe extern "C" fn mcrpc_context_set_lookup(lookup: mcrpc_context_lookup_t) {
+    let address = lookup.map_or(core::ptr::null_mut(), |lookup| lookup as *mut ());
+    LOOKUP.store(address, Ordering::Release);
+}
+
+/// The context of the request that the caller works for, by the program's own lookup; NULL if there is none, or no lookup.
+/// Hot, if the lookup is: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too.
+/// Since 0.1.
+#[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
+pub extern "C" fn mcrpc_context_current() -> *const mcrpc_context_t {
+    // SAFETY: a pointer that may be null and an optional function pointer have the same size, null is `None`, and only
+    // mcrpc_context_set_lookup() stores another, made from a function of this type.
+    let lookup = unsafe { core::mem::transmute::<*mut (), mcrpc_context_lookup_t>(LOOKUP.load(Ordering::Acquire)) };
+    match lookup {
+        // SAFETY: who set it promised that it may be called from any thread.
+        Some(lookup) => unsafe { lookup() },
+        None => core::ptr::null(),
+    }
+}
