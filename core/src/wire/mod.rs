@@ -6,6 +6,7 @@
 //! - [`header`]: the fixed header, parsed and emitted.
 //! - [`decoder`]: frames out of a byte stream that arrives in any pieces.
 
+pub mod baidu_std;
 pub mod decoder;
 pub mod header;
 

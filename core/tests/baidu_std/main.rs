@@ -1,0 +1,5 @@
+//! baidu_std through its public face.
+
+mod errors;
+mod frame;
+mod origin;
