@@ -2,4 +2,9 @@
 
 mod errors;
 mod frame;
+mod messages;
+mod meta;
 mod origin;
+mod prost;
+mod stream;
+mod vectors;
