@@ -127,6 +127,11 @@ pub struct Trace {
     pub flags: u8,
 }
 
+impl Trace {
+    /// The bit of `trace-flags` that travels in the header.
+    pub(super) const SAMPLED: u8 = 1;
+}
+
 /// What a server says of its own overload beside the cursor in the header. On the wire: two u16.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RejectState {
@@ -285,7 +290,7 @@ impl<'a> Metadata<'a> {
         let Some((span_id, behind)) = behind.split_first_chunk() else {
             return Trace::default();
         };
-        Trace { trace_id: *trace_id, span_id: *span_id, flags: behind.first().copied().unwrap_or(0) }
+        Trace { trace_id: *trace_id, span_id: *span_id, flags: behind.first().map_or(0, |flags| flags & !Trace::SAMPLED) }
     }
 
     /// See [`Tag::ORIGIN_BUDGET`].
@@ -308,7 +313,7 @@ impl<'a> Metadata<'a> {
         self.value(Tag::COOKIE).unwrap_or_default()
     }
 
-    #[inline]
+    #[inline(never)]
     fn value(&self, tag: Tag) -> Option<&'a [u8]> {
         if self.present & tag.bit() == 0 {
             return None;

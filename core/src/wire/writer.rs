@@ -31,7 +31,6 @@ impl<'b> Writer<'b> {
     }
 
     /// Appends any tag: the application's, or one of a newer version.
-    #[inline]
     pub fn tag(&mut self, tag: Tag, value: &[u8]) -> &mut Self {
         if let Err(status) = check_value(tag, value, u16::MAX) {
             return self.fail(status);
@@ -128,12 +127,13 @@ impl<'b> Writer<'b> {
         if trace.trace_id == [0; 16] {
             return self;
         }
-        let mut value = [trace.flags; 25];
+        let flags = trace.flags & !Trace::SAMPLED;
+        let mut value = [flags; 25];
         let (ids, _) = value.split_at_mut(24);
         let (trace_id, span_id) = ids.split_at_mut(16);
         trace_id.copy_from_slice(&trace.trace_id);
         span_id.copy_from_slice(&trace.span_id);
-        self.tag(Tag::TRACE, if trace.flags == 0 { &value[..24] } else { &value })
+        self.tag(Tag::TRACE, if flags == 0 { &value[..24] } else { &value })
     }
 
     /// See [`Tag::ORIGIN_BUDGET`].
@@ -177,7 +177,6 @@ impl<'b> Writer<'b> {
         Ok(wanted)
     }
 
-    #[inline]
     fn put(&mut self, begin: &[u8], value: &[u8]) {
         let at = self.wanted;
         // Two objects cannot be longer together than the address space.
@@ -193,7 +192,6 @@ impl<'b> Writer<'b> {
         }
     }
 
-    #[inline]
     fn unless(&mut self, is_absent: bool, tag: Tag, value: &[u8]) -> &mut Self {
         if is_absent { self } else { self.tag(tag, value) }
     }
@@ -207,7 +205,6 @@ impl<'b> Writer<'b> {
         self.unless(name.is_empty(), tag, name.as_bytes())
     }
 
-    #[inline]
     fn put_tag(&mut self, tag: Tag, value: &[u8]) -> &mut Self {
         let Ok(len) = u16::try_from(value.len()) else {
             return self.fail(Status::METADATA_TOO_LONG);
@@ -222,7 +219,6 @@ impl<'b> Writer<'b> {
         self
     }
 
-    #[inline]
     fn has_written(&self, tag: Tag) -> bool {
         self.written & tag.bit_if_unique() != 0
     }

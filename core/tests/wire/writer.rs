@@ -97,7 +97,7 @@ fn good_value() -> impl Strategy<Value = Value> {
         (any::<[u8; 15]>(), any::<[u8; 8]>(), any::<u8>()).prop_map(|(random, span_id, flags)| {
             let mut trace_id = [1; 16];
             trace_id[1..].copy_from_slice(&random);
-            Value::Trace(Trace { trace_id, span_id, flags })
+            Value::Trace(Trace { trace_id, span_id, flags: flags & !1 })
         }),
         (1u32..).prop_map(Value::OriginBudget),
         (1u64..).prop_map(Value::CallGraph),
