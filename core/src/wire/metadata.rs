@@ -290,7 +290,11 @@ impl<'a> Metadata<'a> {
         let Some((span_id, behind)) = behind.split_first_chunk() else {
             return Trace::default();
         };
-        Trace { trace_id: *trace_id, span_id: *span_id, flags: behind.first().map_or(0, |flags| flags & !Trace::SAMPLED) }
+        Trace {
+            trace_id: *trace_id,
+            span_id: *span_id,
+            flags: behind.first().map_or(0, |flags| flags & !Trace::SAMPLED),
+        }
     }
 
     /// See [`Tag::ORIGIN_BUDGET`].

@@ -35,10 +35,7 @@ impl<'b> Writer<'b> {
         if let Err(status) = check_value(tag, value, u16::MAX) {
             return self.fail(status);
         }
-        if self.has_written(tag) {
-            return self.fail(Status::REPEATED_TAG);
-        }
-        self.put_tag(tag, value)
+        self.once(tag).put_tag(tag, value)
     }
 
     /// Keeps [`Writer::copy`] from writing this tag.
@@ -124,7 +121,8 @@ impl<'b> Writer<'b> {
     /// See [`Trace`].
     #[inline]
     pub fn trace(&mut self, trace: &Trace) -> &mut Self {
-        if trace.trace_id == [0; 16] {
+        // As a number: comparing arrays would call memcmp.
+        if u128::from_ne_bytes(trace.trace_id) == 0 {
             return self;
         }
         let flags = trace.flags & !Trace::SAMPLED;
@@ -133,7 +131,10 @@ impl<'b> Writer<'b> {
         let (trace_id, span_id) = ids.split_at_mut(16);
         trace_id.copy_from_slice(&trace.trace_id);
         span_id.copy_from_slice(&trace.span_id);
-        self.tag(Tag::TRACE, if flags == 0 { &value[..24] } else { &value })
+        let value = if flags == 0 { &value[..24] } else { &value };
+        self.once(Tag::TRACE);
+        self.put(&[Tag::TRACE.0, value.len() as u8], value);
+        self
     }
 
     /// See [`Tag::ORIGIN_BUDGET`].
@@ -177,6 +178,7 @@ impl<'b> Writer<'b> {
         Ok(wanted)
     }
 
+    #[inline]
     fn put(&mut self, begin: &[u8], value: &[u8]) {
         let at = self.wanted;
         // Two objects cannot be longer together than the address space.
@@ -219,8 +221,14 @@ impl<'b> Writer<'b> {
         self
     }
 
-    fn has_written(&self, tag: Tag) -> bool {
-        self.written & tag.bit_if_unique() != 0
+    /// Fails if the tag may occur once and has been written.
+    #[inline]
+    fn once(&mut self, tag: Tag) -> &mut Self {
+        if self.written & tag.bit_if_unique() != 0 {
+            self.fail(Status::REPEATED_TAG);
+        }
+        self.written |= tag.bit_if_unique();
+        self
     }
 
     fn fail(&mut self, status: Status) -> &mut Self {
