@@ -130,7 +130,9 @@ impl<'a> Carried<'a> {
     ///
     /// See [`Frame::new_checked`].
     pub fn decode(bytes: &'a [u8], limits: &Limits, put: Nanos) -> Result<Carried<'a>, Status> {
-        let frame = Frame::new_checked(bytes, limits)?;
-        Ok(Carried::read(&frame.header, &frame.metadata, put))
+        match &Frame::new_checked(bytes, limits) {
+            Ok(frame) => Ok(Carried::read(&frame.header, &frame.metadata, put)),
+            Err(status) => Err(*status),
+        }
     }
 }

@@ -19,15 +19,27 @@ pub struct Frame<'a> {
     pub len: usize,
 }
 
-impl<'a> Frame<'a> {
+/// A whole frame that is not valid yet: nobody has looked at its metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// Its header.
+    pub header: Header,
+    /// The bytes of its metadata.
+    pub metadata: &'a [u8],
+    /// Its payload.
+    pub payload: &'a [u8],
+    /// Its length in bytes: where the next one begins.
+    pub len: usize,
+}
+
+impl<'a> Parts<'a> {
     /// The frame at the front of `bytes`.
     ///
     /// # Errors
     ///
-    /// [`Status::INCOMPLETE`] if it is longer than `bytes`; else see [`Header::parse`] and [`Metadata::new_checked`], and
-    /// [`Status::BAD_CHECKSUM`].
+    /// [`Status::INCOMPLETE`] if it is longer than `bytes`; else see [`Header::parse`], and [`Status::BAD_CHECKSUM`].
     #[inline]
-    pub fn new_checked(bytes: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Status> {
+    pub fn new_checked(bytes: &'a [u8], limits: &Limits) -> Result<Parts<'a>, Status> {
         let header = Header::parse(bytes.first_chunk::<HEADER_LEN>().ok_or(Status::INCOMPLETE)?, limits)?;
         let (front, behind) =
             bytes.split_at_checked(HEADER_LEN + header.body_len as usize).ok_or(Status::INCOMPLETE)?;
@@ -43,6 +55,19 @@ impl<'a> Frame<'a> {
         let body = front.get(HEADER_LEN..).unwrap_or_default();
         let (metadata, payload) =
             body.split_at_checked(usize::from(header.metadata_len)).ok_or(Status::BAD_METADATA_LENGTH)?;
+        Ok(Parts { header, metadata, payload, len })
+    }
+}
+
+impl<'a> Frame<'a> {
+    /// The frame at the front of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Parts::new_checked`] and [`Metadata::new_checked`].
+    #[inline]
+    pub fn new_checked(bytes: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Status> {
+        let Parts { header, metadata, payload, len } = Parts::new_checked(bytes, limits)?;
         Ok(Frame { header, metadata: Metadata::new_checked(metadata, limits)?, payload, len })
     }
 

@@ -325,9 +325,12 @@ impl<'a> Metadata<'a> {
     #[inline]
     fn value(&self, tag: Tag) -> Option<&'a [u8]> {
         let length_at = *self.lengths_at.get(tag.slot()?)?;
-        if length_at == 0 {
-            return None;
-        }
+        if length_at == 0 { None } else { self.value_behind(length_at) }
+    }
+
+    /// Not inlined into each of the questions: most are asked for what is absent.
+    #[inline(never)]
+    fn value_behind(&self, length_at: u16) -> Option<&'a [u8]> {
         let (value, _) = split_value(self.bytes.get(usize::from(length_at)..)?)?;
         Some(value)
     }
