@@ -1,8 +1,11 @@
 //! The native wire format, through its public face.
 
+mod flips;
 mod header;
+mod hello;
 mod metadata;
 mod read;
+mod sniff;
 mod stream;
 mod vectors;
 mod writer;
