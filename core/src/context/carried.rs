@@ -17,7 +17,8 @@ pub struct Carried<'a> {
     pub is_sampled: bool,
     /// The trace, and the span of the caller.
     pub trace: Trace,
-    /// What the task began with: with the remaining budget it gives its age. 0 if nobody said.
+    /// What the task began with: with the remaining budget it gives its age. If its sender did not say, the budget that the
+    /// request arrived with; 0 if it has none.
     pub origin_budget_ms: u32,
     /// Names the call graph; 0 is none.
     pub call_graph_id: u64,
@@ -46,11 +47,16 @@ impl<'a> Carried<'a> {
 
     /// The context of a request that arrived at `arrival`, or was put into a queue then.
     pub fn read(header: &Header, metadata: &Metadata<'a>, arrival: Nanos) -> Carried<'a> {
+        let origin_budget_ms = match (metadata.origin_budget_ms(), Millis(header.budget_ms)) {
+            (0, Millis::UNLIMITED) => 0,
+            (0, Millis(budget_ms)) => budget_ms,
+            (told_ms, _) => told_ms,
+        };
         Carried {
             context: Context::from_header(header, arrival),
             is_sampled: header.flags.contains(Flags::SAMPLED),
             trace: metadata.trace(),
-            origin_budget_ms: metadata.origin_budget_ms(),
+            origin_budget_ms,
             call_graph_id: metadata.call_graph_id(),
             ticket: metadata.ticket(),
             cookie: metadata.cookie(),
@@ -97,7 +103,7 @@ impl<'a> Carried<'a> {
 
     /// Writes the tags of a frame that carries it.
     ///
-    /// A task whose origin nobody has told began, for those who come after, with the budget it has `now`.
+    /// A task that begins here, for those who come after, began with the budget it has `now`.
     pub fn write(&self, now: Nanos, writer: &mut Writer<'_>) {
         let origin_budget_ms = match (self.origin_budget_ms, self.context.onward_budget(now)) {
             (0, Millis::UNLIMITED) => 0,
