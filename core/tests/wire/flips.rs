@@ -56,11 +56,11 @@ fn a_changed_bit_is_always_found_where_each_frame_has_a_checksum() {
 }
 
 fn stream_breaks_at_once(bytes: &[u8], limits: Limits) -> bool {
-    match &read(bytes, limits)[..] {
-        [Item::Broken(_)] => true,
-        [Item::Frame { is_whole: false, .. } | Item::Refused { .. } | Item::Skipped(_), Item::Broken(_)] => true,
-        _ => false,
-    }
+    matches!(
+        read(bytes, limits)[..],
+        [Item::Broken(_)]
+            | [Item::Frame { is_whole: false, .. } | Item::Refused { .. } | Item::Skipped(_), Item::Broken(_)]
+    )
 }
 
 /// The fields of a header whose bits lie at a place of it.
