@@ -48,7 +48,7 @@ pub struct mcrpc_context_t {
     pub trace_id: [u8; 16],
     /// The caller's span.
     pub span_id: [u8; 8],
-    /// The budget in ms that the task began with; 0 if nobody said.
+    /// The budget in ms that the task began with; if its sender did not say, the one that the request arrived with. 0: none.
     pub origin_budget_ms: u32,
     /// The business the request belongs to.
     pub business_id: u16,
@@ -164,8 +164,7 @@ pub unsafe extern "C" fn mcrpc_context_read(
         pointer::check(header)?;
         // SAFETY: checked for null and alignment; readable by the caller's promise.
         let header = unsafe { header.read() }.to_core()?;
-        let mut carried = Carried::new(Context::from_header(&header, Nanos(arrival_ns)));
-        carried.is_sampled = header.flags.contains(Flags::SAMPLED);
+        let carried = Carried::from_header(&header, Nanos(arrival_ns));
         let metadata = if metadata.is_null() {
             None
         } else {
@@ -180,7 +179,9 @@ pub unsafe extern "C" fn mcrpc_context_read(
             out.trace_id = metadata.trace_id;
             out.span_id = metadata.span_id;
             out.trace_flags = metadata.trace_flags;
-            out.origin_budget_ms = metadata.origin_budget_ms;
+            if metadata.origin_budget_ms != 0 {
+                out.origin_budget_ms = metadata.origin_budget_ms;
+            }
             (out.ticket, out.cookie, out.tags) = (metadata.ticket, metadata.cookie, metadata.tags);
         }
         Ok(())

@@ -2,7 +2,9 @@
 
 use mcrpc_core::admission::Key;
 use mcrpc_core::status::Status;
-use mcrpc_core::wire::metadata::{Compression, PeerLimits, RejectState, Tags, Withheld};
+use mcrpc_core::wire::metadata::{
+    Compression, PeerLimits, RejectState, Tags, Withheld, u32_from_value, u64_from_value, withheld_from_value,
+};
 use mcrpc_core::wire::{Limits, Metadata, Tag, Trace, Writer, writer};
 
 use crate::bytes::mcrpc_bytes_t;
@@ -86,29 +88,49 @@ const _: () = {
 };
 
 impl mcrpc_metadata_t {
-    /// Takes over what some metadata says.
+    /// Takes over what some metadata says, in one pass.
     pub(crate) fn fill(&mut self, metadata: &Metadata<'_>) {
-        let trace = metadata.trace();
-        (self.trace_id, self.span_id, self.trace_flags) = (trace.trace_id, trace.span_id, trace.flags);
-        self.origin_budget_ms = metadata.origin_budget_ms();
-        self.call_graph_id = metadata.call_graph_id();
-        self.features = metadata.features();
-        let withheld = metadata.withheld();
-        (self.withheld_count, self.withheld_key) = (withheld.count, withheld.key.0);
-        let limits = metadata.peer_limits();
-        (self.max_body_len, self.max_open_calls) = (limits.max_body_len, limits.max_open_calls);
-        let reject = metadata.reject_state();
-        (self.reject_hold_ms, self.reject_share_per_10k) = (reject.hold_ms, reject.share_per_10k);
-        let compression = metadata.compression();
-        (self.compression, self.raw_len) = (compression.algorithm, compression.raw_len);
-        self.caller = metadata.caller().into();
-        self.service = metadata.service().into();
-        self.method = metadata.method().into();
-        self.zone = metadata.zone().into();
-        self.error_text = metadata.error_text().into();
-        self.ticket = metadata.ticket().into();
-        self.cookie = metadata.cookie().into();
         self.tags = metadata.bytes().into();
+        for (tag, value) in metadata.iter() {
+            self.take(tag, value);
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, tag: Tag, value: &[u8]) {
+        match tag.plain() {
+            Tag::CALLER => self.caller = value.into(),
+            Tag::SERVICE => self.service = value.into(),
+            Tag::METHOD if self.method.len == 0 => self.method = value.into(),
+            Tag::ZONE => self.zone = value.into(),
+            Tag::ERROR_TEXT => self.error_text = value.into(),
+            Tag::TICKET => self.ticket = value.into(),
+            Tag::COOKIE => self.cookie = value.into(),
+            Tag::FEATURES => self.features = u32_from_value(value),
+            Tag::ORIGIN_BUDGET => self.origin_budget_ms = u32_from_value(value),
+            Tag::CALL_GRAPH => self.call_graph_id = u64_from_value(value),
+            Tag::TRACE => {
+                let trace = Trace::from_value(value);
+                (self.trace_id, self.span_id, self.trace_flags) = (trace.trace_id, trace.span_id, trace.flags);
+            }
+            Tag::WITHHELD => {
+                let withheld = withheld_from_value(value);
+                (self.withheld_count, self.withheld_key) = (withheld.count, withheld.key.0);
+            }
+            Tag::PEER_LIMITS => {
+                let limits = PeerLimits::from_value(value);
+                (self.max_body_len, self.max_open_calls) = (limits.max_body_len, limits.max_open_calls);
+            }
+            Tag::REJECT_STATE => {
+                let state = RejectState::from_value(value);
+                (self.reject_hold_ms, self.reject_share_per_10k) = (state.hold_ms, state.share_per_10k);
+            }
+            Tag::COMPRESSION => {
+                let compression = Compression::from_value(value);
+                (self.compression, self.raw_len) = (compression.algorithm, compression.raw_len);
+            }
+            _ => {}
+        }
     }
 
     /// Writes what is not in `tags` with the same value, and then `tags`.

@@ -122,6 +122,7 @@ impl Decoder {
         self.open_calls
     }
 
+    #[inline]
     fn next_header<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>, Status> {
         if self.have == 0
             && let Some(header) = input.first_chunk::<HEADER_LEN>()
@@ -132,6 +133,7 @@ impl Decoder {
         if is_whole { self.begin_frame(used, &self.pieces.clone()) } else { Ok(Step::more(used)) }
     }
 
+    #[inline]
     fn begin_frame<'a>(&mut self, used: usize, bytes: &[u8; HEADER_LEN]) -> Result<Step<'a>, Status> {
         let (event, body_len) = match Front::parse(bytes, &self.limits)? {
             Front::Known(header) if self.has_room_for(&header) => (Event::Header(header), header.body_len),
@@ -162,6 +164,7 @@ impl Decoder {
     }
 
     /// Counts a request that is handed out.
+    #[inline]
     fn has_room_for(&mut self, header: &Header) -> bool {
         if header.kind != Kind::Request || self.limits.max_open_calls == 0 {
             return true;
@@ -171,6 +174,7 @@ impl Decoder {
         has_room
     }
 
+    #[inline]
     fn next_piece<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         let take = input.len().min(self.left as usize);
         let Some(bytes) = input.get(..take).filter(|bytes| !bytes.is_empty()) else {
@@ -189,6 +193,7 @@ impl Decoder {
         self.step(take, event)
     }
 
+    #[inline]
     fn next_trailer<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>, Status> {
         let (used, is_whole) = self.collect(input, TRAILER_LEN);
         if !is_whole {
@@ -203,6 +208,7 @@ impl Decoder {
     }
 
     /// Goes on to the next part that is not empty.
+    #[inline]
     fn step<'a>(&mut self, used: usize, event: Event<'a>) -> Step<'a> {
         if self.left == 0 && self.expected == Expected::Metadata {
             self.expected = Expected::Payload;

@@ -1,7 +1,7 @@
 //! One frame that lies in one buffer.
 
 use super::checksum::{Checksum, TRAILER_LEN};
-use super::header::{Flags, Front, HEADER_LEN, Header};
+use super::header::{Front, HEADER_LEN, Header};
 use super::limits::Limits;
 use super::metadata::Metadata;
 use crate::status::Status;
@@ -37,22 +37,26 @@ impl<'a> Parts<'a> {
     ///
     /// # Errors
     ///
-    /// [`Status::INCOMPLETE`] if it is longer than `bytes`; else see [`Header::parse`], and [`Status::BAD_CHECKSUM`].
+    /// [`Status::INCOMPLETE`] if it is longer than `bytes`; else see [`Header::parse`], and [`Status::BAD_CHECKSUM`], before
+    /// anything that a changed bit could have made up.
     #[inline]
     pub fn new_checked(bytes: &'a [u8], limits: &Limits) -> Result<Parts<'a>, Status> {
-        let header = Header::parse(bytes.first_chunk::<HEADER_LEN>().ok_or(Status::INCOMPLETE)?, limits)?;
-        let (front, behind) =
-            bytes.split_at_checked(HEADER_LEN + header.body_len as usize).ok_or(Status::INCOMPLETE)?;
-        let mut len = front.len();
-        if header.flags.contains(Flags::CRC_TRAILER) {
+        let head = bytes.first_chunk::<HEADER_LEN>().ok_or(Status::INCOMPLETE)?;
+        let front = Front::parse(head, limits)?;
+        let (body_len, has_checksum) = front.extent();
+        let (checked, behind) =
+            bytes.split_at_checked(HEADER_LEN.saturating_add(body_len as usize)).ok_or(Status::INCOMPLETE)?;
+        let mut len = checked.len();
+        if has_checksum {
             let mut checksum = Checksum::new();
-            checksum.update(front);
+            checksum.update(checked);
             if *behind.first_chunk::<TRAILER_LEN>().ok_or(Status::INCOMPLETE)? != checksum.trailer() {
                 return Err(Status::BAD_CHECKSUM);
             }
             len += TRAILER_LEN;
         }
-        let body = front.get(HEADER_LEN..).unwrap_or_default();
+        let header = front.header()?;
+        let body = checked.get(HEADER_LEN..).unwrap_or_default();
         let (metadata, payload) =
             body.split_at_checked(usize::from(header.metadata_len)).ok_or(Status::BAD_METADATA_LENGTH)?;
         Ok(Parts { header, metadata, payload, len })
@@ -71,19 +75,16 @@ impl<'a> Frame<'a> {
         Ok(Frame { header, metadata: Metadata::new_checked(metadata, limits)?, payload, len })
     }
 
-    /// How long the frame at the front of `bytes` is, of any kind. O(1).
+    /// How long the frame at the front of `bytes` is, of any kind: where the next one begins if this one is refused or
+    /// unknown. O(1).
     ///
     /// # Errors
     ///
     /// [`Status::INCOMPLETE`] below [`HEADER_LEN`] bytes; a failure of [`Header::parse`] if nobody can say.
     pub fn wanted(bytes: &[u8], limits: &Limits) -> Result<usize, Status> {
         let front = Front::parse(bytes.first_chunk().ok_or(Status::INCOMPLETE)?, limits)?;
-        let (body_len, has_checksum) = match front {
-            Front::Known(header) | Front::Refused(header, _) => {
-                (header.body_len, header.flags.contains(Flags::CRC_TRAILER))
-            }
-            Front::Skipped { body_len, has_checksum } => (body_len, has_checksum),
-        };
-        Ok(HEADER_LEN + body_len as usize + if has_checksum { TRAILER_LEN } else { 0 })
+        let (body_len, has_checksum) = front.extent();
+        // No buffer is longer than the address space, so there the frame stays incomplete.
+        Ok(HEADER_LEN.saturating_add(body_len as usize).saturating_add(if has_checksum { TRAILER_LEN } else { 0 }))
     }
 }

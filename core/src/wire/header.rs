@@ -166,11 +166,7 @@ impl Header {
     /// [`Status::METADATA_TOO_LONG`].
     #[inline]
     pub fn parse(bytes: &[u8; HEADER_LEN], limits: &Limits) -> Result<Header, Status> {
-        match Front::parse(bytes, limits)? {
-            Front::Known(header) => Ok(header),
-            Front::Refused(_, status) => Err(status),
-            Front::Skipped { .. } => Err(Status::BAD_KIND),
-        }
+        Front::parse(bytes, limits)?.header()
     }
 
     /// The bytes of this header.
@@ -262,6 +258,27 @@ impl Front {
         } else {
             Front::Known(header)
         })
+    }
+
+    /// Bytes of the body, and whether a checksum follows them.
+    #[inline]
+    pub(super) const fn extent(&self) -> (u32, bool) {
+        match self {
+            Front::Known(header) | Front::Refused(header, _) => {
+                (header.body_len, header.flags.contains(Flags::CRC_TRAILER))
+            }
+            Front::Skipped { body_len, has_checksum } => (*body_len, *has_checksum),
+        }
+    }
+
+    /// The header, if it can be acted on.
+    #[inline]
+    pub(super) const fn header(self) -> Result<Header, Status> {
+        match self {
+            Front::Known(header) => Ok(header),
+            Front::Refused(_, status) => Err(status),
+            Front::Skipped { .. } => Err(Status::BAD_KIND),
+        }
     }
 }
 

@@ -94,31 +94,27 @@ impl Tag {
 
     /// Whether this version knows what it means.
     pub const fn is_known(self) -> bool {
-        self.slot().is_some()
+        self.bit() != 0
     }
 
-    /// The bit of its slot if it is known and may occur once.
+    /// Its bit in a set of known tags; 0 if this version does not know it.
     #[inline]
-    pub(super) const fn mask(self) -> u16 {
-        match self.slot() {
-            Some(slot) if self.plain().0 != Tag::METHOD.0 => 1 << slot,
+    pub(super) const fn bit(self) -> u16 {
+        match self.plain().0 {
+            number @ 0x01..=0x0A => 1 << number,
+            number @ 0x20..=0x24 => 1 << (FIRST_ONWARD_BIT + (number & 0x0F)),
             _ => 0,
         }
     }
 
-    /// Its place in the index of a view.
+    /// The same for those that may occur once, which are all but the methods.
     #[inline]
-    const fn slot(self) -> Option<usize> {
-        match self.plain().0 {
-            number @ 0x01..=0x0A => Some(number as usize),
-            number @ 0x20..=0x24 => Some(FIRST_ONWARD_SLOT + (number & 0x0F) as usize),
-            _ => None,
-        }
+    pub(super) const fn bit_if_unique(self) -> u16 {
+        self.bit() & !Tag::METHOD.bit()
     }
 }
 
-const FIRST_ONWARD_SLOT: usize = 11;
-const SLOTS: usize = 16;
+const FIRST_ONWARD_BIT: u8 = 11;
 
 /// Which trace a call belongs to, as W3C Trace Context has it. On the wire: trace id, span id, and the flags if they are not 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -131,6 +127,20 @@ pub struct Trace {
     pub flags: u8,
 }
 
+impl Trace {
+    /// Reads a value of [`Tag::TRACE`].
+    #[inline]
+    pub fn from_value(value: &[u8]) -> Trace {
+        let Some((trace_id, behind)) = value.split_first_chunk() else {
+            return Trace::default();
+        };
+        let Some((span_id, behind)) = behind.split_first_chunk() else {
+            return Trace::default();
+        };
+        Trace { trace_id: *trace_id, span_id: *span_id, flags: behind.first().copied().unwrap_or(0) }
+    }
+}
+
 /// What a server says of its own overload beside the cursor in the header. On the wire: two u16.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RejectState {
@@ -138,6 +148,15 @@ pub struct RejectState {
     pub hold_ms: u16,
     /// The share of requests that it refuses now, in ten-thousandths.
     pub share_per_10k: u16,
+}
+
+impl RejectState {
+    /// Reads a value of [`Tag::REJECT_STATE`].
+    #[inline]
+    pub fn from_value(value: &[u8]) -> RejectState {
+        let [h0, h1, s0, s1] = fixed(value);
+        RejectState { hold_ms: u16::from_le_bytes([h0, h1]), share_per_10k: u16::from_le_bytes([s0, s1]) }
+    }
 }
 
 /// How the payload is compressed. On the wire: algorithm, u32.
@@ -158,6 +177,13 @@ impl Compression {
     pub const LZ4: u8 = 3;
     /// Snappy's raw format.
     pub const SNAPPY: u8 = 4;
+
+    /// Reads a value of [`Tag::COMPRESSION`].
+    #[inline]
+    pub fn from_value(value: &[u8]) -> Compression {
+        let [algorithm, l0, l1, l2, l3] = fixed(value);
+        Compression { algorithm, raw_len: u32::from_le_bytes([l0, l1, l2, l3]) }
+    }
 }
 
 /// What the sender of a hello accepts. On the wire: two u32.
@@ -169,18 +195,58 @@ pub struct PeerLimits {
     pub max_open_calls: u32,
 }
 
+impl PeerLimits {
+    /// Reads a value of [`Tag::PEER_LIMITS`].
+    #[inline]
+    pub fn from_value(value: &[u8]) -> PeerLimits {
+        let (max_body_len, max_open_calls) = two_words(value);
+        PeerLimits { max_body_len, max_open_calls }
+    }
+}
+
+/// Reads a value of [`Tag::WITHHELD`].
+#[inline]
+pub fn withheld_from_value(value: &[u8]) -> Withheld {
+    let (count, key) = two_words(value);
+    Withheld { count, key: Key(key) }
+}
+
+/// Reads a value that is a u32.
+#[inline]
+pub fn u32_from_value(value: &[u8]) -> u32 {
+    u32::from_le_bytes(fixed(value))
+}
+
+/// Reads a value that is a u64.
+#[inline]
+pub fn u64_from_value(value: &[u8]) -> u64 {
+    u64::from_le_bytes(fixed(value))
+}
+
+#[inline]
+fn two_words(value: &[u8]) -> (u32, u32) {
+    let [a0, a1, a2, a3, b0, b1, b2, b3] = fixed(value);
+    (u32::from_le_bytes([a0, a1, a2, a3]), u32::from_le_bytes([b0, b1, b2, b3]))
+}
+
+/// The front of a value; zeroes for one that is too short, as an absent one is.
+#[inline]
+fn fixed<const LEN: usize>(value: &[u8]) -> [u8; LEN] {
+    value.first_chunk().copied().unwrap_or([0; LEN])
+}
+
 /// The metadata of a frame, valid and where it lies: no question to it can fail. A value that is absent reads as empty, 0,
 /// or the default of its type.
 #[derive(Clone, Copy, Debug)]
 pub struct Metadata<'a> {
     bytes: &'a [u8],
-    /// Where the length of each known tag lies, 0 if the tag is absent: a length is never the first byte.
-    lengths_at: [u16; SLOTS],
+    /// The known tags in it, by their bits.
+    present: u16,
 }
 
 impl<'a> Metadata<'a> {
     /// No metadata.
-    pub const EMPTY: Metadata<'static> = Metadata { bytes: &[], lengths_at: [0; SLOTS] };
+    pub const EMPTY: Metadata<'static> = Metadata { bytes: &[], present: 0 };
 
     /// Looks at all of `bytes`, once. O(length).
     ///
@@ -194,35 +260,25 @@ impl<'a> Metadata<'a> {
         if bytes.len() > usize::from(limits.max_metadata_len) {
             return Err(Status::METADATA_TOO_LONG);
         }
-        let mut metadata = Metadata { bytes, ..Metadata::EMPTY };
-        let (mut rest, mut count) = (bytes, 0);
+        let (mut rest, mut count, mut present) = (bytes, 0, 0);
         while !rest.is_empty() {
             let (tag, value, behind) = split(rest).ok_or(Status::BAD_TAG)?;
-            // Offsets fit: the metadata is no longer than a u16 says.
-            let length_at = (bytes.len() - rest.len() + 1) as u16;
             if count == limits.max_tags {
                 return Err(Status::TOO_MANY_TAGS);
             }
+            // Whether the application understands its own tags, it knows alone.
+            if tag.must_be_understood() && !tag.is_known() && !tag.is_application() {
+                return Err(Status::UNSUPPORTED_TAG);
+            }
+            if present & tag.bit_if_unique() != 0 {
+                return Err(Status::REPEATED_TAG);
+            }
+            check_value(tag, value, limits.max_name_len)?;
             count += 1;
-            metadata.note(tag, value, length_at, limits)?;
+            present |= tag.bit();
             rest = behind;
         }
-        Ok(metadata)
-    }
-
-    #[inline]
-    fn note(&mut self, tag: Tag, value: &[u8], length_at: u16, limits: &Limits) -> Result<(), Status> {
-        let Some(first_at) = tag.slot().and_then(|slot| self.lengths_at.get_mut(slot)) else {
-            // Whether the application understands its own tags, it knows alone.
-            let is_refused = tag.must_be_understood() && !tag.is_application();
-            return if is_refused { Err(Status::UNSUPPORTED_TAG) } else { Ok(()) };
-        };
-        if *first_at == 0 {
-            *first_at = length_at;
-        } else if tag.plain() != Tag::METHOD {
-            return Err(Status::REPEATED_TAG);
-        }
-        check_value(tag, value, limits.max_name_len)
+        Ok(Metadata { bytes, present })
     }
 
     /// The tags and values in their order, known or not.
@@ -257,7 +313,7 @@ impl<'a> Metadata<'a> {
 
     /// See [`Tag::FEATURES`].
     pub fn features(&self) -> u32 {
-        self.fixed(Tag::FEATURES).map_or(0, u32::from_le_bytes)
+        u32_from_value(self.value(Tag::FEATURES))
     }
 
     /// See [`Tag::ERROR_TEXT`].
@@ -267,86 +323,64 @@ impl<'a> Metadata<'a> {
 
     /// See [`RejectState`].
     pub fn reject_state(&self) -> RejectState {
-        let [h0, h1, s0, s1] = self.fixed(Tag::REJECT_STATE).unwrap_or_default();
-        RejectState { hold_ms: u16::from_le_bytes([h0, h1]), share_per_10k: u16::from_le_bytes([s0, s1]) }
+        RejectState::from_value(self.value(Tag::REJECT_STATE))
     }
 
     /// Requests that the caller did not send since the last one, because the callee's cursor would have refused them.
     pub fn withheld(&self) -> Withheld {
-        let (count, key) = self.two_words(Tag::WITHHELD);
-        Withheld { count, key: Key(key) }
+        withheld_from_value(self.value(Tag::WITHHELD))
     }
 
     /// See [`Compression`].
     pub fn compression(&self) -> Compression {
-        let [algorithm, l0, l1, l2, l3] = self.fixed(Tag::COMPRESSION).unwrap_or_default();
-        Compression { algorithm, raw_len: u32::from_le_bytes([l0, l1, l2, l3]) }
+        Compression::from_value(self.value(Tag::COMPRESSION))
     }
 
     /// See [`PeerLimits`].
     pub fn peer_limits(&self) -> PeerLimits {
-        let (max_body_len, max_open_calls) = self.two_words(Tag::PEER_LIMITS);
-        PeerLimits { max_body_len, max_open_calls }
+        PeerLimits::from_value(self.value(Tag::PEER_LIMITS))
     }
 
     /// See [`Trace`].
     #[inline]
     pub fn trace(&self) -> Trace {
-        let value = self.value(Tag::TRACE).unwrap_or_default();
-        let Some((trace_id, behind)) = value.split_first_chunk() else {
-            return Trace::default();
-        };
-        let Some((span_id, behind)) = behind.split_first_chunk() else {
-            return Trace::default();
-        };
-        Trace { trace_id: *trace_id, span_id: *span_id, flags: behind.first().copied().unwrap_or(0) }
+        Trace::from_value(self.value(Tag::TRACE))
     }
 
     /// See [`Tag::ORIGIN_BUDGET`].
     pub fn origin_budget_ms(&self) -> u32 {
-        self.fixed(Tag::ORIGIN_BUDGET).map_or(0, u32::from_le_bytes)
+        u32_from_value(self.value(Tag::ORIGIN_BUDGET))
     }
 
     /// See [`Tag::CALL_GRAPH`].
     pub fn call_graph_id(&self) -> u64 {
-        self.fixed(Tag::CALL_GRAPH).map_or(0, u64::from_le_bytes)
+        u64_from_value(self.value(Tag::CALL_GRAPH))
     }
 
     /// See [`Tag::TICKET`].
     pub fn ticket(&self) -> &'a [u8] {
-        self.value(Tag::TICKET).unwrap_or_default()
+        self.value(Tag::TICKET)
     }
 
     /// See [`Tag::COOKIE`].
     pub fn cookie(&self) -> &'a [u8] {
-        self.value(Tag::COOKIE).unwrap_or_default()
+        self.value(Tag::COOKIE)
     }
 
+    /// Empty if the tag is absent.
     #[inline]
-    fn value(&self, tag: Tag) -> Option<&'a [u8]> {
-        let length_at = *self.lengths_at.get(tag.slot()?)?;
-        if length_at == 0 { None } else { self.value_behind(length_at) }
+    fn value(&self, tag: Tag) -> &'a [u8] {
+        if self.present & tag.bit() == 0 { &[] } else { self.find(tag) }
     }
 
     /// Not inlined into each of the questions: most are asked for what is absent.
     #[inline(never)]
-    fn value_behind(&self, length_at: u16) -> Option<&'a [u8]> {
-        let (value, _) = split_value(self.bytes.get(usize::from(length_at)..)?)?;
-        Some(value)
-    }
-
-    #[inline]
-    fn fixed<const LEN: usize>(&self, tag: Tag) -> Option<[u8; LEN]> {
-        self.value(tag)?.first_chunk().copied()
-    }
-
-    fn two_words(&self, tag: Tag) -> (u32, u32) {
-        let [a0, a1, a2, a3, b0, b1, b2, b3] = self.fixed(tag).unwrap_or_default();
-        (u32::from_le_bytes([a0, a1, a2, a3]), u32::from_le_bytes([b0, b1, b2, b3]))
+    fn find(&self, tag: Tag) -> &'a [u8] {
+        self.iter().find(|(found, _)| found.plain() == tag).map_or(&[], |(_, value)| value)
     }
 
     fn text(&self, tag: Tag) -> &'a str {
-        self.value(tag).and_then(|value| core::str::from_utf8(value).ok()).unwrap_or_default()
+        core::str::from_utf8(self.value(tag)).unwrap_or_default()
     }
 }
 

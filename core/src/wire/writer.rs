@@ -12,7 +12,7 @@ use crate::status::Status;
 pub struct Writer<'b> {
     out: &'b mut [u8],
     wanted: usize,
-    /// The known tags that it wrote, by their slots.
+    /// The known tags that it wrote, by their bits.
     written: u16,
     /// The first thing that cannot be written, or OK.
     failed: Status,
@@ -44,7 +44,7 @@ impl<'b> Writer<'b> {
 
     /// Keeps [`Writer::copy`] from writing this tag.
     pub fn leave_out(&mut self, tag: Tag) -> &mut Self {
-        self.written |= tag.mask();
+        self.written |= tag.bit_if_unique();
         self
     }
 
@@ -52,7 +52,7 @@ impl<'b> Writer<'b> {
     pub fn copy(&mut self, metadata: &Metadata<'_>) -> &mut Self {
         let written = self.written;
         for (tag, value) in metadata.iter() {
-            if tag.mask() & written == 0 {
+            if tag.bit_if_unique() & written == 0 {
                 self.put_tag(tag, value);
             }
         }
@@ -212,7 +212,7 @@ impl<'b> Writer<'b> {
         let Ok(len) = u16::try_from(value.len()) else {
             return self.fail(Status::METADATA_TOO_LONG);
         };
-        self.written |= tag.mask();
+        self.written |= tag.bit_if_unique();
         if len < u16::from(LONG) {
             self.put(&[tag.0, len as u8], value);
         } else {
@@ -224,7 +224,7 @@ impl<'b> Writer<'b> {
 
     #[inline]
     fn has_written(&self, tag: Tag) -> bool {
-        self.written & tag.mask() != 0
+        self.written & tag.bit_if_unique() != 0
     }
 
     fn fail(&mut self, status: Status) -> &mut Self {
