@@ -777,7 +777,7 @@ typedef struct {
     uint8_t trace_id[16];
     // The caller's span.
     uint8_t span_id[8];
-    // The budget in ms that the task began with; 0 if nobody said.
+    // The budget in ms that the task began with; if its sender did not say, the one that the request arrived with. 0: none.
     uint32_t origin_budget_ms;
     // The business the request belongs to.
     uint16_t business_id;

@@ -1,7 +1,8 @@
 //! Frames out of a byte stream or a buffer, their checksums, and which protocol it is at all, for C.
 
 use mcrpc_core::status::Status;
-use mcrpc_core::wire::{Checksum, Decoder, Event, Frame, Protocol, sniff};
+use mcrpc_core::wire::frame::Parts;
+use mcrpc_core::wire::{Checksum, Decoder, Event, Frame, Metadata, Protocol, sniff};
 
 use crate::bytes::mcrpc_bytes_t;
 use crate::header::mcrpc_header_t;
@@ -227,11 +228,15 @@ pub unsafe extern "C" fn mcrpc_frame_parse(
         // SAFETY: the caller promises `len` readable bytes, which this call does not outlive.
         let bytes = unsafe { pointer::bytes(bytes, len) }?;
         // SAFETY: the caller promises that they are readable.
-        let frame = Frame::new_checked(bytes, &unsafe { limits::read(limits) }?)?;
+        let limits = unsafe { limits::read(limits) }?;
+        let frame = Parts::new_checked(bytes, &limits)?;
+        let checked = Metadata::new_checked(frame.metadata, &limits);
+        // By reference: a copy would need stack.
+        let checked = checked.as_ref().map_err(|status| *status)?;
         // SAFETY: all but `metadata`, which is checked first, are checked for null and alignment; writable by the caller's
         // promise.
         unsafe {
-            sized::write(metadata, &mcrpc_metadata_t::from(&frame.metadata))?;
+            sized::fill(metadata)?.fill(checked);
             header.write(frame.header.into());
             payload.write(frame.payload.into());
             frame_len.write(frame.len);

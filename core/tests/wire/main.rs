@@ -1,8 +1,12 @@
 //! The native wire format, through its public face.
 
+mod context;
+mod flips;
 mod header;
+mod hello;
 mod metadata;
 mod read;
+mod sniff;
 mod stream;
 mod vectors;
 mod writer;
