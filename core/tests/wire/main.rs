@@ -9,6 +9,7 @@ mod read;
 mod sniff;
 mod stream;
 mod vectors;
+mod versions;
 mod writer;
 
 use mcrpc_core::status::Status;
