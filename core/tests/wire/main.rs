@@ -1,5 +1,6 @@
 //! The native wire format, through its public face.
 
+mod bytes;
 mod context;
 mod flips;
 mod header;
