@@ -7,6 +7,7 @@ mod header;
 mod hello;
 mod metadata;
 mod read;
+mod seeds;
 mod sniff;
 mod stream;
 mod vectors;
