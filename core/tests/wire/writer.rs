@@ -264,12 +264,14 @@ fn what_travels_onward_and_is_nobodys_business_here_is_copied() {
     assert_eq!(copied, tags(&onward).repeat(2));
 }
 
-/// Given tags that nobody has checked, then only what is whole is copied.
+/// Given tags that nobody has checked, when the last one is cut off, then there is no frame.
 #[test]
-fn of_broken_tags_those_before_the_break_are_copied() {
+fn broken_tags_do_not_travel_onward() {
     let bytes = [tlv(0x60, b"whole"), vec![0x60, 9, b'c', b'u', b't']].concat();
-    let copied = metadata_of(|writer| _ = writer.copy_onward(Tags::new(&bytes)));
-    assert_eq!(copied, tlv(0x60, b"whole"));
+    let mut buffer = [0; 100];
+    let mut writer = Writer::new(&mut buffer);
+    writer.copy_onward(Tags::new(&bytes));
+    assert_eq!(writer.finish(&Header::new(Kind::Request, 1), 0), Err(Status::BAD_TAG));
 }
 
 proptest! {
