@@ -15,7 +15,7 @@ pub enum Event<'a> {
     /// A frame begins.
     Header(Header),
     /// A frame begins that must not be acted on: answer a request with this status, fail the call of a response with it,
-    /// close the connection if it is neither. What else belongs to it is skipped.
+    /// drop a one-way or a cancel, and close the connection for any other kind. What else belongs to it is skipped.
     Refused(Header, Status),
     /// The next piece of the frame's metadata, never empty.
     Metadata(&'a [u8]),

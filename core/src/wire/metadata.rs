@@ -252,9 +252,9 @@ impl<'a> Metadata<'a> {
     ///
     /// # Errors
     ///
-    /// The first that applies, tag by tag: [`Status::METADATA_TOO_LONG`], [`Status::BAD_TAG`], [`Status::TOO_MANY_TAGS`],
-    /// [`Status::UNSUPPORTED_TAG`], [`Status::REPEATED_TAG`], [`Status::NAME_TOO_LONG`], [`Status::BAD_NAME`],
-    /// [`Status::BAD_TEXT`].
+    /// [`Status::METADATA_TOO_LONG`]; then the first that applies, tag by tag: [`Status::BAD_TAG`] if it cannot be read,
+    /// [`Status::TOO_MANY_TAGS`], [`Status::UNSUPPORTED_TAG`], [`Status::REPEATED_TAG`], and of its value
+    /// [`Status::BAD_TAG`] if it is too short, [`Status::NAME_TOO_LONG`], [`Status::BAD_NAME`], [`Status::BAD_TEXT`].
     #[inline]
     pub fn new_checked(bytes: &'a [u8], limits: &Limits) -> Result<Metadata<'a>, Status> {
         if bytes.len() > usize::from(limits.max_metadata_len) {

@@ -163,7 +163,8 @@ impl<'b> Writer<'b> {
     ///
     /// Then the buffer holds no frame. [`Status::TOO_SMALL`]: [`Writer::wanted`] says how many bytes it takes.
     /// [`Status::METADATA_TOO_LONG`] above 65 535 bytes, [`Status::BODY_TOO_LONG`] above `u32::MAX`;
-    /// [`Status::BAD_TAG`], [`Status::BAD_NAME`] and [`Status::BAD_TEXT`] for what no receiver would accept.
+    /// [`Status::BAD_TAG`], [`Status::REPEATED_TAG`], [`Status::NAME_TOO_LONG`], [`Status::BAD_NAME`] and [`Status::BAD_TEXT`]
+    /// for what no receiver would accept: the first of them, whatever was written behind it.
     #[inline]
     pub fn finish(&mut self, header: &Header, payload_len: u32) -> Result<usize, Status> {
         if !self.failed.is_ok() {

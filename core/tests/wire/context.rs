@@ -236,7 +236,7 @@ proptest! {
         trace_id[1..].copy_from_slice(&ids.0);
         let carried = Carried {
             is_sampled,
-            trace: Trace { trace_id, span_id: ids.1, flags: ids.2 },
+            trace: Trace { trace_id, span_id: ids.1, flags: ids.2 & !1 },
             origin_budget_ms,
             call_graph_id: ids.3,
             ticket: &ticket,

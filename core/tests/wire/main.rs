@@ -1,5 +1,6 @@
 //! The native wire format, through its public face.
 
+mod bytes;
 mod context;
 mod flips;
 mod header;
@@ -9,6 +10,7 @@ mod read;
 mod sniff;
 mod stream;
 mod vectors;
+mod versions;
 mod writer;
 
 use mcrpc_core::status::Status;
