@@ -264,7 +264,7 @@ fn what_travels_onward_and_is_nobodys_business_here_is_copied() {
     assert_eq!(copied, tags(&onward).repeat(2));
 }
 
-/// Given tags that nobody has checked, then only what is whole is copied.
+/// Given tags that nobody has checked, when the last one is cut off, then there is no frame.
 #[test]
 fn broken_tags_are_not_passed_on() {
     let bytes = [tlv(0x60, b"whole"), vec![0x60, 9, b'c', b'u', b't']].concat();
