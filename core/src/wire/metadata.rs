@@ -387,7 +387,8 @@ impl<'a> Metadata<'a> {
     }
 
     fn text(&self, tag: Tag) -> &'a str {
-        core::str::from_utf8(self.value(tag)).unwrap_or_default()
+        let value = self.value(tag);
+        if value.is_empty() { "" } else { core::str::from_utf8(value).unwrap_or_default() }
     }
 }
 
