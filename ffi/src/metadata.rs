@@ -201,18 +201,26 @@ impl mcrpc_metadata_t {
 /// # Safety
 ///
 /// `own` is readable.
-#[inline(never)]
+#[inline]
 unsafe fn write_changed(tag: Tag, own: mcrpc_bytes_t, came: &[u8], writer: &mut Writer<'_>) -> Result<(), Status> {
-    // SAFETY: readable by the caller's promise.
-    let own = unsafe { own.get() }?;
-    if own == came {
+    // Absent on both sides, as most are. Also, a vectorised memcmp takes microseconds over no bytes at a bad address.
+    if own.len == 0 && came.is_empty() {
         return Ok(());
+    }
+    // SAFETY: readable by the caller's promise.
+    write_if_changed(tag, unsafe { own.get() }?, came, writer);
+    Ok(())
+}
+
+#[inline(never)]
+fn write_if_changed(tag: Tag, own: &[u8], came: &[u8], writer: &mut Writer<'_>) {
+    if own == came {
+        return;
     }
     if !own.is_empty() {
         writer.tag(tag, own);
     }
     writer.leave_out(tag);
-    Ok(())
 }
 
 /// Reads the metadata of a frame under `limits` (NULL: the defaults), all of it. Set out->struct_size before; what it points

@@ -380,7 +380,10 @@ impl<'a> Metadata<'a> {
     }
 
     fn text(&self, tag: Tag) -> &'a str {
-        core::str::from_utf8(self.value(tag)).unwrap_or_default()
+        match self.value(tag) {
+            [] => "",
+            text => core::str::from_utf8(text).unwrap_or_default(),
+        }
     }
 }
 
