@@ -315,7 +315,8 @@ enum {
 #define MCRPC_EVENT_HEADER 1
 
 // A frame begins that must not be acted on: `header` and `status` are set. Answer a request with this status, fail the
-// call of a response with it, close the connection if it is neither. What else belongs to it is skipped.
+// call of a response with it, drop a one-way or a cancel, and close the connection for any other kind. What else belongs to
+// it is skipped.
 #define MCRPC_EVENT_REFUSED 2
 
 // The next piece of the frame's metadata: `bytes` is set. mcrpc_metadata_parse() wants all of them together.
@@ -1090,7 +1091,8 @@ int32_t mcrpc_metadata_parse(const uint8_t *bytes, size_t len, const mcrpc_limit
 //
 // Sets `wanted` to the length of the head, also with MCRPC_TOO_SMALL: ask with (NULL, 0) how long it would be. Otherwise what
 // mcrpc_header_emit() returns, MCRPC_BODY_TOO_LONG or _METADATA_TOO_LONG for lengths that the header cannot say, and, for what
-// no receiver would accept, _BAD_TAG, _UNSUPPORTED_TAG, _REPEATED_TAG, _BAD_NAME or _BAD_TEXT. Then `out` has no frame.
+// no receiver would accept, _BAD_TAG, _UNSUPPORTED_TAG, _REPEATED_TAG, _NAME_TOO_LONG, _BAD_NAME or _BAD_TEXT. Then `out` has
+// no frame.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_head_write(const mcrpc_header_t *header, const mcrpc_metadata_t *metadata, uint32_t payload_len, uint8_t *out, size_t len, size_t *wanted);
 
@@ -1107,7 +1109,7 @@ int32_t mcrpc_tag_next(const mcrpc_bytes_t *tags, size_t *offset, uint8_t *tag, 
 // tag that has a field of its own, but MCRPC_TAG_METHOD, set the field instead.
 //
 // Sets `wanted` to the length of the tag, also with MCRPC_TOO_SMALL. Otherwise MCRPC_BAD_TAG for a number that is no tag or a
-// value that is too short for its meaning, MCRPC_METADATA_TOO_LONG above 65535 bytes, MCRPC_BAD_NAME or _BAD_TEXT.
+// value that is too short for its meaning, _METADATA_TOO_LONG or _NAME_TOO_LONG above 65535 bytes, _BAD_NAME or _BAD_TEXT.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_tag_write(uint8_t tag, const uint8_t *value, size_t len, uint8_t *out, size_t out_len, size_t *wanted);
 

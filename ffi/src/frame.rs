@@ -16,7 +16,8 @@ pub const MCRPC_EVENT_NONE: u32 = 0;
 /// A frame begins: `header` is set.
 pub const MCRPC_EVENT_HEADER: u32 = 1;
 /// A frame begins that must not be acted on: `header` and `status` are set. Answer a request with this status, fail the
-/// call of a response with it, close the connection if it is neither. What else belongs to it is skipped.
+/// call of a response with it, drop a one-way or a cancel, and close the connection for any other kind. What else belongs to
+/// it is skipped.
 pub const MCRPC_EVENT_REFUSED: u32 = 2;
 /// The next piece of the frame's metadata: `bytes` is set. mcrpc_metadata_parse() wants all of them together.
 pub const MCRPC_EVENT_METADATA: u32 = 3;

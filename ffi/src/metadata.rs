@@ -259,7 +259,8 @@ pub unsafe extern "C" fn mcrpc_metadata_parse(
 ///
 /// Sets `wanted` to the length of the head, also with MCRPC_TOO_SMALL: ask with (NULL, 0) how long it would be. Otherwise what
 /// mcrpc_header_emit() returns, MCRPC_BODY_TOO_LONG or _METADATA_TOO_LONG for lengths that the header cannot say, and, for what
-/// no receiver would accept, _BAD_TAG, _UNSUPPORTED_TAG, _REPEATED_TAG, _BAD_NAME or _BAD_TEXT. Then `out` has no frame.
+/// no receiver would accept, _BAD_TAG, _UNSUPPORTED_TAG, _REPEATED_TAG, _NAME_TOO_LONG, _BAD_NAME or _BAD_TEXT. Then `out` has
+/// no frame.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
@@ -354,7 +355,7 @@ pub unsafe extern "C" fn mcrpc_tag_next(
 /// tag that has a field of its own, but MCRPC_TAG_METHOD, set the field instead.
 ///
 /// Sets `wanted` to the length of the tag, also with MCRPC_TOO_SMALL. Otherwise MCRPC_BAD_TAG for a number that is no tag or a
-/// value that is too short for its meaning, MCRPC_METADATA_TOO_LONG above 65535 bytes, MCRPC_BAD_NAME or _BAD_TEXT.
+/// value that is too short for its meaning, _METADATA_TOO_LONG or _NAME_TOO_LONG above 65535 bytes, _BAD_NAME or _BAD_TEXT.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
