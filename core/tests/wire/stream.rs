@@ -28,6 +28,8 @@ fn told_by_the_decoder(bytes: &[u8], limits: Limits) -> Vec<Told> {
     let told = |item| match item {
         Item::Frame { is_whole: false, .. } => None,
         Item::Frame { header, metadata, payload, .. } => {
+            let metadata = if header.kind.has_metadata() { metadata } else { Vec::new() };
+            let payload = if header.kind.has_payload() { payload } else { Vec::new() };
             Some(Metadata::new_checked(&metadata, &limits).map(|_| ()).map(|()| (header, metadata, payload)))
         }
         Item::Refused { left: 0, status, .. } => Some(Err(status)),
