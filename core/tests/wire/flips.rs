@@ -61,7 +61,7 @@ fn stream_breaks_at_once(bytes: &[u8], limits: Limits) -> bool {
     matches!(
         read(bytes, limits)[..],
         [Item::Broken(_)]
-            | [Item::Frame { is_whole: false, .. } | Item::Refused { .. } | Item::Skipped(_), Item::Broken(_)]
+            | [Item::Frame { is_whole: false, .. } | Item::Refused { .. } | Item::Skipped { .. }, Item::Broken(_)]
     )
 }
 
