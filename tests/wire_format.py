@@ -2,7 +2,6 @@
 
 Run as `wire_format.py DIRECTORY` it reads the golden vectors under the directory as their README.md says and
 compares what it makes of them: fed whole, byte by byte and at every split in two, and written back.
-Comments that begin with "Assumed" mark what the document leaves open.
 """
 
 from __future__ import annotations
@@ -86,8 +85,8 @@ class Limits:
     max_metadata_len: int = 8192
     max_tags: int = 64
     max_name_len: int = 255
-    max_open_calls: int = 0xFFFFFFFF  # Assumed: the document has no default
-    needs_checksum: int = 0  # Assumed: the document has one per transport
+    max_open_calls: int = 0xFFFFFFFF
+    needs_checksum: int = 0
 
 
 @dataclass(frozen=True)
@@ -201,20 +200,20 @@ class Decoder:
 
     def _next(self) -> Event | None:
         """Read the next frame, or nothing while it is not whole."""
-        check_first_bytes(self._buffer)
         if len(self._buffer) < HEADER.size:
             return None
+        check_first_bytes(self._buffer)
         header = Header.decode(bytes(self._buffer[: HEADER.size]))
         self._check_stream(header)
         status = self._refusal(header) if header.is_known else ""
         if status and header.kind not in REFUSED_ALONE:
             raise BreaksStreamError(status)
-        # Assumed: a frame that its header refuses is handed out with its last byte, as all others are,
-        # its checksum is not compared (of several faults the first is named), and not listed.
+        # Its checksum decides whether a refused frame is listed, so it is handed out with its last byte, as all others.
         if len(self._buffer) < header.frame_len:
             return None
         data = bytes(self._buffer[: header.frame_len])
         del self._buffer[: header.frame_len]
+        check_checksum(header, data)
         return Frame(header, refused=status) if status else self._read(header, data)
 
     def _check_stream(self, header: Header) -> None:
@@ -239,15 +238,12 @@ class Decoder:
         return ""
 
     def _read(self, header: Header, data: bytes) -> Event:
-        """Read a whole frame that its header does not refuse."""
-        body_end = HEADER.size + header.body_len
-        body, checksum = data[HEADER.size : body_end], data[body_end:]
-        if checksum and checksum != CHECKSUM.pack(zlib.crc32(data[:body_end])):
-            raise BreaksStreamError("bad_checksum")
+        """Read a whole frame whose checksum fits and that its header does not refuse."""
         if not header.is_known:
             return Note("skipped", len(data))
+        body_end = HEADER.size + header.body_len
+        body, checksum = data[HEADER.size : body_end], data[body_end:]
         tags: tuple[Tag, ...] = ()
-        # Assumed: any kind that has metadata may have any tag; other kinds' metadata is not read.
         if header.kind in WITH_METADATA:
             try:
                 tags = decode_tags(body[: header.metadata_len], self.limits)
@@ -255,18 +251,24 @@ class Decoder:
                 if header.kind not in REFUSED_ALONE:
                     raise BreaksStreamError(str(fault)) from fault
                 return Frame(header, refused=str(fault))
-        # Assumed: a refused request is not open, and neither an open call id nor a cancel changes the number.
         self.open_calls += header.kind == Kind.REQUEST
         payload = body[header.metadata_len :] if header.kind in WITH_PAYLOAD else b""
         return Frame(header, tags, payload, checksum)
 
 
 def check_first_bytes(data: bytearray) -> None:
-    """Look at magic and version. Assumed: as soon as they are there, not with the whole header."""
-    if len(data) > 0 and data[0] != MAGIC:
+    """Look at magic and version, without which nobody knows what the header says."""
+    if data[0] != MAGIC:
         raise BreaksStreamError("bad_magic")
-    if len(data) > 1 and data[1] >> 4 != VERSION:
+    if data[1] >> 4 != VERSION:
         raise BreaksStreamError("bad_version")
+
+
+def check_checksum(header: Header, data: bytes) -> None:
+    """Compare the checksum of a whole frame, whatever else is wrong with it."""
+    body_end = HEADER.size + header.body_len
+    if header.flags & FLAG_CHECKSUM and data[body_end:] != CHECKSUM.pack(zlib.crc32(data[:body_end])):
+        raise BreaksStreamError("bad_checksum")
 
 
 def decode_tags(metadata: bytes, limits: Limits) -> tuple[Tag, ...]:
@@ -284,14 +286,14 @@ def decode_tags(metadata: bytes, limits: Limits) -> tuple[Tag, ...]:
         if known is not None:
             if known in seen and not known.may_repeat:
                 raise RefusesFrameError("repeated_tag")
-            check_value(known.form, tag.value, limits)
+            check_value(known, tag.value, limits)
             seen.add(known)
         tags.append(tag)
     return tuple(tags)
 
 
 def split_tag(data: bytes) -> tuple[Tag, bytes]:
-    """Split the first tag from the rest. Assumed: too short a value is a fault of form."""
+    """Split the first tag from the rest."""
     start = 2
     length = data[1] if len(data) > 1 else 0
     if length == LONG_LENGTH:
@@ -300,20 +302,21 @@ def split_tag(data: bytes) -> tuple[Tag, bytes]:
     tag = Tag(data[0], data[start : start + length])
     is_cut = len(data) < start + length
     is_not_shortest = start == 4 and length < LONG_LENGTH
-    is_short = tag.known is not None and length < struct.calcsize(tag.known.layout)
-    if is_cut or is_not_shortest or is_short or not tag.byte & ~TAG_MUST_UNDERSTAND:
+    if is_cut or is_not_shortest or not tag.byte & ~TAG_MUST_UNDERSTAND:
         raise RefusesFrameError("bad_tag")
     return tag, data[start + length :]
 
 
-def check_value(form: str, value: bytes, limits: Limits) -> None:
-    """Look at the value of a known tag, whose length is right."""
-    if form == "name":
+def check_value(known: KnownTag, value: bytes, limits: Limits) -> None:
+    """Look at the value of a known tag."""
+    if len(value) < struct.calcsize(known.layout):
+        raise RefusesFrameError("bad_tag")
+    if known.form == "name":
         if len(value) > limits.max_name_len:
             raise RefusesFrameError("name_too_long")
         if not value or not all(0x21 <= byte <= 0x7E for byte in value):
             raise RefusesFrameError("bad_name")
-    elif form == "text":
+    elif known.form == "text":
         try:
             value.decode("utf-8")
         except UnicodeDecodeError as fault:
@@ -354,7 +357,7 @@ def list_event(event: Event) -> Iterator[str]:
 
 
 def list_header(header: Header) -> Iterator[str]:
-    """The kind, and the fields that are not 0. Assumed: those that the kind has no use for as well."""
+    """The kind, and the fields that are not 0, whether the kind has a use for them or not."""
     yield f"frame {Kind(header.kind).name.lower()}"
     for key, value in vars(header).items():
         if key == "kind" or value == 0:
@@ -368,7 +371,7 @@ def list_header(header: Header) -> Iterator[str]:
 
 
 def list_tag(tag: Tag) -> Iterator[str]:
-    """The tag's keys. Assumed: numbers that are 0 are listed, but for the trace's flags."""
+    """The tag's keys; numbers that are 0 are listed, but for the trace's flags."""
     if tag.known is None:
         yield f"tag.0x{tag.byte:02x} {tag.value.hex()}" if tag.value else f"tag.0x{tag.byte:02x}"
     elif tag.known.form == "fields":
@@ -379,7 +382,7 @@ def list_tag(tag: Tag) -> Iterator[str]:
 
 
 def list_fields(known: KnownTag, value: bytes) -> Iterator[str]:
-    """The fields of a value, and the trace's flags behind it. Assumed: bit 0 of those is ignored."""
+    """The fields of a value, and the trace's flags behind it, whose bit 0 is ignored."""
     for key, part in zip(known.keys, struct.unpack_from(known.layout, value), strict=True):
         yield f"tag.{key} {part.hex() if isinstance(part, bytes) else part}"
     if known is KNOWN_TAGS[TAG_TRACE] and value[24:] and value[24] & ~1:

@@ -17,9 +17,9 @@ pub enum Event<'a> {
     /// A frame begins that must not be acted on: answer a request with this status, fail the call of a response with it,
     /// drop a one-way or a cancel, and close the connection for any other kind. What else belongs to it is skipped.
     Refused(Header, Status),
-    /// The next piece of the frame's metadata, never empty.
+    /// The next piece of the frame's metadata, never empty. To be ignored unless [`Kind::has_metadata`].
     Metadata(&'a [u8]),
-    /// The next piece of the frame's payload, never empty.
+    /// The next piece of the frame's payload, never empty. To be ignored unless [`Kind::has_payload`].
     Payload(&'a [u8]),
     /// The frame's checksum fits.
     Checked,

@@ -11,9 +11,9 @@ use crate::status::Status;
 pub struct Frame<'a> {
     /// Its header.
     pub header: Header,
-    /// Its metadata.
+    /// Its metadata; none in a kind that has none, whatever the body holds.
     pub metadata: Metadata<'a>,
-    /// Its payload.
+    /// Its payload; empty in a kind that has none, whatever the body holds.
     pub payload: &'a [u8],
     /// Its length in bytes: where the next one begins.
     pub len: usize,
@@ -24,9 +24,9 @@ pub struct Frame<'a> {
 pub struct Parts<'a> {
     /// Its header.
     pub header: Header,
-    /// The bytes of its metadata.
+    /// The bytes of its metadata; none in a kind that has none, whatever the body holds.
     pub metadata: &'a [u8],
-    /// Its payload.
+    /// Its payload; empty in a kind that has none, whatever the body holds.
     pub payload: &'a [u8],
     /// Its length in bytes: where the next one begins.
     pub len: usize,
@@ -59,6 +59,8 @@ impl<'a> Parts<'a> {
         let body = checked.get(HEADER_LEN..).unwrap_or_default();
         let (metadata, payload) =
             body.split_at_checked(usize::from(header.metadata_len)).ok_or(Status::BAD_METADATA_LENGTH)?;
+        let metadata = if header.kind.has_metadata() { metadata } else { &[] };
+        let payload = if header.kind.has_payload() { payload } else { &[] };
         Ok(Parts { header, metadata, payload, len })
     }
 }
