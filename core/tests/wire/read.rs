@@ -84,6 +84,9 @@ fn note(items: &mut Vec<Item>, event: Event<'_>, used: &[u8]) {
             let trailer_len = if header.flags.contains(Flags::CRC_TRAILER) { TRAILER_LEN } else { 0 };
             items.push(Item::Refused { header, status, left: header.body_len as usize + trailer_len });
         }
+        (Event::Skipped, Some(Item::Frame { header, is_whole: false, .. })) => {
+            assert!(!header.kind.has_payload(), "its kind has no use for these bytes");
+        }
         (Event::Skipped, Some(Item::Refused { left, .. })) if *left != 0 => {
             *left = left.checked_sub(used.len()).expect("no more is passed over than belongs to it");
         }

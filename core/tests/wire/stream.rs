@@ -28,8 +28,6 @@ fn told_by_the_decoder(bytes: &[u8], limits: Limits) -> Vec<Told> {
     let told = |item| match item {
         Item::Frame { is_whole: false, .. } => None,
         Item::Frame { header, metadata, payload, .. } => {
-            let metadata = if header.kind.has_metadata() { metadata } else { Vec::new() };
-            let payload = if header.kind.has_payload() { payload } else { Vec::new() };
             Some(Metadata::new_checked(&metadata, &limits).map(|_| ()).map(|()| (header, metadata, payload)))
         }
         Item::Refused { left: 1.., .. } | Item::Skipped { left: 1.., .. } => None,
@@ -283,7 +281,8 @@ proptest! {
             let bytes = frame(&header, &body);
             let checksum = has_checksum.then(|| bytes[bytes.len() - 4..].to_vec());
             let (metadata, payload) = body.split_at(header.metadata_len.into());
-            let (metadata, payload) = (metadata.to_vec(), payload.to_vec());
+            let metadata = if header.kind.has_metadata() { metadata.to_vec() } else { Vec::new() };
+            let payload = if header.kind.has_payload() { payload.to_vec() } else { Vec::new() };
             expected.push(Item::Frame { header, metadata, payload, checksum, is_whole: true });
             stream.extend(bytes);
         }

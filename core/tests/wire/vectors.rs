@@ -66,10 +66,8 @@ fn told(vector: &Vector) -> Vec<String> {
         match item {
             Item::Frame { is_whole: false, .. } | Item::Skipped { left: 1.., .. } => {}
             Item::Frame { header, metadata, payload, checksum, .. } => {
-                let metadata = if header.kind.has_metadata() { &metadata[..] } else { &[] };
-                let payload = if header.kind.has_payload() { &payload[..] } else { &[] };
-                match Metadata::new_checked(metadata, &vector.limits) {
-                    Ok(metadata) => told.frame(&header, &metadata, payload, checksum.as_deref()),
+                match Metadata::new_checked(&metadata, &vector.limits) {
+                    Ok(metadata) => told.frame(&header, &metadata, &payload, checksum.as_deref()),
                     Err(status) if is_refused_alone(header.kind) => told.refused(&header, status),
                     Err(status) => return told.broken(status),
                 }
