@@ -25,7 +25,7 @@ pub const MCRPC_EVENT_METADATA: u32 = 3;
 pub const MCRPC_EVENT_PAYLOAD: u32 = 4;
 /// The frame's checksum fits its bytes. Until then they may have been changed on their way.
 pub const MCRPC_EVENT_CHECKED: u32 = 5;
-/// Bytes that are not for this version, or belong to a refused frame.
+/// Bytes that are not for this version, belong to a refused frame, or that the frame's kind has no use for.
 pub const MCRPC_EVENT_SKIPPED: u32 = 6;
 
 /// What mcrpc_frame_next() found.
