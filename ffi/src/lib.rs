@@ -10,6 +10,9 @@
 
 pub mod admission;
 mod attachment;
+pub mod baidu_meta;
+pub mod baidu_std;
+pub mod bytes;
 pub mod counters;
 pub mod endpoints;
 pub mod frame;

@@ -12,8 +12,20 @@ use mcrpc_core::status::Status;
 use mcrpc_core::wire::{Flags, HEADER_LEN, Kind};
 use mcrpc_ffi::host::mcrpc_host_config_t;
 
-const SOURCES: [&str; 9] =
-    ["status", "header", "frame", "admission", "host", "strategy", "counters", "endpoints", "select"];
+const SOURCES: [&str; 12] = [
+    "status",
+    "bytes",
+    "header",
+    "frame",
+    "baidu_meta",
+    "baidu_std",
+    "admission",
+    "host",
+    "strategy",
+    "counters",
+    "endpoints",
+    "select",
+];
 
 #[test]
 fn the_committed_header_is_the_generated_one() {
@@ -157,6 +169,11 @@ fn constants() -> String {
 
 // A leak to start from: ten failures at once fill the bucket, one per second leaks out, and it is empty after 30 s.
 #define MCRPC_LEAK_INIT {{ UINT64_C({}), UINT64_C({}), UINT64_C({}) }}
+
+// A meta of baidu_std with nothing in it.
+#define MCRPC_BAIDU_META_INIT \\
+    {{ sizeof(mcrpc_baidu_meta_t), 0, 0, 0, 0, 0, {{ 0, 0 }}, {{ 0, 0 }}, {{ 0, 0 }}, {{ 0, 0 }}, {{ 0, 0 }}, {{ 0, 0 }}, \\
+      {{ 0, 0 }}, {{ 0, 0 }}, {{ 0, 0 }}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }}
 
 // Every status: what happened, and what to do about it.
 enum {{
