@@ -24,6 +24,17 @@ fn the_hot_path_rules_hold_in_a_c_program() {
     }
 }
 
+#[test]
+fn the_hot_path_rules_hold_for_baidu_std() {
+    for linkage in BOTH {
+        let directory = tempfile::tempdir().unwrap();
+        let program = compile(directory.path(), &["tests/c/baidu_std_hot_path.c"], &["-std=c11"], linkage);
+        for rule in ["alloc", "seccomp", "stack", "signal", "fork"] {
+            run(Command::new(&program).arg(rule));
+        }
+    }
+}
+
 /// The same, over segments that a publisher has made.
 #[test]
 fn the_hot_path_rules_hold_for_a_host() {
@@ -80,7 +91,12 @@ fn the_hot_path_rules_hold_for_a_client() {
 fn wrong_arguments_give_a_status_and_never_a_fault() {
     for linkage in BOTH {
         for standard in ["-std=c11", "-std=c17"] {
-            for source in ["tests/c/arguments.c", "tests/c/select_arguments.c", "tests/c/wire_arguments.c"] {
+            for source in [
+                "tests/c/arguments.c",
+                "tests/c/select_arguments.c",
+                "tests/c/wire_arguments.c",
+                "tests/c/baidu_std_arguments.c",
+            ] {
                 let directory = tempfile::tempdir().unwrap();
                 run(&mut Command::new(compile(directory.path(), &[source], &[standard], linkage)));
             }
@@ -128,6 +144,7 @@ fn the_cpp_layer_needs_neither_exceptions_nor_rtti_and_works_in_two_units() {
                 &["tests/cpp/wrapper.cpp", "tests/cpp/second_unit.cpp"][..],
                 &["tests/cpp/endpoints.cpp"],
                 &["tests/cpp/wire.cpp"],
+                &["tests/cpp/baidu_std.cpp"],
             ] {
                 let directory = tempfile::tempdir().unwrap();
                 run(&mut Command::new(compile(directory.path(), sources, &flags, linkage)));

@@ -73,7 +73,22 @@ pub(crate) unsafe fn write<T: Sized32>(target: *mut T, value: &T) -> Result<(), 
     Ok(())
 }
 
-/// A struct that has not grown since its first version, where it lies.
+/// The size that the caller gives for a struct which is used where it lies: a copy would be too large for a coroutine's stack.
+/// Such a struct has not grown since its first version.
+///
+/// # Safety
+///
+/// Unless null, `pointer` points to a readable `u32`.
+#[inline]
+pub(crate) unsafe fn whole<T: Sized32>(pointer: *const T) -> Result<usize, Status> {
+    const { assert!(T::FIRST_VERSION_SIZE == size_of::<T>(), "a shorter one has to be read and written") };
+    pointer::check(pointer)?;
+    // SAFETY: not null and aligned; the caller promises that the size field is readable.
+    let given = unsafe { pointer.cast::<u32>().read() } as usize;
+    if given < size_of::<T>() || given > size_of::<T>() + MAX_TAIL { Err(Status::BAD_STRUCT_SIZE) } else { Ok(given) }
+}
+
+/// A struct of this version or a newer one, where it lies.
 ///
 /// # Safety
 ///
@@ -81,13 +96,8 @@ pub(crate) unsafe fn write<T: Sized32>(target: *mut T, value: &T) -> Result<(), 
 /// during `'a`.
 #[inline]
 pub(crate) unsafe fn view<'a, T: Sized32>(source: *const T) -> Result<&'a T, Status> {
-    const { assert!(T::FIRST_VERSION_SIZE == size_of::<T>(), "a shorter one has to be read") };
-    pointer::check(source)?;
-    // SAFETY: not null and aligned; the caller promises that the size field is readable.
-    let given = unsafe { source.cast::<u32>().read() } as usize;
-    if given < size_of::<T>() || given > size_of::<T>() + MAX_TAIL {
-        return Err(Status::BAD_STRUCT_SIZE);
-    }
+    // SAFETY: the caller promises that the size field is readable.
+    let given = unsafe { whole(source) }?;
     // SAFETY: the tail lies within the `given` bytes that the caller promises to be readable.
     let tail = unsafe { core::slice::from_raw_parts(source.add(1).cast::<u8>(), given - size_of::<T>()) };
     if tail.iter().any(|&byte| byte != 0) {
@@ -110,7 +120,7 @@ pub(crate) unsafe fn view_mut<'a, T: Sized32>(target: *mut T) -> Result<&'a mut 
     Ok(unsafe { &mut *target })
 }
 
-/// A struct that has not grown since its first version, empty but for its size, to be filled in where it lies.
+/// A struct of this version or a newer one, zeroed but for its size, to be filled in where it lies.
 ///
 /// # Safety
 ///
@@ -118,18 +128,12 @@ pub(crate) unsafe fn view_mut<'a, T: Sized32>(target: *mut T) -> Result<&'a mut 
 /// or writes during `'a`.
 #[inline]
 pub(crate) unsafe fn fill<'a, T: Sized32>(target: *mut T) -> Result<&'a mut T, Status> {
-    const { assert!(T::FIRST_VERSION_SIZE == size_of::<T>(), "a shorter one has to be written") };
-    pointer::check(target.cast_const())?;
-    // SAFETY: not null and aligned; the caller promises that the size field is readable.
-    let given = unsafe { target.cast::<u32>().read() };
-    if (given as usize) < size_of::<T>() || given as usize > size_of::<T>() + MAX_TAIL {
-        return Err(Status::BAD_STRUCT_SIZE);
-    }
-    // SAFETY: not null, aligned, and `given` bytes long by the caller's promise. A `T` begins with its size (trait).
+    // SAFETY: the caller promises that the size field is readable.
+    let given = unsafe { whole(target.cast_const()) }?;
+    // SAFETY: `given` bytes are writable by the caller's promise, and no fewer than a `T` has. All zero but for its size it is
+    // a valid `T` (trait).
     unsafe {
-        target.write(T::default());
-        core::ptr::write_bytes(target.add(1).cast::<u8>(), 0, given as usize - size_of::<T>());
-        target.cast::<u32>().write(given);
+        core::ptr::write_bytes(target.cast::<u8>().add(size_of::<u32>()), 0, given - size_of::<u32>());
         Ok(&mut *target)
     }
 }
