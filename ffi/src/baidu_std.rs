@@ -317,7 +317,9 @@ pub unsafe extern "C" fn mcrpc_baidu_user_field(
         let fields = UserFields::within(unsafe { baidu_meta::bytes(meta.user_fields) }?);
         let found = core::str::from_utf8(key).ok().and_then(|key| fields.get(key));
         // SAFETY: checked for null and alignment; writable by the caller's promise.
-        unsafe { value.write(found.map_or(mcrpc_bytes_t::default(), mcrpc_bytes_t::from)) };
+        unsafe {
+            value.write(found.map_or(mcrpc_bytes_t::default(), |value| mcrpc_bytes_t::of_present(value.as_bytes())))
+        };
         Ok(())
     })())
 }
@@ -337,7 +339,10 @@ pub unsafe extern "C" fn mcrpc_baidu_next_user_field(rest: *mut mcrpc_bytes_t, f
         // SAFETY: checked for null and alignment; readable, and its bytes too, by the caller's promise.
         let mut fields = UserFields::within(unsafe { baidu_meta::bytes(rest.read()) }?).iter();
         let found = match fields.next() {
-            Some((key, value)) => mcrpc_baidu_field_t { key: key.into(), value: value.into() },
+            Some((key, value)) => mcrpc_baidu_field_t {
+                key: mcrpc_bytes_t::of_present(key.as_bytes()),
+                value: mcrpc_bytes_t::of_present(value.as_bytes()),
+            },
             None => mcrpc_baidu_field_t::default(),
         };
         // SAFETY: both checked for null and alignment; writable by the caller's promise.
