@@ -1286,9 +1286,7 @@ int32_t mcrpc_metadata_parse(const uint8_t *bytes, size_t len, const mcrpc_limit
 int32_t mcrpc_head_write(const mcrpc_header_t *header, const mcrpc_metadata_t *metadata, uint32_t payload_len, uint8_t *out, size_t len, size_t *wanted);
 
 // Takes the tag at `*offset` out of the tags of some metadata, and moves `offset`, 0 at first, behind it. `tag` is
-// MCRPC_TAG_... or another number, perhaps with MCRPC_TAG_MUST_UNDERSTAND; 0 behind the last one.
-//
-//     while (mcrpc_tag_next(&metadata.tags, &offset, &tag, &value) == MCRPC_OK && tag != 0) ...
+// MCRPC_TAG_... or another number, perhaps with MCRPC_TAG_MUST_UNDERSTAND; 0 behind the last one: call it until then.
 //
 // Returns MCRPC_BAD_TAG for broken bytes, and MCRPC_INVALID_ARGUMENT for an offset behind the end.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.

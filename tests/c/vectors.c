@@ -110,21 +110,37 @@ static void tell_tag(uint8_t tag, mcrpc_bytes_t value, const mcrpc_metadata_t *m
     }
 }
 
-/* A frame that was handed out. What is read of it is written again, to the same bytes. */
-static void tell_frame(const mcrpc_header_t *header, const uint8_t *frame, size_t len) {
+/* A frame that must not be acted on. Returns whether the stream goes on all the same. */
+static int tell_refused(const mcrpc_header_t *header, int32_t status) {
+    switch (header->kind) {
+    case MCRPC_KIND_HELLO:
+    case MCRPC_KIND_PING:
+    case MCRPC_KIND_PONG:
+    case MCRPC_KIND_GO_AWAY: tell("broken %s", mcrpc_status_name(status)); return 0;
+    default:
+        tell_header(header);
+        tell("refused %s", mcrpc_status_name(status));
+        return 1;
+    }
+}
+
+/* A frame that was handed out. What is read of it is written again, to the same bytes. Returns whether the stream goes on. */
+static int tell_frame(mcrpc_frame_decoder_t *decoder, const mcrpc_header_t *header, const uint8_t *frame, size_t len) {
     mcrpc_metadata_t metadata = MCRPC_METADATA_INIT;
     mcrpc_header_t again;
     mcrpc_bytes_t payload = {NULL, 0}, value;
     size_t frame_len, offset = 0, head_len;
     uint8_t tag;
     static uint8_t head[MCRPC_HEADER_LEN + UINT16_MAX];
-    tell_header(header);
-    const int32_t status = mcrpc_metadata_parse(frame + MCRPC_HEADER_LEN, header->metadata_len, &limits, &metadata);
-    EXPECT(mcrpc_frame_parse(frame, len, &limits, &again, &metadata, &payload, &frame_len), status);
+    const int32_t status = mcrpc_frame_parse(frame, len, &limits, &again, &metadata, &payload, &frame_len);
     if (status != MCRPC_OK) {
-        tell("refused %s", mcrpc_status_name(status));
-        return;
+        EXPECT(mcrpc_metadata_parse(frame + MCRPC_HEADER_LEN, header->metadata_len, &limits, &metadata), status);
+        if (header->kind == MCRPC_KIND_REQUEST) {
+            EXPECT(mcrpc_frame_answered(decoder), MCRPC_OK);
+        }
+        return tell_refused(header, status);
     }
+    tell_header(header);
     EXPECT(frame_len == len && memcmp(&again, header, sizeof again) == 0, 1);
     while (mcrpc_tag_next(&metadata.tags, &offset, &tag, &value) == MCRPC_OK && tag != 0) {
         tell_tag(tag, value, &metadata);
@@ -137,8 +153,12 @@ static void tell_frame(const mcrpc_header_t *header, const uint8_t *frame, size_
             EXPECT(frame[len - 4 + (size_t)n], (uint8_t)(checksum >> (8 * n)));
         }
     }
+    if (metadata.tags.len + payload.len != header->body_len) {
+        return 1; /* the kind has no use for the rest */
+    }
     EXPECT(mcrpc_head_write(header, &metadata, (uint32_t)payload.len, head, sizeof head, &head_len), MCRPC_OK);
     EXPECT(head_len == MCRPC_HEADER_LEN + (size_t)header->metadata_len && memcmp(head, frame, head_len) == 0, 1);
+    return 1;
 }
 
 /* One frame of the stream, in pieces. Returns whether the stream goes on. */
@@ -165,11 +185,10 @@ static int read_frame(mcrpc_frame_decoder_t *decoder, const uint8_t *frame, size
         tell("skipped %zu", len);
     } else if (refused != MCRPC_OK) {
         EXPECT(is_whole, 0);
-        tell_header(&header);
-        tell("refused %s", mcrpc_status_name(refused));
+        return tell_refused(&header, refused);
     } else {
         EXPECT(is_whole, 1);
-        tell_frame(&header, frame, len);
+        return tell_frame(decoder, &header, frame, len);
     }
     return 1;
 }
