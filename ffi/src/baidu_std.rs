@@ -123,11 +123,9 @@ pub unsafe extern "C" fn mcrpc_baidu_parse(
         pointer::check(attachment.cast_const())?;
         // SAFETY: the caller promises `len` readable bytes, which this call does not outlive.
         let data = unsafe { pointer::bytes(data, len) }?;
-        // SAFETY: by the caller's promise.
-        let room = unsafe { sized::whole(meta) }?;
         let (meta_bytes, body) = Frame::split(data, &Limits { max_body_len, max_meta_len })?;
-        // SAFETY: the size has been checked; writable by the caller's promise; `fill` has left only zeroes.
-        let packed = unsafe { sized::fill(meta, room).packed_mut() };
+        // SAFETY: writable by the caller's promise; `fill` leaves nothing in it.
+        let packed = unsafe { sized::fill(meta)?.packed_mut() };
         packed.parse(meta_bytes)?;
         let Ok((payload_bytes, attachment_bytes)) = packed.split_attachment(body) else {
             *packed = PackedMeta::default();
@@ -295,7 +293,7 @@ unsafe fn checked_fields<'a>(
 }
 
 /// Sets `value` to the value of a key among the user fields of a meta that mcrpc_baidu_parse() filled in: the last one if there are
-/// several, with data NULL if there is none. It takes a look at every field. The frame must still be there.
+/// several, with data NULL if there is none, and not NULL if it is empty. It takes a look at every field. The frame must still be there.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
@@ -317,12 +315,18 @@ pub unsafe extern "C" fn mcrpc_baidu_user_field(
         let fields = UserFields::within(unsafe { baidu_meta::bytes(meta.user_fields) }?);
         let found = core::str::from_utf8(key).ok().and_then(|key| fields.get(key));
         // SAFETY: checked for null and alignment; writable by the caller's promise.
-        unsafe { value.write(found.map_or(mcrpc_bytes_t::default(), mcrpc_bytes_t::from)) };
+        unsafe { value.write(found.map_or(mcrpc_bytes_t::default(), there)) };
         Ok(())
     })())
 }
 
-/// Takes the first pair from the front of `rest`, which is at first a copy of a meta's user_fields. At the end `field` is all zeroes.
+/// A text that is there: not NULL, even if it is empty.
+fn there(text: &str) -> mcrpc_bytes_t {
+    mcrpc_bytes_t { data: text.as_ptr(), len: text.len() }
+}
+
+/// Takes the first pair from the front of `rest`, which is at first a copy of a meta's user_fields. At the end `field` is all zeroes:
+/// of a pair that is there no data is NULL, even if key and value are empty.
 /// A key may come twice; then the last value counts.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
@@ -337,7 +341,7 @@ pub unsafe extern "C" fn mcrpc_baidu_next_user_field(rest: *mut mcrpc_bytes_t, f
         // SAFETY: checked for null and alignment; readable, and its bytes too, by the caller's promise.
         let mut fields = UserFields::within(unsafe { baidu_meta::bytes(rest.read()) }?).iter();
         let found = match fields.next() {
-            Some((key, value)) => mcrpc_baidu_field_t { key: key.into(), value: value.into() },
+            Some((key, value)) => mcrpc_baidu_field_t { key: there(key), value: there(value) },
             None => mcrpc_baidu_field_t::default(),
         };
         // SAFETY: both checked for null and alignment; writable by the caller's promise.

@@ -73,46 +73,50 @@ pub(crate) unsafe fn write<T: Sized32>(target: *mut T, value: &T) -> Result<(), 
     Ok(())
 }
 
-/// The size that the caller gives for a struct which is not to be copied, because it is too large for a coroutine's stack. Such a
-/// struct cannot have grown since its first version: who lets it grow has to read and write its tail by itself.
+/// A struct that has not grown since its first version, where it lies.
 ///
 /// # Safety
 ///
-/// Unless null, `pointer` points to a readable `u32`.
-pub(crate) unsafe fn whole<T: Sized32>(pointer: *const T) -> Result<usize, Status> {
-    const { assert!(T::FIRST_VERSION_SIZE == size_of::<T>()) };
-    pointer::check(pointer)?;
-    // SAFETY: not null and aligned; the caller promises that the size field is readable.
-    let given = unsafe { pointer.cast::<u32>().read() } as usize;
-    if given < size_of::<T>() || given > size_of::<T>() + MAX_TAIL { Err(Status::BAD_STRUCT_SIZE) } else { Ok(given) }
-}
-
-/// A struct of this version or a newer one, used where it lies.
-///
-/// # Safety
-///
-/// As [`read`], and nothing writes to the struct during `'a`.
+/// Unless null, `source` points to a readable `u32` and to as many readable bytes as that `u32` says, which nobody writes to
+/// during `'a`.
+#[inline]
 pub(crate) unsafe fn view<'a, T: Sized32>(source: *const T) -> Result<&'a T, Status> {
-    // SAFETY: the caller promises that the size field is readable.
-    let given = unsafe { whole(source) }?;
+    const { assert!(T::FIRST_VERSION_SIZE == size_of::<T>(), "a shorter one has to be read") };
+    pointer::check(source)?;
+    // SAFETY: not null and aligned; the caller promises that the size field is readable.
+    let given = unsafe { source.cast::<u32>().read() } as usize;
+    if given < size_of::<T>() || given > size_of::<T>() + MAX_TAIL {
+        return Err(Status::BAD_STRUCT_SIZE);
+    }
     // SAFETY: the tail lies within the `given` bytes that the caller promises to be readable.
     let tail = unsafe { core::slice::from_raw_parts(source.add(1).cast::<u8>(), given - size_of::<T>()) };
     if tail.iter().any(|&byte| byte != 0) {
         return Err(Status::BAD_STRUCT_SIZE);
     }
-    // SAFETY: not null, aligned, and all of it readable; any bytes make a valid `T` (trait); constant by the caller's promise.
+    // SAFETY: not null, aligned, and as long as a `T` by the caller's promise; any bytes make a valid `T` (trait).
     Ok(unsafe { &*source })
 }
 
-/// The caller's struct of this version or a newer one, zeroed but for its size, to be filled in where it lies.
+/// A struct that has not grown since its first version, empty but for its size, to be filled in where it lies.
 ///
 /// # Safety
 ///
-/// `given` is what [`whole`] said of the same struct; as many bytes are writable, and nothing else uses them during `'a`.
-pub(crate) unsafe fn fill<'a, T: Sized32>(target: *mut T, given: usize) -> &'a mut T {
-    // SAFETY: `given` bytes are writable by the caller's promise, and no fewer than a `T` has.
-    unsafe { core::ptr::write_bytes(target.cast::<u8>().add(size_of::<u32>()), 0, given - size_of::<u32>()) };
-    // SAFETY: not null, aligned, written throughout; any bytes make a valid `T` (trait); used by nothing else, by the
-    // caller's promise.
-    unsafe { &mut *target }
+/// Unless null, `target` points to a readable `u32` and to as many writable bytes as that `u32` says, which nobody else reads
+/// or writes during `'a`.
+#[inline]
+pub(crate) unsafe fn fill<'a, T: Sized32>(target: *mut T) -> Result<&'a mut T, Status> {
+    const { assert!(T::FIRST_VERSION_SIZE == size_of::<T>(), "a shorter one has to be written") };
+    pointer::check(target.cast_const())?;
+    // SAFETY: not null and aligned; the caller promises that the size field is readable.
+    let given = unsafe { target.cast::<u32>().read() };
+    if (given as usize) < size_of::<T>() || given as usize > size_of::<T>() + MAX_TAIL {
+        return Err(Status::BAD_STRUCT_SIZE);
+    }
+    // SAFETY: not null, aligned, and `given` bytes long by the caller's promise. A `T` begins with its size (trait).
+    unsafe {
+        target.write(T::default());
+        core::ptr::write_bytes(target.add(1).cast::<u8>(), 0, given as usize - size_of::<T>());
+        target.cast::<u32>().write(given);
+        Ok(&mut *target)
+    }
 }
