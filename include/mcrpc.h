@@ -1375,12 +1375,12 @@ int32_t mcrpc_baidu_write_request(const mcrpc_baidu_meta_t *meta, const mcrpc_ba
 int32_t mcrpc_baidu_write_response(const mcrpc_baidu_meta_t *meta, const mcrpc_baidu_field_t *fields, size_t count, uint32_t payload_len, uint8_t *out, size_t len, size_t *wanted);
 
 // Sets `value` to the value of a key among the user fields of a meta that mcrpc_baidu_parse() filled in: the last one if there are
-// several, with data NULL if there is none. It takes a look at every field. The frame must still be there.
+// several, with data NULL if there is none, and not NULL if it is empty. It takes a look at every field. The frame must still be there.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_baidu_user_field(const mcrpc_baidu_meta_t *meta, const uint8_t *key, size_t key_len, mcrpc_bytes_t *value);
 
-// Takes the first pair from the front of `rest`, which is at first a copy of a meta's user_fields. At the end `field` is all zeroes.
-// A key may come twice; then the last value counts.
+// Takes the first pair from the front of `rest`, which is at first a copy of a meta's user_fields. At the end `field` is all zeroes:
+// of a pair that is there no data is NULL, even if key and value are empty. A key may come twice; then the last value counts.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_baidu_next_user_field(mcrpc_bytes_t *rest, mcrpc_baidu_field_t *field);
 

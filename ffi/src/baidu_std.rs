@@ -295,7 +295,7 @@ unsafe fn checked_fields<'a>(
 }
 
 /// Sets `value` to the value of a key among the user fields of a meta that mcrpc_baidu_parse() filled in: the last one if there are
-/// several, with data NULL if there is none. It takes a look at every field. The frame must still be there.
+/// several, with data NULL if there is none, and not NULL if it is empty. It takes a look at every field. The frame must still be there.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
@@ -324,8 +324,8 @@ pub unsafe extern "C" fn mcrpc_baidu_user_field(
     })())
 }
 
-/// Takes the first pair from the front of `rest`, which is at first a copy of a meta's user_fields. At the end `field` is all zeroes.
-/// A key may come twice; then the last value counts.
+/// Takes the first pair from the front of `rest`, which is at first a copy of a meta's user_fields. At the end `field` is all zeroes:
+/// of a pair that is there no data is NULL, even if key and value are empty. A key may come twice; then the last value counts.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety

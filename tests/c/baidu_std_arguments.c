@@ -185,6 +185,20 @@ static void looking_up(void) {
     EXPECT(mcrpc_baidu_next_user_field(&rest, &field), MCRPC_OK);
     EXPECT(field.key.data == NULL, 1);
 
+    /* "" = "", and then a key that is left out: empty, but there. */
+    rest.data = (const uint8_t *)"\x4A\x04\x0A\x00\x12\x00\x4A\x00";
+    rest.len = 8;
+    for (int n = 0; n < 2; n++) {
+        EXPECT(mcrpc_baidu_next_user_field(&rest, &field), MCRPC_OK);
+        EXPECT(field.key.data != NULL && field.value.data != NULL && field.key.len + field.value.len == 0, 1);
+    }
+    EXPECT(mcrpc_baidu_next_user_field(&rest, &field), MCRPC_OK);
+    EXPECT(field.key.data == NULL, 1);
+    empty.user_fields.data = (const uint8_t *)"\x4A\x03\x0A\x01k";
+    empty.user_fields.len = 5;
+    EXPECT(mcrpc_baidu_user_field(&empty, (const uint8_t *)"k", 1, &value), MCRPC_OK);
+    EXPECT(value.data != NULL && value.len == 0, 1);
+
     EXPECT(mcrpc_baidu_to_header(NULL, 0, &header), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_baidu_to_header(odd(&meta), 0, &header), MCRPC_MISALIGNED);
     EXPECT(mcrpc_baidu_to_header(&meta, 0, NULL), MCRPC_NULL_ARGUMENT);
