@@ -1563,6 +1563,22 @@ void mcrpc_context_set_lookup(mcrpc_context_lookup_t lookup);
 // Since 0.1.
 const mcrpc_context_t *mcrpc_context_current(void);
 
+// The context of a brpc request that arrived at `arrival_ns`, as mcrpc_context_read() has it of a native one. Set
+// out->struct_size before. The trace is there if brpc traces the request: trace_id is the low half of its id, span_id the
+// caller's span. A request without timeout_ms has no deadline: set one of your own.
+//
+// Returns MCRPC_BAD_KIND if there is no request in the meta.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_baidu_to_context(const mcrpc_baidu_meta_t *meta, uint64_t arrival_ns, mcrpc_context_t *out);
+
+// Says in a request to a brpc server, which is sent at `now_ns`, what it has a place for of a context: timeout_ms, and trace_id
+// and span_id if the trace is sampled, in `meta`; the user, the business and the priority in `origin`. The rest of the meta stays
+// as it is.
+//
+// Returns MCRPC_OUT_OF_TIME when nothing of the budget is left: do not send. Then nothing was written.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_baidu_set_context(const mcrpc_context_t *context, uint64_t now_ns, mcrpc_baidu_meta_t *meta, mcrpc_baidu_origin_t *origin);
+
 // Opens the host's shared segments in `directory` (usually "/run/mcrpc"), and takes a seat for this process.
 //
 // It succeeds also when there is no directory, no agent or nothing that can be believed: then every question is answered

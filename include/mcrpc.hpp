@@ -890,6 +890,15 @@ struct Meta : mcrpc_baidu_meta_t {
         return Status(mcrpc_baidu_next_user_field(&rest, &out));
     }
 
+    // The context of this request; without a deadline if brpc did not send one.
+    Status to_context(std::uint64_t arrival_ns, Context &out) const noexcept {
+        return Status(mcrpc_baidu_to_context(this, arrival_ns, &out));
+    }
+    // Says in this request, and in `origin`, what a brpc server is to know of a context. MCRPC_OUT_OF_TIME: do not send.
+    Status set_context(const Context &context, std::uint64_t now_ns, Origin &origin) noexcept {
+        return Status(mcrpc_baidu_set_context(&context, now_ns, this, &origin));
+    }
+
     // The native header of this request, for Request::from_header().
     Status to_header(std::uint32_t payload_len, Header &out) const noexcept {
         return Status(mcrpc_baidu_to_header(this, payload_len, &out));

@@ -68,6 +68,17 @@ pub struct mcrpc_baidu_origin_t {
     pub reserved: [u8; 5],
 }
 
+impl From<Origin> for mcrpc_baidu_origin_t {
+    fn from(origin: Origin) -> mcrpc_baidu_origin_t {
+        mcrpc_baidu_origin_t {
+            uin: origin.uin,
+            business_id: origin.business_id,
+            priority: origin.priority,
+            ..mcrpc_baidu_origin_t::default()
+        }
+    }
+}
+
 /// Sets `wanted` to the length of the frame at the front of `data`, of which `len` bytes are there: read until so many are there, then
 /// call mcrpc_baidu_parse(). A body above `max_body_len` or a meta above `max_meta_len` bytes is refused.
 ///

@@ -87,7 +87,7 @@ impl mcrpc_context_t {
     }
 
     /// Takes over a context.
-    fn fill(&mut self, carried: &Carried<'_>) {
+    pub(crate) fn fill(&mut self, carried: &Carried<'_>) {
         let (context, trace) = (&carried.context, &carried.trace);
         let sampled = if carried.is_sampled { MCRPC_CONTEXT_SAMPLED } else { 0 };
         let continues = if context.continues_task { MCRPC_CONTEXT_CONTINUES_TASK } else { 0 };
@@ -113,7 +113,7 @@ impl mcrpc_context_t {
 ///
 /// Unless null, `context` is readable for its size, and so is during `'a` what it points to.
 #[inline]
-unsafe fn read<'a>(context: *const mcrpc_context_t) -> Result<Carried<'a>, Status> {
+pub(crate) unsafe fn read<'a>(context: *const mcrpc_context_t) -> Result<Carried<'a>, Status> {
     // SAFETY: the caller promises the same.
     let context = unsafe { sized::view(context) }?;
     let unknown = context.flags & !(MCRPC_CONTEXT_SAMPLED | MCRPC_CONTEXT_CONTINUES_TASK);

@@ -10,6 +10,7 @@
 
 pub mod admission;
 mod attachment;
+pub mod baidu_context;
 pub mod baidu_meta;
 pub mod baidu_std;
 pub mod bytes;

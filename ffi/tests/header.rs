@@ -13,7 +13,7 @@ use mcrpc_core::wire::metadata::Compression;
 use mcrpc_core::wire::{Features, Flags, HEADER_LEN, Kind, Limits, Protocol, Tag};
 use mcrpc_ffi::host::mcrpc_host_config_t;
 
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     "status",
     "bytes",
     "limits",
@@ -24,6 +24,7 @@ const SOURCES: [&str; 15] = [
     "baidu_std",
     "admission",
     "context",
+    "baidu_context",
     "host",
     "strategy",
     "counters",

@@ -120,6 +120,53 @@ static void a_request_arrives_as_it_was_sent(void) {
     CHECK(wanted == len && memcmp(relayed, frame, len) == 0);
 }
 
+static void a_context_crosses_to_brpc_and_back(void) {
+    const uint64_t now_ns = 5000000000u;
+    mcrpc_context_t context = MCRPC_CONTEXT_INIT, back = MCRPC_CONTEXT_INIT;
+    mcrpc_baidu_meta_t meta = MCRPC_BAIDU_META_INIT;
+    mcrpc_baidu_origin_t origin;
+    meta.present = MCRPC_BAIDU_REQUEST;
+    meta.service_name = text("s");
+    meta.method_name = text("m");
+    context.uin = 42;
+    context.business_id = 7;
+    context.priority = 3;
+    context.flags = MCRPC_CONTEXT_SAMPLED;
+    context.deadline_ns = now_ns + 250999999;
+    for (int n = 0; n < 16; n++) context.trace_id[n] = (uint8_t)(n + 1);
+    for (int n = 0; n < 8; n++) context.span_id[n] = (uint8_t)(0xF0 + n);
+    CHECK(mcrpc_baidu_set_context(&context, now_ns, &meta, &origin) == MCRPC_OK);
+    CHECK(origin.uin == 42 && origin.business_id == 7 && origin.priority == 3 && meta.timeout_ms == 250);
+    CHECK(meta.trace_id == 0x090A0B0C0D0E0F10 && meta.span_id == (int64_t)0xF0F1F2F3F4F5F6F7);
+
+    uint8_t frame[256];
+    size_t len;
+    mcrpc_bytes_t payload, attachment;
+    CHECK(mcrpc_baidu_write_request(&meta, &origin, NULL, 0, 0, frame, sizeof frame, &len) == MCRPC_OK);
+    CHECK(parse(frame, len, &meta, &payload, &attachment) == MCRPC_OK);
+    CHECK(mcrpc_baidu_to_context(&meta, now_ns + 1000000, &back) == MCRPC_OK);
+    CHECK(back.uin == 42 && back.business_id == 7 && back.priority == 3 && back.flags == MCRPC_CONTEXT_SAMPLED);
+    CHECK(back.deadline_ns == now_ns + 251000000 && back.origin_budget_ms == 250);
+    const uint8_t no_bytes[8] = {0};
+    CHECK(memcmp(back.trace_id, no_bytes, 8) == 0 && memcmp(back.trace_id + 8, context.trace_id + 8, 8) == 0);
+    CHECK(memcmp(back.span_id, context.span_id, 8) == 0);
+
+    CHECK(mcrpc_baidu_set_context(&context, context.deadline_ns, &meta, &origin) == MCRPC_OUT_OF_TIME);
+    CHECK(mcrpc_baidu_set_context(&context, now_ns, &meta, NULL) == MCRPC_NULL_ARGUMENT);
+    CHECK(mcrpc_baidu_set_context(NULL, now_ns, &meta, &origin) == MCRPC_NULL_ARGUMENT);
+    CHECK(mcrpc_baidu_to_context(&meta, now_ns, NULL) == MCRPC_NULL_ARGUMENT);
+    meta.present = 0;
+    CHECK(mcrpc_baidu_to_context(&meta, now_ns, &back) == MCRPC_BAD_KIND);
+
+    /* Without a deadline and a sampled trace nothing is said of them. */
+    mcrpc_context_t plain = MCRPC_CONTEXT_INIT;
+    mcrpc_baidu_meta_t bare = MCRPC_BAIDU_META_INIT;
+    bare.present = MCRPC_BAIDU_REQUEST;
+    plain.trace_id[0] = 1;
+    plain.deadline_ns = MCRPC_NO_DEADLINE;
+    CHECK(mcrpc_baidu_set_context(&plain, now_ns, &bare, &origin) == MCRPC_OK && bare.present == MCRPC_BAIDU_REQUEST);
+}
+
 static void a_refusal_reaches_a_brpc_client_as_its_own(void) {
     mcrpc_baidu_meta_t sent = MCRPC_BAIDU_META_INIT, meta = MCRPC_BAIDU_META_INIT;
     sent.present = MCRPC_BAIDU_RESPONSE | MCRPC_BAIDU_ERROR_CODE | MCRPC_BAIDU_ERROR_TEXT | MCRPC_BAIDU_CORRELATION_ID;
@@ -143,6 +190,7 @@ int main(int argc, char **argv) {
         a_vector_is_read_as_it_says(argv[n]);
     }
     a_request_arrives_as_it_was_sent();
+    a_context_crosses_to_brpc_and_back();
     a_refusal_reaches_a_brpc_client_as_its_own();
     printf("%d vectors\n", argc - 1);
     return 0;

@@ -7,12 +7,14 @@
 //! - [`meta`]: RpcMeta, validated once and then plain values; [`repeated`]: its fields that occur any number of times.
 //! - [`packed`]: the same in C's layout, which `decode` reads into and [`encode`] writes from.
 //! - [`origin`]: what the native header says beyond RpcMeta, and a request's native header for admission.
+//! - [`context`]: a request's context in brpc's terms, and back.
 //! - [`errors`]: statuses as brpc's error codes, and back.
 //! - [`protobuf`]: the part of protobuf's encoding that this needs.
 //!
 //! What a server answers to the parts of a meta that are only reported (streams, compression, chunks) is said in
 //! `docs/baidu-std.md`.
 
+pub mod context;
 mod decode;
 pub mod encode;
 pub mod errors;
@@ -24,6 +26,7 @@ pub mod packed;
 pub mod protobuf;
 pub mod repeated;
 
+pub use context::ToldContext;
 pub use encode::WriteError;
 pub use frame::{Frame, FrameHeader, HEADER_LEN, Limits, MAGIC, wanted};
 pub use meta::{ChunkInfo, Meta, RequestMeta, ResponseMeta, StreamSettings};
