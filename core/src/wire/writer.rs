@@ -44,7 +44,7 @@ impl<'b> Writer<'b> {
 
     /// Keeps [`Writer::copy`] from writing this tag.
     pub fn leave_out(&mut self, tag: Tag) -> &mut Self {
-        self.written |= tag.mask();
+        self.written |= tag.bit_if_unique();
         self
     }
 

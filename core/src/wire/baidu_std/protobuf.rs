@@ -1,0 +1,221 @@
+//! The part of protobuf's encoding that a meta needs: a bounded reader and a writer into the caller's buffer.
+//!
+//! The reader accepts what prost accepts, and refuses what prost refuses, but for the depth of groups: their numbers are kept
+//! on the stack, so [`MAX_GROUP_DEPTH`] bounds it. A group never occurs in a meta: only a newer peer could send one, as a
+//! field that is skipped. Every loop consumes input, which the frame's limits bound.
+
+/// How deep groups within fields that nobody knows may be nested.
+pub const MAX_GROUP_DEPTH: usize = 16;
+
+const VARINT: u8 = 0;
+const FIXED64: u8 = 1;
+const BYTES: u8 = 2;
+const START_GROUP: u8 = 3;
+const END_GROUP: u8 = 4;
+const FIXED32: u8 = 5;
+
+/// The bytes are no protobuf message, or not the one that was looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// The value of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value<'a> {
+    /// An integer of any type but the fixed ones, or a bool.
+    Varint(u64),
+    /// A string, a message, or packed numbers.
+    Bytes(&'a [u8]),
+    /// A fixed-width number or a group, which no field of a meta is: it has been skipped.
+    Skipped,
+}
+
+/// What is left of a message.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { rest: bytes }
+    }
+
+    /// How many bytes have not been read.
+    pub(super) const fn left(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// The next field and its number; `None` at the end of the message.
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<Option<(u32, Value<'a>)>, Malformed> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let (number, wire_type) = self.key()?;
+        let value = match wire_type {
+            VARINT => Value::Varint(self.varint()?),
+            BYTES => Value::Bytes(self.bytes()?),
+            START_GROUP => {
+                self.skip_group(number)?;
+                Value::Skipped
+            }
+            _ => {
+                self.skip_fixed(wire_type)?;
+                Value::Skipped
+            }
+        };
+        Ok(Some((number, value)))
+    }
+
+    /// An integer of up to 64 bits, in at most ten bytes.
+    #[inline]
+    pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
+        let mut value = 0;
+        let mut rest = self.rest;
+        for shift in [0u32, 7, 14, 21, 28, 35, 42, 49, 56, 63] {
+            let [byte, tail @ ..] = rest else { return Err(Malformed) };
+            rest = tail;
+            value |= u64::from(byte & 0x7F) << shift;
+            if *byte < 0x80 {
+                self.rest = rest;
+                // Of the tenth byte one bit is within the 64.
+                return if shift == 63 && *byte > 1 { Err(Malformed) } else { Ok(value) };
+            }
+        }
+        Err(Malformed)
+    }
+
+    #[inline]
+    fn key(&mut self) -> Result<(u32, u8), Malformed> {
+        let key = u32::try_from(self.varint()?).map_err(|_| Malformed)?;
+        match key >> 3 {
+            0 => Err(Malformed),
+            number => Ok((number, (key & 0b111) as u8)),
+        }
+    }
+
+    #[inline]
+    fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+        let len = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
+        self.take(len)
+    }
+
+    #[inline]
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or(Malformed)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn skip_fixed(&mut self, wire_type: u8) -> Result<(), Malformed> {
+        let len = match wire_type {
+            FIXED64 => 8,
+            FIXED32 => 4,
+            _ => return Err(Malformed),
+        };
+        self.take(len).map(|_| ())
+    }
+
+    /// Skips the rest of a group, whose end must carry the number of its beginning.
+    #[cold]
+    fn skip_group(&mut self, number: u32) -> Result<(), Malformed> {
+        let mut open = [number; MAX_GROUP_DEPTH];
+        let mut depth = 1usize;
+        loop {
+            let (number, wire_type) = self.key()?;
+            match wire_type {
+                START_GROUP => {
+                    *open.get_mut(depth).ok_or(Malformed)? = number;
+                    depth += 1;
+                }
+                END_GROUP => {
+                    depth = depth.saturating_sub(1);
+                    if open.get(depth) != Some(&number) {
+                        return Err(Malformed);
+                    }
+                    if depth == 0 {
+                        return Ok(());
+                    }
+                }
+                VARINT => drop(self.varint()?),
+                BYTES => drop(self.bytes()?),
+                _ => self.skip_fixed(wire_type)?,
+            }
+        }
+    }
+}
+
+/// Writes a message, and counts its bytes also where there is no room for them.
+pub(super) struct Writer<'a> {
+    room: &'a mut [u8],
+    len: usize,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) const fn new(room: &'a mut [u8]) -> Writer<'a> {
+        Writer { room, len: 0 }
+    }
+
+    /// The bytes that `write` writes.
+    #[inline]
+    pub(super) fn count(write: impl Fn(&mut Writer<'_>)) -> usize {
+        let mut counter = Writer::new(&mut []);
+        write(&mut counter);
+        counter.len
+    }
+
+    #[inline]
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        self.len = self.len.saturating_add(bytes.len());
+        match core::mem::take(&mut self.room).split_at_mut_checked(bytes.len()) {
+            Some((target, rest)) => {
+                target.copy_from_slice(bytes);
+                self.room = rest;
+            }
+            // From now on everything is only counted.
+            None => self.room = &mut [],
+        }
+    }
+
+    #[inline]
+    pub(super) fn varint(&mut self, value: u64) {
+        let (mut bytes, mut len, mut rest) = ([0u8; 10], 0, value);
+        for byte in &mut bytes {
+            len += 1;
+            // Seven bits, and one that says whether more follow.
+            *byte = (rest & 0x7F) as u8;
+            rest >>= 7;
+            if rest == 0 {
+                break;
+            }
+            *byte |= 0x80;
+        }
+        self.raw(bytes.get(..len).unwrap_or_default());
+    }
+
+    /// A field of the type int64, or of one that is encoded alike: int32 (its sign extended), enums and bools.
+    #[inline]
+    pub(super) fn int(&mut self, number: u32, value: i64) {
+        self.varint(u64::from(number << 3 | u32::from(VARINT)));
+        self.varint(value.cast_unsigned());
+    }
+
+    #[inline]
+    pub(super) fn bytes(&mut self, number: u32, bytes: &[u8]) {
+        self.length(number, bytes.len());
+        self.raw(bytes);
+    }
+
+    /// A message, written by `write`.
+    #[inline]
+    pub(super) fn message(&mut self, number: u32, write: impl Fn(&mut Writer<'_>)) {
+        self.length(number, Writer::count(&write));
+        write(self);
+    }
+
+    #[inline]
+    fn length(&mut self, number: u32, len: usize) {
+        self.varint(u64::from(number << 3 | u32::from(BYTES)));
+        self.varint(len as u64);
+    }
+}

@@ -1,0 +1,10 @@
+//! baidu_std through its public face.
+
+mod errors;
+mod frame;
+mod messages;
+mod meta;
+mod origin;
+mod prost;
+mod stream;
+mod vectors;

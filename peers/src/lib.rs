@@ -1,0 +1,3 @@
+//! Other implementations of what libmcrpc speaks, and the comparison with them. For tests, benchmarks and fuzzing only.
+
+pub mod baidu;
