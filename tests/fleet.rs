@@ -1,14 +1,17 @@
 //! Given a fleet of two tiers, when users send it tasks, then each is answered once: well while the servers can, under every
 //! policy and with one of the servers gone.
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use mcrpc_core::status::Status;
-use mcrpc_core::wire::{HEADER_LEN, Header, Kind, Limits};
+use mcrpc_core::wire::{Header, Kind};
 use rustix::process::{Pid, Signal, kill_process};
+use support::frames::read_frame;
 
 const FRONTS: [&str; 2] = [env!("MCRPC_FLEET_FRONT_STATIC"), env!("MCRPC_FLEET_FRONT_SHARED")];
 const BACKS: [&str; 2] = [env!("MCRPC_FLEET_BACK_STATIC"), env!("MCRPC_FLEET_BACK_SHARED")];
@@ -61,9 +64,7 @@ fn send_tasks(front: &Program, count: u32, gap: Duration, budget_ms: u32) -> Vec
         let mut is_answered = vec![false; count as usize];
         let mut statuses = Vec::new();
         while statuses.len() < count as usize {
-            let mut bytes = [0; HEADER_LEN];
-            reader.read_exact(&mut bytes).expect("every task is answered");
-            let answer = Header::parse(&bytes, &Limits::of_body(0)).unwrap();
+            let answer = read_frame(&mut reader).expect("every task is answered").header;
             assert!(!std::mem::replace(&mut is_answered[answer.call_id as usize], true), "answered twice");
             statuses.push(answer.status);
         }
