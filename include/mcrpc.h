@@ -164,6 +164,11 @@
 // A leak to start from: ten failures at once fill the bucket, one per second leaks out, and it is empty after 30 s.
 #define MCRPC_LEAK_INIT { UINT64_C(1000000000), UINT64_C(9000000000), UINT64_C(30000000000) }
 
+// A meta of baidu_std with nothing in it.
+#define MCRPC_BAIDU_META_INIT \
+    { sizeof(mcrpc_baidu_meta_t), 0, 0, 0, 0, 0, { 0, 0 }, { 0, 0 }, { 0, 0 }, { 0, 0 }, { 0, 0 }, { 0, 0 }, \
+      { 0, 0 }, { 0, 0 }, { 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
 // Every status: what happened, and what to do about it.
 enum {
     // The call succeeded; the request may go on.
@@ -315,7 +320,8 @@ enum {
 #define MCRPC_EVENT_HEADER 1
 
 // A frame begins that must not be acted on: `header` and `status` are set. Answer a request with this status, fail the
-// call of a response with it, close the connection if it is neither. What else belongs to it is skipped.
+// call of a response with it, drop a one-way or a cancel, and close the connection for any other kind. What else belongs to
+// it is skipped.
 #define MCRPC_EVENT_REFUSED 2
 
 // The next piece of the frame's metadata: `bytes` is set. mcrpc_metadata_parse() wants all of them together.
@@ -327,8 +333,107 @@ enum {
 // The frame's checksum fits its bytes. Until then they may have been changed on their way.
 #define MCRPC_EVENT_CHECKED 5
 
-// Bytes that are not for this version, or belong to a refused frame.
+// Bytes that are not for this version, belong to a refused frame, or that the frame's kind has no use for.
 #define MCRPC_EVENT_SKIPPED 6
+
+// There is a request: service_name and method_name are set.
+#define MCRPC_BAIDU_REQUEST (1 << 0)
+
+// log_id is set.
+#define MCRPC_BAIDU_LOG_ID (1 << 1)
+
+// trace_id is set.
+#define MCRPC_BAIDU_TRACE_ID (1 << 2)
+
+// span_id is set.
+#define MCRPC_BAIDU_SPAN_ID (1 << 3)
+
+// parent_span_id is set.
+#define MCRPC_BAIDU_PARENT_SPAN_ID (1 << 4)
+
+// request_id is set.
+#define MCRPC_BAIDU_REQUEST_ID (1 << 5)
+
+// timeout_ms is set.
+#define MCRPC_BAIDU_TIMEOUT_MS (1 << 6)
+
+// from_svr_name is set.
+#define MCRPC_BAIDU_FROM_SVR_NAME (1 << 7)
+
+// There is a response.
+#define MCRPC_BAIDU_RESPONSE (1 << 8)
+
+// error_code is set.
+#define MCRPC_BAIDU_ERROR_CODE (1 << 9)
+
+// error_text is set.
+#define MCRPC_BAIDU_ERROR_TEXT (1 << 10)
+
+// compress_type is set.
+#define MCRPC_BAIDU_COMPRESS_TYPE (1 << 11)
+
+// correlation_id is set.
+#define MCRPC_BAIDU_CORRELATION_ID (1 << 12)
+
+// attachment_size is set.
+#define MCRPC_BAIDU_ATTACHMENT_SIZE (1 << 13)
+
+// There is a chunk: chunk_stream_id and chunk_id are set.
+#define MCRPC_BAIDU_CHUNK_INFO (1 << 14)
+
+// authentication_data is set.
+#define MCRPC_BAIDU_AUTHENTICATION_DATA (1 << 15)
+
+// There is a stream: stream_id is set.
+#define MCRPC_BAIDU_STREAM_SETTINGS (1 << 16)
+
+// need_feedback is set.
+#define MCRPC_BAIDU_NEED_FEEDBACK (1 << 17)
+
+// writable is set.
+#define MCRPC_BAIDU_WRITABLE (1 << 18)
+
+// content_type is set.
+#define MCRPC_BAIDU_CONTENT_TYPE (1 << 19)
+
+// checksum_type is set.
+#define MCRPC_BAIDU_CHECKSUM_TYPE (1 << 20)
+
+// checksum_value is set.
+#define MCRPC_BAIDU_CHECKSUM_VALUE (1 << 21)
+
+// Bytes of the header of a frame of baidu_std.
+#define MCRPC_BAIDU_HEADER_LEN 12
+
+// The longest body to begin with: brpc's own limit, 64 MiB.
+#define MCRPC_BAIDU_MAX_BODY_LEN 67108864
+
+// The longest meta to begin with: 64 KiB.
+#define MCRPC_BAIDU_MAX_META_LEN 65536
+
+// brpc's error code for a service that does not exist.
+#define MCRPC_BAIDU_ENOSERVICE 1001
+
+// For a method that does not exist.
+#define MCRPC_BAIDU_ENOMETHOD 1002
+
+// For a request that cannot be understood.
+#define MCRPC_BAIDU_EREQUEST 1003
+
+// For a call that has timed out. It is not tried again.
+#define MCRPC_BAIDU_ERPCTIMEDOUT 1008
+
+// For a connection on which too much waits to be written.
+#define MCRPC_BAIDU_EOVERCROWDED 1011
+
+// For something that went wrong within the server.
+#define MCRPC_BAIDU_EINTERNAL 2001
+
+// For a server that is closing down.
+#define MCRPC_BAIDU_ELOGOFF 2003
+
+// For a server that has as much work as it takes. A brpc client tries another one, and its circuit breaker does not count it.
+#define MCRPC_BAIDU_ELIMIT 2004
 
 // Admit everything; count what passes, learn nothing.
 #define MCRPC_MODE_OFF 0
@@ -636,6 +741,91 @@ typedef struct {
     mcrpc_bytes_t bytes;
 } mcrpc_frame_event_t;
 
+// What a frame of baidu_std says about itself: brpc's RpcMeta. A field counts if its bit in `present` is set, and those of a
+// request, a response or a stream if theirs is set too. Bytes are views of the frame, good as long as that is. Start from
+// MCRPC_BAIDU_META_INIT.
+typedef struct {
+    // sizeof(mcrpc_baidu_meta_t).
+    uint32_t struct_size;
+    // Must be 0.
+    uint32_t reserved;
+    // MCRPC_BAIDU_...: what is there.
+    uint32_t present;
+    // Stream: 1 if the caller wants to be told what has been consumed.
+    uint8_t need_feedback;
+    // Stream: 1 if the caller writes to it.
+    uint8_t writable;
+    // Must be 0.
+    uint16_t reserved_too;
+    // Request: the service's full name, "pkg.Service". UTF-8, as all names and texts are.
+    mcrpc_bytes_t service_name;
+    // Request: the method's name.
+    mcrpc_bytes_t method_name;
+    // Request: names it among people, as HTTP's x-request-id.
+    mcrpc_bytes_t request_id;
+    // Request: the caller's name, an extension of mc-brpc.
+    mcrpc_bytes_t from_svr_name;
+    // Response: how the call ended, for people.
+    mcrpc_bytes_t error_text;
+    // What proves who the caller is, in the first request of a connection.
+    mcrpc_bytes_t authentication_data;
+    // The payload's checksum.
+    mcrpc_bytes_t checksum_value;
+    // Set by mcrpc_baidu_parse(): what mcrpc_baidu_user_field() and mcrpc_baidu_next_user_field() read. It is not written.
+    mcrpc_bytes_t user_fields;
+    // Set by mcrpc_baidu_parse(): the stream settings with further streams, which are passed on when the meta is written.
+    mcrpc_bytes_t streams;
+    // Request: names it in logs.
+    int64_t log_id;
+    // Request: names the call tree. There if it is being traced.
+    int64_t trace_id;
+    // Request: names this call in the tree.
+    int64_t span_id;
+    // Request: names the call that caused this one.
+    int64_t parent_span_id;
+    // Chosen by the caller, and returned in the response.
+    int64_t correlation_id;
+    // Chunk: names the stream of pieces. brpc defines chunks and does not use them.
+    int64_t chunk_stream_id;
+    // Chunk: the piece's number.
+    int64_t chunk_id;
+    // Stream: the caller's name for it.
+    int64_t stream_id;
+    // Request: how long the caller waits. brpc sends it only when told to.
+    int32_t timeout_ms;
+    // Response: how the call ended: see mcrpc_baidu_error_of() and mcrpc_baidu_status_of().
+    int32_t error_code;
+    // How the payload is compressed: 0 not, 1 snappy, 2 gzip, 3 zlib, 4 lz4.
+    int32_t compress_type;
+    // How many bytes at the end of the body are the attachment.
+    int32_t attachment_size;
+    // How the payload is encoded: 0 protobuf, 1 JSON, and more in newer versions of brpc.
+    int32_t content_type;
+    // How the payload's checksum is computed: 0 not at all, 1 CRC-32C.
+    int32_t checksum_type;
+} mcrpc_baidu_meta_t;
+
+// For whom a request is made, and how important it is: what the native header has and RpcMeta has not. It is sent in the user
+// fields "mc-uin", "mc-business-id" and "mc-priority", in decimal digits; what is 0 is left out.
+typedef struct {
+    // The user, or 0.
+    uint64_t uin;
+    // The business the request belongs to.
+    uint16_t business_id;
+    // Business priority, 0 first.
+    uint8_t priority;
+    // Must be 0.
+    uint8_t reserved[5];
+} mcrpc_baidu_origin_t;
+
+// A pair of the map user_fields. UTF-8.
+typedef struct {
+    // Its key.
+    mcrpc_bytes_t key;
+    // Its value.
+    mcrpc_bytes_t value;
+} mcrpc_baidu_field_t;
+
 // Settings of a controller. Start from MCRPC_ADMISSION_CONFIG_INIT.
 //
 // The times are waits in the input queue, not response times. They must be in the order target, overload, soft
@@ -777,7 +967,7 @@ typedef struct {
     uint8_t trace_id[16];
     // The caller's span.
     uint8_t span_id[8];
-    // The budget in ms that the task began with; 0 if nobody said.
+    // The budget in ms that the task began with; if its sender did not say, the one that the request arrived with. 0: none.
     uint32_t origin_budget_ms;
     // The business the request belongs to.
     uint16_t business_id;
@@ -1090,14 +1280,13 @@ int32_t mcrpc_metadata_parse(const uint8_t *bytes, size_t len, const mcrpc_limit
 //
 // Sets `wanted` to the length of the head, also with MCRPC_TOO_SMALL: ask with (NULL, 0) how long it would be. Otherwise what
 // mcrpc_header_emit() returns, MCRPC_BODY_TOO_LONG or _METADATA_TOO_LONG for lengths that the header cannot say, and, for what
-// no receiver would accept, _BAD_TAG, _UNSUPPORTED_TAG, _REPEATED_TAG, _BAD_NAME or _BAD_TEXT. Then `out` has no frame.
+// no receiver would accept, _BAD_TAG, _UNSUPPORTED_TAG, _REPEATED_TAG, _NAME_TOO_LONG, _BAD_NAME or _BAD_TEXT. Then `out` has
+// no frame.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_head_write(const mcrpc_header_t *header, const mcrpc_metadata_t *metadata, uint32_t payload_len, uint8_t *out, size_t len, size_t *wanted);
 
 // Takes the tag at `*offset` out of the tags of some metadata, and moves `offset`, 0 at first, behind it. `tag` is
-// MCRPC_TAG_... or another number, perhaps with MCRPC_TAG_MUST_UNDERSTAND; 0 behind the last one.
-//
-//     while (mcrpc_tag_next(&metadata.tags, &offset, &tag, &value) == MCRPC_OK && tag != 0) ...
+// MCRPC_TAG_... or another number, perhaps with MCRPC_TAG_MUST_UNDERSTAND; 0 behind the last one: call it until then.
 //
 // Returns MCRPC_BAD_TAG for broken bytes, and MCRPC_INVALID_ARGUMENT for an offset behind the end.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
@@ -1107,7 +1296,7 @@ int32_t mcrpc_tag_next(const mcrpc_bytes_t *tags, size_t *offset, uint8_t *tag, 
 // tag that has a field of its own, but MCRPC_TAG_METHOD, set the field instead.
 //
 // Sets `wanted` to the length of the tag, also with MCRPC_TOO_SMALL. Otherwise MCRPC_BAD_TAG for a number that is no tag or a
-// value that is too short for its meaning, MCRPC_METADATA_TOO_LONG above 65535 bytes, MCRPC_BAD_NAME or _BAD_TEXT.
+// value that is too short for its meaning, _METADATA_TOO_LONG or _NAME_TOO_LONG above 65535 bytes, _BAD_NAME or _BAD_TEXT.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_tag_write(uint8_t tag, const uint8_t *value, size_t len, uint8_t *out, size_t out_len, size_t *wanted);
 
@@ -1152,6 +1341,69 @@ uint32_t mcrpc_checksum(uint32_t so_far, const uint8_t *bytes, size_t len);
 // that it takes more bytes to tell. Four always suffice. MCRPC_PROTOCOL_UNKNOWN if `bytes` is NULL and `len` is not 0.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 uint32_t mcrpc_sniff(const uint8_t *bytes, size_t len);
+
+// Sets `wanted` to the length of the frame at the front of `data`, of which `len` bytes are there: read until so many are there, then
+// call mcrpc_baidu_parse(). A body above `max_body_len` or a meta above `max_meta_len` bytes is refused.
+//
+// Returns MCRPC_INCOMPLETE below MCRPC_BAIDU_HEADER_LEN bytes; MCRPC_BAD_MAGIC at the first byte that is not "PRPC";
+// _BODY_TOO_LONG, _METADATA_TOO_LONG or _BAD_METADATA_LENGTH. All but MCRPC_INCOMPLETE break the stream: close the connection.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_baidu_wanted(const uint8_t *data, size_t len, uint32_t max_body_len, uint32_t max_meta_len, size_t *wanted);
+
+// Reads the frame at the front of `data`. Everything in `meta`, `payload` and `attachment` is a view of `data`.
+//
+// Returns what mcrpc_baidu_wanted() returns, MCRPC_INCOMPLETE while bytes are missing, and MCRPC_BAD_META for a meta that is no valid
+// RpcMeta, lacks a required field, or announces a longer attachment than there are bytes: close the connection. With MCRPC_BAD_META
+// alone of all failures something is written: the meta is empty then.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_baidu_parse(const uint8_t *data, size_t len, uint32_t max_body_len, uint32_t max_meta_len, mcrpc_baidu_meta_t *meta, mcrpc_bytes_t *payload, mcrpc_bytes_t *attachment);
+
+// Writes the header and the meta of a request to `out`, which has room for `len` bytes, for a payload and attachment of `payload_len`
+// bytes together; these are sent behind it, with one writev() for instance. `wanted` becomes the bytes written, also with
+// MCRPC_TOO_SMALL, when nothing is written: (NULL, 0) asks for the room to make.
+//
+// The user fields are those of `origin`, which may be NULL, and then the `count` ones at `fields`; to pass on received ones, see
+// mcrpc_baidu_next_user_field(). Returns MCRPC_BAD_KIND if there is no request in the meta, MCRPC_BAD_TEXT if a name or text is not
+// UTF-8, MCRPC_BODY_TOO_LONG above 4 GiB, MCRPC_INVALID_ARGUMENT (unknown bits, reserved is not 0, an attachment that is longer than
+// the payload).
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_baidu_write_request(const mcrpc_baidu_meta_t *meta, const mcrpc_baidu_origin_t *origin, const mcrpc_baidu_field_t *fields, size_t count, uint32_t payload_len, uint8_t *out, size_t len, size_t *wanted);
+
+// The same for a response: MCRPC_BAD_KIND if there is none in the meta. Give it the request's correlation id, and as error code
+// mcrpc_baidu_error_of() of the status.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_baidu_write_response(const mcrpc_baidu_meta_t *meta, const mcrpc_baidu_field_t *fields, size_t count, uint32_t payload_len, uint8_t *out, size_t len, size_t *wanted);
+
+// Sets `value` to the value of a key among the user fields of a meta that mcrpc_baidu_parse() filled in: the last one if there are
+// several, with data NULL if there is none. It takes a look at every field. The frame must still be there.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_baidu_user_field(const mcrpc_baidu_meta_t *meta, const uint8_t *key, size_t key_len, mcrpc_bytes_t *value);
+
+// Takes the first pair from the front of `rest`, which is at first a copy of a meta's user_fields. At the end `field` is all zeroes.
+// A key may come twice; then the last value counts.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_baidu_next_user_field(mcrpc_bytes_t *rest, mcrpc_baidu_field_t *field);
+
+// Sets `out` to the native header of a request, for mcrpc_request_from_header(). `payload_len` counts payload and attachment.
+//
+// The method id is that of "service_name.method_name", the budget is timeout_ms (none if that is missing or not positive: brpc
+// sends it only when told to, so set a deadline of your own then), the call id is the low half of the correlation id; uin,
+// business_id and priority come from the user fields "mc-uin", "mc-business-id", "mc-priority", and are 0 unless these are decimal
+// numbers that fit. Returns MCRPC_BAD_KIND if there is no request in the meta.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_baidu_to_header(const mcrpc_baidu_meta_t *meta, uint32_t payload_len, mcrpc_header_t *out);
+
+// The error code that tells a brpc client of a status: chosen by what the client then does. Overload is ELIMIT, which is tried on
+// another server and not counted by the client's circuit breaker; a server that closes is ELOGOFF; what has no time left is
+// ERPCTIMEDOUT; bytes that cannot be understood are EREQUEST; a service's own positive code is itself; the rest is EINTERNAL.
+// Any thread; signal-safe. Since 0.1.
+int32_t mcrpc_baidu_error_of(int32_t status);
+
+// What the error code of a brpc server means to mcrpc_outcome_of() and mcrpc_report(). ELIMIT and EOVERCROWDED are MCRPC_QUEUE_FULL,
+// ELOGOFF is MCRPC_GOING_AWAY, ERPCTIMEDOUT is MCRPC_DEADLINE_IN_QUEUE, ENOSERVICE and ENOMETHOD are their namesakes; another
+// positive code is itself, as the service's own, and a negative one is EINTERNAL.
+// Any thread; signal-safe. Since 0.1.
+int32_t mcrpc_baidu_status_of(int32_t error_code);
 
 // The bytes that a controller with these settings needs: about 72 KiB, and 34 KiB per queue.
 // Returns MCRPC_BAD_STRUCT_SIZE or MCRPC_INVALID_ARGUMENT. Any thread; no allocation, lock or system call. Since 0.1.

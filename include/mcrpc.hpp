@@ -819,6 +819,113 @@ private:
     bool reports_ = false;
 };
 
+// baidu_std, the protocol of brpc. Views are of the frame that was parsed, or of what was given, and good as long as that is.
+namespace baidu_std {
+
+// The two kinds of views.
+inline std::string_view view(const mcrpc_bytes_t &bytes) noexcept {
+    return bytes.len == 0 ? std::string_view() : std::string_view(reinterpret_cast<const char *>(bytes.data), bytes.len);
+}
+inline mcrpc_bytes_t bytes(std::string_view text) noexcept {
+    return {reinterpret_cast<const std::uint8_t *>(text.data()), text.size()};
+}
+
+// The most that a peer may announce.
+struct Limits {
+    std::uint32_t max_body_len = MCRPC_BAIDU_MAX_BODY_LEN;
+    std::uint32_t max_meta_len = MCRPC_BAIDU_MAX_META_LEN;
+};
+
+// For whom a request is made. A new one is for nobody.
+struct Origin : mcrpc_baidu_origin_t {
+    constexpr Origin() noexcept : mcrpc_baidu_origin_t{} {}
+};
+
+// A pair of the map user_fields.
+struct UserField : mcrpc_baidu_field_t {
+    constexpr UserField() noexcept : mcrpc_baidu_field_t{} {}
+    UserField(std::string_view key_text, std::string_view value_text) noexcept
+        : mcrpc_baidu_field_t{bytes(key_text), bytes(value_text)} {}
+};
+
+// What a frame says about itself. A new one says nothing.
+struct Meta : mcrpc_baidu_meta_t {
+    constexpr Meta() noexcept : mcrpc_baidu_meta_t MCRPC_BAIDU_META_INIT {}
+
+    static Meta request(std::string_view service, std::string_view method, std::int64_t correlation) noexcept {
+        Meta meta;
+        meta.present = MCRPC_BAIDU_REQUEST | MCRPC_BAIDU_CORRELATION_ID;
+        meta.service_name = bytes(service);
+        meta.method_name = bytes(method);
+        meta.correlation_id = correlation;
+        return meta;
+    }
+    // The response to the request with this correlation id, for the brpc client that sent it.
+    static Meta response(std::int64_t correlation, Status status, std::string_view text = {}) noexcept {
+        Meta meta;
+        meta.present = MCRPC_BAIDU_RESPONSE | MCRPC_BAIDU_ERROR_CODE | MCRPC_BAIDU_CORRELATION_ID;
+        meta.error_code = mcrpc_baidu_error_of(status.code());
+        meta.correlation_id = correlation;
+        if (!text.empty()) {
+            meta.present |= MCRPC_BAIDU_ERROR_TEXT;
+            meta.error_text = bytes(text);
+        }
+        return meta;
+    }
+
+    // Whether all these are there: MCRPC_BAIDU_...
+    constexpr bool has(std::uint32_t fields) const noexcept { return (present & fields) == fields; }
+    std::string_view service() const noexcept { return view(service_name); }
+    std::string_view method() const noexcept { return view(method_name); }
+    // How a call to a brpc server ended, for Attempt::answered().
+    Status status() const noexcept { return Status(mcrpc_baidu_status_of(error_code)); }
+
+    // The value of a key; `data` is NULL if there is none.
+    Status user_field(std::string_view key, mcrpc_bytes_t &out) const noexcept {
+        const mcrpc_bytes_t wanted = bytes(key);
+        return Status(mcrpc_baidu_user_field(this, wanted.data, wanted.len, &out));
+    }
+    // The next pair from `rest`, at first a copy of user_fields; `key.data` is NULL at the end.
+    static Status next_user_field(mcrpc_bytes_t &rest, UserField &out) noexcept {
+        return Status(mcrpc_baidu_next_user_field(&rest, &out));
+    }
+
+    // The native header of this request, for Request::from_header().
+    Status to_header(std::uint32_t payload_len, Header &out) const noexcept {
+        return Status(mcrpc_baidu_to_header(this, payload_len, &out));
+    }
+
+    // Writes the header and this meta, for a payload and attachment of `payload_len` bytes together, which follow. `wanted`
+    // becomes the bytes written, or with MCRPC_TOO_SMALL those to make room for.
+    Status write_request(const Origin &origin, const UserField *fields, std::size_t count, std::uint32_t payload_len,
+                         std::uint8_t *out, std::size_t len, std::size_t &wanted) const noexcept {
+        return Status(mcrpc_baidu_write_request(this, &origin, fields, count, payload_len, out, len, &wanted));
+    }
+    Status write_response(const UserField *fields, std::size_t count, std::uint32_t payload_len, std::uint8_t *out,
+                          std::size_t len, std::size_t &wanted) const noexcept {
+        return Status(mcrpc_baidu_write_response(this, fields, count, payload_len, out, len, &wanted));
+    }
+};
+
+// How long the frame at the front of `data` is: read until so many bytes are there, then make a Frame.
+inline Status wanted(const std::uint8_t *data, std::size_t len, const Limits &limits, std::size_t &out) noexcept {
+    return Status(mcrpc_baidu_wanted(data, len, limits.max_body_len, limits.max_meta_len, &out));
+}
+
+// A frame. A plain value, whose views are of the bytes it was made from.
+struct Frame {
+    Meta meta;
+    mcrpc_bytes_t payload{};
+    mcrpc_bytes_t attachment{};
+
+    static Status parse(const std::uint8_t *data, std::size_t len, const Limits &limits, Frame &out) noexcept {
+        return Status(mcrpc_baidu_parse(data, len, limits.max_body_len, limits.max_meta_len, &out.meta, &out.payload,
+                                        &out.attachment));
+    }
+};
+
+}  // namespace baidu_std
+
 // A struct that grew would no longer be what its struct_size, or an array of its C namesake, says.
 static_assert(sizeof(Header) == sizeof(mcrpc_header_t) && sizeof(Request) == sizeof(mcrpc_request_t));
 static_assert(sizeof(Limits) == sizeof(mcrpc_limits_t) && sizeof(Metadata) == sizeof(mcrpc_metadata_t));
@@ -833,6 +940,9 @@ static_assert(sizeof(EndpointSpec) == sizeof(mcrpc_endpoint_spec_t) && sizeof(Gr
 static_assert(sizeof(Call) == sizeof(mcrpc_call_t) && sizeof(Health) == sizeof(mcrpc_health_t));
 static_assert(sizeof(EndpointsSnapshot) == sizeof(mcrpc_endpoints_snapshot_t));
 static_assert(sizeof(SegmentStatus) == sizeof(mcrpc_segment_status_t));
+static_assert(sizeof(baidu_std::Meta) == sizeof(mcrpc_baidu_meta_t));
+static_assert(sizeof(baidu_std::Origin) == sizeof(mcrpc_baidu_origin_t));
+static_assert(sizeof(baidu_std::UserField) == sizeof(mcrpc_baidu_field_t));
 
 }  // namespace mcrpc
 

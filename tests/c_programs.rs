@@ -9,13 +9,26 @@ use mcrpc_core::id::Per10k;
 use mcrpc_core::strategy::cold::Counts;
 use mcrpc_core::strategy::endpoint::Endpoint;
 use mcrpc_core::strategy::entry::{Entry, Kind, RejectLevel};
-use support::{BOTH, compile, run};
+use support::{BOTH, compile, root, run};
 
 #[test]
 fn the_hot_path_rules_hold_in_a_c_program() {
     for linkage in BOTH {
+        for source in ["tests/c/hot_path.c", "tests/c/wire_hot_path.c"] {
+            let directory = tempfile::tempdir().unwrap();
+            let program = compile(directory.path(), &[source], &["-std=c11"], linkage);
+            for rule in ["alloc", "seccomp", "stack", "signal", "fork"] {
+                run(Command::new(&program).arg(rule));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_hot_path_rules_hold_for_baidu_std() {
+    for linkage in BOTH {
         let directory = tempfile::tempdir().unwrap();
-        let program = compile(directory.path(), &["tests/c/hot_path.c"], &["-std=c11"], linkage);
+        let program = compile(directory.path(), &["tests/c/baidu_std_hot_path.c"], &["-std=c11"], linkage);
         for rule in ["alloc", "seccomp", "stack", "signal", "fork"] {
             run(Command::new(&program).arg(rule));
         }
@@ -78,7 +91,12 @@ fn the_hot_path_rules_hold_for_a_client() {
 fn wrong_arguments_give_a_status_and_never_a_fault() {
     for linkage in BOTH {
         for standard in ["-std=c11", "-std=c17"] {
-            for source in ["tests/c/arguments.c", "tests/c/select_arguments.c"] {
+            for source in [
+                "tests/c/arguments.c",
+                "tests/c/select_arguments.c",
+                "tests/c/wire_arguments.c",
+                "tests/c/baidu_std_arguments.c",
+            ] {
                 let directory = tempfile::tempdir().unwrap();
                 run(&mut Command::new(compile(directory.path(), &[source], &[standard], linkage)));
             }
@@ -95,11 +113,39 @@ fn a_set_of_endpoints_does_what_the_header_says() {
 }
 
 #[test]
+fn frames_and_contexts_travel_between_c_programs() {
+    for linkage in BOTH {
+        let directory = tempfile::tempdir().unwrap();
+        run(&mut Command::new(compile(directory.path(), &["tests/c/wire.c"], &["-std=c11"], linkage)));
+    }
+}
+
+#[test]
+fn a_c_program_reads_the_golden_vectors_as_they_say() {
+    let folder = std::fs::read_dir(root().join("tests/vectors")).unwrap();
+    let paths: Vec<_> = folder
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .collect();
+    for linkage in BOTH {
+        let directory = tempfile::tempdir().unwrap();
+        let program = compile(directory.path(), &["tests/c/vectors.c"], &["-std=c11"], linkage);
+        let output = run(Command::new(program).args(&paths));
+        assert_eq!(output, format!("{} vectors\n", paths.len()));
+    }
+}
+
+#[test]
 fn the_cpp_layer_needs_neither_exceptions_nor_rtti_and_works_in_two_units() {
     for linkage in BOTH {
         for standard in ["-std=c++17", "-std=c++20"] {
             let flags = [standard, "-fno-exceptions", "-fno-rtti", "-Wconversion"];
-            for sources in [&["tests/cpp/wrapper.cpp", "tests/cpp/second_unit.cpp"][..], &["tests/cpp/endpoints.cpp"]] {
+            for sources in [
+                &["tests/cpp/wrapper.cpp", "tests/cpp/second_unit.cpp"][..],
+                &["tests/cpp/endpoints.cpp"],
+                &["tests/cpp/wire.cpp"],
+                &["tests/cpp/baidu_std.cpp"],
+            ] {
                 let directory = tempfile::tempdir().unwrap();
                 run(&mut Command::new(compile(directory.path(), sources, &flags, linkage)));
             }

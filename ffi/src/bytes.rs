@@ -26,6 +26,13 @@ impl mcrpc_bytes_t {
     }
 }
 
+impl mcrpc_bytes_t {
+    /// A value that is there, empty or not: NULL says of it that there is none.
+    pub(crate) fn of_present(bytes: &[u8]) -> mcrpc_bytes_t {
+        mcrpc_bytes_t { data: bytes.as_ptr(), len: bytes.len() }
+    }
+}
+
 impl Default for mcrpc_bytes_t {
     fn default() -> mcrpc_bytes_t {
         mcrpc_bytes_t { data: core::ptr::null(), len: 0 }

@@ -10,8 +10,9 @@ use mcrpc_core::context::{Carried, Context};
 use mcrpc_core::id::{Salt, Uin};
 use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
+use mcrpc_core::wire::frame::Parts;
 use mcrpc_core::wire::metadata::Tags;
-use mcrpc_core::wire::{Flags, Kind, Trace, Writer};
+use mcrpc_core::wire::{Flags, Header, Kind, Metadata, Trace, Writer};
 
 use crate::admission::mcrpc_request_t;
 use crate::bytes::mcrpc_bytes_t;
@@ -47,7 +48,7 @@ pub struct mcrpc_context_t {
     pub trace_id: [u8; 16],
     /// The caller's span.
     pub span_id: [u8; 8],
-    /// The budget in ms that the task began with; 0 if nobody said.
+    /// The budget in ms that the task began with; if its sender did not say, the one that the request arrived with. 0: none.
     pub origin_budget_ms: u32,
     /// The business the request belongs to.
     pub business_id: u16,
@@ -79,31 +80,30 @@ const _: () = {
     assert!(size_of::<mcrpc_context_t>() == 80 + 3 * size_of::<mcrpc_bytes_t>());
 };
 
-impl From<&Carried<'_>> for mcrpc_context_t {
-    #[inline]
-    fn from(carried: &Carried<'_>) -> mcrpc_context_t {
+impl mcrpc_context_t {
+    #[inline(never)]
+    fn fill_from(&mut self, header: &Header, metadata: &Metadata<'_>, arrival: Nanos) {
+        self.fill(&Carried::read(header, metadata, arrival));
+    }
+
+    /// Takes over a context.
+    fn fill(&mut self, carried: &Carried<'_>) {
         let (context, trace) = (&carried.context, &carried.trace);
         let sampled = if carried.is_sampled { MCRPC_CONTEXT_SAMPLED } else { 0 };
         let continues = if context.continues_task { MCRPC_CONTEXT_CONTINUES_TASK } else { 0 };
-        mcrpc_context_t {
-            struct_size: 0,
-            flags: sampled | continues,
-            uin: context.uin.0,
-            deadline_ns: context.deadline.0,
-            task_id: context.task_id,
-            call_graph_id: carried.call_graph_id,
-            trace_id: trace.trace_id,
-            span_id: trace.span_id,
-            origin_budget_ms: carried.origin_budget_ms,
-            business_id: context.business_id,
-            priority: context.priority,
-            attempt: context.attempt,
-            trace_flags: trace.flags,
-            reserved: [0; 7],
-            ticket: carried.ticket.into(),
-            cookie: carried.cookie.into(),
-            tags: carried.tags.rest().into(),
-        }
+        self.flags = sampled | continues;
+        self.uin = context.uin.0;
+        self.deadline_ns = context.deadline.0;
+        self.task_id = context.task_id;
+        self.call_graph_id = carried.call_graph_id;
+        (self.trace_id, self.span_id, self.trace_flags) = (trace.trace_id, trace.span_id, trace.flags);
+        self.origin_budget_ms = carried.origin_budget_ms;
+        self.business_id = context.business_id;
+        self.priority = context.priority;
+        self.attempt = context.attempt;
+        self.ticket = carried.ticket.into();
+        self.cookie = carried.cookie.into();
+        self.tags = carried.tags.rest().into();
     }
 }
 
@@ -115,7 +115,7 @@ impl From<&Carried<'_>> for mcrpc_context_t {
 #[inline]
 unsafe fn read<'a>(context: *const mcrpc_context_t) -> Result<Carried<'a>, Status> {
     // SAFETY: the caller promises the same.
-    let context = unsafe { sized::read(context) }?;
+    let context = unsafe { sized::view(context) }?;
     let unknown = context.flags & !(MCRPC_CONTEXT_SAMPLED | MCRPC_CONTEXT_CONTINUES_TASK);
     if unknown != 0 || context.reserved != [0; 7] {
         return Err(Status::INVALID_ARGUMENT);
@@ -164,26 +164,27 @@ pub unsafe extern "C" fn mcrpc_context_read(
         pointer::check(header)?;
         // SAFETY: checked for null and alignment; readable by the caller's promise.
         let header = unsafe { header.read() }.to_core()?;
-        let mut carried = Carried::new(Context::from_header(&header, Nanos(arrival_ns)));
-        carried.is_sampled = header.flags.contains(Flags::SAMPLED);
-        let mut context = mcrpc_context_t::from(&carried);
-        if !metadata.is_null() {
+        let carried = Carried::from_header(&header, Nanos(arrival_ns));
+        let metadata = if metadata.is_null() {
+            None
+        } else {
             // SAFETY: readable for its size by the caller's promise.
-            let metadata = unsafe { sized::read(metadata) }?;
-            context = mcrpc_context_t {
-                call_graph_id: metadata.call_graph_id,
-                trace_id: metadata.trace_id,
-                span_id: metadata.span_id,
-                origin_budget_ms: metadata.origin_budget_ms,
-                trace_flags: metadata.trace_flags,
-                ticket: metadata.ticket,
-                cookie: metadata.cookie,
-                tags: metadata.tags,
-                ..context
-            };
-        }
+            Some(unsafe { sized::view(metadata) }?)
+        };
         // SAFETY: writable for its size by the caller's promise.
-        unsafe { sized::write(out, &context) }
+        let out = unsafe { sized::fill(out) }?;
+        out.fill(&carried);
+        if let Some(metadata) = metadata {
+            out.call_graph_id = metadata.call_graph_id;
+            out.trace_id = metadata.trace_id;
+            out.span_id = metadata.span_id;
+            out.trace_flags = metadata.trace_flags;
+            if metadata.origin_budget_ms != 0 {
+                out.origin_budget_ms = metadata.origin_budget_ms;
+            }
+            (out.ticket, out.cookie, out.tags) = (metadata.ticket, metadata.cookie, metadata.tags);
+        }
+        Ok(())
     })())
 }
 
@@ -208,7 +209,8 @@ pub unsafe extern "C" fn mcrpc_context_onward(
         // SAFETY: not null; any address is aligned for bytes; readable by the caller's promise.
         let onward = carried.onward(unsafe { span_id.cast::<[u8; 8]>().read() });
         // SAFETY: writable for its size by the caller's promise.
-        unsafe { sized::write(out, &mcrpc_context_t::from(&onward)) }
+        unsafe { sized::fill(out) }?.fill(&onward);
+        Ok(())
     })())
 }
 
@@ -241,21 +243,16 @@ pub unsafe extern "C" fn mcrpc_context_write(
             return Err(Status::OUT_OF_TIME);
         }
         if !metadata.is_null() {
-            // SAFETY: readable for its size by the caller's promise.
-            let own = unsafe { sized::read(metadata) }?;
-            let filled = mcrpc_metadata_t {
-                call_graph_id: carried.call_graph_id,
-                trace_id: carried.trace.trace_id,
-                span_id: carried.trace.span_id,
-                origin_budget_ms: carried.told_budget_ms(now),
-                trace_flags: carried.trace.flags,
-                ticket: carried.ticket.into(),
-                cookie: carried.cookie.into(),
-                onward_tags: carried.tags.rest().into(),
-                ..own
-            };
-            // SAFETY: writable for its size by the caller's promise.
-            unsafe { sized::write(metadata, &filled) }?;
+            // SAFETY: readable and writable for its size, and nobody else's, by the caller's promise.
+            let metadata = unsafe { sized::view_mut(metadata) }?;
+            metadata.call_graph_id = carried.call_graph_id;
+            metadata.trace_id = carried.trace.trace_id;
+            metadata.span_id = carried.trace.span_id;
+            metadata.trace_flags = carried.trace.flags;
+            metadata.origin_budget_ms = carried.told_budget_ms(now);
+            metadata.ticket = carried.ticket.into();
+            metadata.cookie = carried.cookie.into();
+            metadata.onward_tags = carried.tags.rest().into();
         }
         // SAFETY: checked for null and alignment; readable and writable by the caller's promise.
         unsafe {
@@ -327,9 +324,14 @@ pub unsafe extern "C" fn mcrpc_context_decode(
         // SAFETY: the caller promises `len` readable bytes, which this call does not outlive.
         let bytes = unsafe { pointer::bytes(bytes, len) }?;
         // SAFETY: the caller promises that they are readable.
-        let carried = Carried::decode(bytes, &unsafe { limits::read(limits) }?, Nanos(put_ns))?;
+        let limits = unsafe { limits::read(limits) }?;
+        // As Carried::decode() does it, but neither the frame nor the context lies on the stack while metadata is checked.
+        let frame = Parts::new_checked(bytes, &limits)?;
+        let checked = Metadata::new_checked(frame.metadata, &limits);
+        let metadata = checked.as_ref().map_err(|status| *status)?;
         // SAFETY: writable for its size by the caller's promise.
-        unsafe { sized::write(out, &mcrpc_context_t::from(&carried)) }
+        unsafe { sized::fill(out) }?.fill_from(&frame.header, metadata, Nanos(put_ns));
+        Ok(())
     })())
 }
 

@@ -1,7 +1,8 @@
 //! Frames out of a byte stream or a buffer, their checksums, and which protocol it is at all, for C.
 
 use mcrpc_core::status::Status;
-use mcrpc_core::wire::{Checksum, Decoder, Event, Frame, Protocol, sniff};
+use mcrpc_core::wire::frame::Parts;
+use mcrpc_core::wire::{Checksum, Decoder, Event, Frame, Metadata, Protocol, sniff};
 
 use crate::bytes::mcrpc_bytes_t;
 use crate::header::mcrpc_header_t;
@@ -15,7 +16,8 @@ pub const MCRPC_EVENT_NONE: u32 = 0;
 /// A frame begins: `header` is set.
 pub const MCRPC_EVENT_HEADER: u32 = 1;
 /// A frame begins that must not be acted on: `header` and `status` are set. Answer a request with this status, fail the
-/// call of a response with it, close the connection if it is neither. What else belongs to it is skipped.
+/// call of a response with it, drop a one-way or a cancel, and close the connection for any other kind. What else belongs to
+/// it is skipped.
 pub const MCRPC_EVENT_REFUSED: u32 = 2;
 /// The next piece of the frame's metadata: `bytes` is set. mcrpc_metadata_parse() wants all of them together.
 pub const MCRPC_EVENT_METADATA: u32 = 3;
@@ -23,7 +25,7 @@ pub const MCRPC_EVENT_METADATA: u32 = 3;
 pub const MCRPC_EVENT_PAYLOAD: u32 = 4;
 /// The frame's checksum fits its bytes. Until then they may have been changed on their way.
 pub const MCRPC_EVENT_CHECKED: u32 = 5;
-/// Bytes that are not for this version, or belong to a refused frame.
+/// Bytes that are not for this version, belong to a refused frame, or that the frame's kind has no use for.
 pub const MCRPC_EVENT_SKIPPED: u32 = 6;
 
 /// What mcrpc_frame_next() found.
@@ -227,11 +229,15 @@ pub unsafe extern "C" fn mcrpc_frame_parse(
         // SAFETY: the caller promises `len` readable bytes, which this call does not outlive.
         let bytes = unsafe { pointer::bytes(bytes, len) }?;
         // SAFETY: the caller promises that they are readable.
-        let frame = Frame::new_checked(bytes, &unsafe { limits::read(limits) }?)?;
+        let limits = unsafe { limits::read(limits) }?;
+        let frame = Parts::new_checked(bytes, &limits)?;
+        let checked = Metadata::new_checked(frame.metadata, &limits);
+        // By reference: a copy would need stack.
+        let checked = checked.as_ref().map_err(|status| *status)?;
         // SAFETY: all but `metadata`, which is checked first, are checked for null and alignment; writable by the caller's
         // promise.
         unsafe {
-            sized::write(metadata, &mcrpc_metadata_t::from(&frame.metadata))?;
+            sized::fill(metadata)?.fill(checked);
             header.write(frame.header.into());
             payload.write(frame.payload.into());
             frame_len.write(frame.len);

@@ -10,6 +10,8 @@
 
 pub mod admission;
 mod attachment;
+pub mod baidu_meta;
+pub mod baidu_std;
 pub mod bytes;
 pub mod context;
 pub mod counters;

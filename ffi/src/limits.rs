@@ -43,7 +43,7 @@ pub(crate) unsafe fn read(limits: *const mcrpc_limits_t) -> Result<Limits, Statu
         return Ok(Limits::DEFAULT);
     }
     // SAFETY: the caller promises the same.
-    let limits = unsafe { sized::read(limits) }?;
+    let limits = unsafe { sized::view(limits) }?;
     Ok(Limits {
         max_body_len: limits.max_body_len,
         max_metadata_len: limits.max_metadata_len,

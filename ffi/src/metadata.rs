@@ -2,7 +2,9 @@
 
 use mcrpc_core::admission::Key;
 use mcrpc_core::status::Status;
-use mcrpc_core::wire::metadata::{Compression, PeerLimits, RejectState, Tags, Withheld};
+use mcrpc_core::wire::metadata::{
+    Compression, PeerLimits, RejectState, Tags, Withheld, u32_from_value, u64_from_value, withheld_from_value,
+};
 use mcrpc_core::wire::{Limits, Metadata, Tag, Trace, Writer, writer};
 
 use crate::bytes::mcrpc_bytes_t;
@@ -85,44 +87,50 @@ const _: () = {
     assert!(size_of::<mcrpc_metadata_t>() == 72 + 9 * size_of::<mcrpc_bytes_t>());
 };
 
-impl From<&Metadata<'_>> for mcrpc_metadata_t {
-    #[inline]
-    fn from(metadata: &Metadata<'_>) -> mcrpc_metadata_t {
-        let (trace, withheld, limits) = (metadata.trace(), metadata.withheld(), metadata.peer_limits());
-        let (reject, compression) = (metadata.reject_state(), metadata.compression());
-        mcrpc_metadata_t {
-            struct_size: 0,
-            features: metadata.features(),
-            call_graph_id: metadata.call_graph_id(),
-            trace_id: trace.trace_id,
-            span_id: trace.span_id,
-            origin_budget_ms: metadata.origin_budget_ms(),
-            withheld_count: withheld.count,
-            withheld_key: withheld.key.0,
-            max_body_len: limits.max_body_len,
-            max_open_calls: limits.max_open_calls,
-            raw_len: compression.raw_len,
-            reject_hold_ms: reject.hold_ms,
-            reject_share_per_10k: reject.share_per_10k,
-            trace_flags: trace.flags,
-            compression: compression.algorithm,
-            reserved: 0,
-            caller: metadata.caller().into(),
-            service: metadata.service().into(),
-            method: metadata.method().into(),
-            zone: metadata.zone().into(),
-            error_text: metadata.error_text().into(),
-            ticket: metadata.ticket().into(),
-            cookie: metadata.cookie().into(),
-            tags: metadata.bytes().into(),
-            onward_tags: mcrpc_bytes_t::default(),
+impl mcrpc_metadata_t {
+    /// Takes over what some metadata says, in one pass.
+    pub(crate) fn fill(&mut self, metadata: &Metadata<'_>) {
+        self.tags = metadata.bytes().into();
+        for (tag, value) in metadata.iter() {
+            self.take(tag, value);
         }
     }
-}
 
-impl mcrpc_metadata_t {
-    pub(crate) const fn trace(&self) -> Trace {
-        Trace { trace_id: self.trace_id, span_id: self.span_id, flags: self.trace_flags }
+    #[inline]
+    fn take(&mut self, tag: Tag, value: &[u8]) {
+        match tag.plain() {
+            Tag::CALLER => self.caller = value.into(),
+            Tag::SERVICE => self.service = value.into(),
+            Tag::METHOD if self.method.len == 0 => self.method = value.into(),
+            Tag::ZONE => self.zone = value.into(),
+            Tag::ERROR_TEXT => self.error_text = value.into(),
+            Tag::TICKET => self.ticket = value.into(),
+            Tag::COOKIE => self.cookie = value.into(),
+            Tag::FEATURES => self.features = u32_from_value(value),
+            Tag::ORIGIN_BUDGET => self.origin_budget_ms = u32_from_value(value),
+            Tag::CALL_GRAPH => self.call_graph_id = u64_from_value(value),
+            Tag::TRACE => {
+                let trace = Trace::from_value(value);
+                (self.trace_id, self.span_id, self.trace_flags) = (trace.trace_id, trace.span_id, trace.flags);
+            }
+            Tag::WITHHELD => {
+                let withheld = withheld_from_value(value);
+                (self.withheld_count, self.withheld_key) = (withheld.count, withheld.key.0);
+            }
+            Tag::PEER_LIMITS => {
+                let limits = PeerLimits::from_value(value);
+                (self.max_body_len, self.max_open_calls) = (limits.max_body_len, limits.max_open_calls);
+            }
+            Tag::REJECT_STATE => {
+                let state = RejectState::from_value(value);
+                (self.reject_hold_ms, self.reject_share_per_10k) = (state.hold_ms, state.share_per_10k);
+            }
+            Tag::COMPRESSION => {
+                let compression = Compression::from_value(value);
+                (self.compression, self.raw_len) = (compression.algorithm, compression.raw_len);
+            }
+            _ => {}
+        }
     }
 
     /// Writes what is not in `tags` with the same value, and then `tags`.
@@ -135,36 +143,28 @@ impl mcrpc_metadata_t {
             return Err(Status::INVALID_ARGUMENT);
         }
         // SAFETY: readable by the caller's promise.
-        let came = Metadata::new_checked(unsafe { self.tags.get() }?, &Limits::WIDEST)?;
-        let names = [
-            (Tag::CALLER, self.caller, came.caller().as_bytes()),
-            (Tag::SERVICE, self.service, came.service().as_bytes()),
-            (Tag::METHOD, self.method, came.method().as_bytes()),
-            (Tag::ZONE, self.zone, came.zone().as_bytes()),
-            (Tag::ERROR_TEXT, self.error_text, came.error_text().as_bytes()),
-            (Tag::TICKET, self.ticket, came.ticket()),
-            (Tag::COOKIE, self.cookie, came.cookie()),
-        ];
-        for (tag, bytes, came) in names {
-            // SAFETY: readable by the caller's promise.
-            let bytes = unsafe { bytes.get() }?;
-            if bytes == came {
-                continue;
-            }
-            if !bytes.is_empty() {
-                writer.tag(tag, bytes);
-            }
-            writer.leave_out(tag);
-        }
-        self.write_numbers(&came, writer);
+        let (tags, onward_tags) = unsafe { (self.tags.get()?, self.onward_tags.get()?) };
+        let checked = Metadata::new_checked(tags, &Limits::WIDEST);
+        // By reference: a copy would need stack.
+        let came = checked.as_ref().map_err(|status| *status)?;
+        self.write_changed_numbers(came, writer);
         // SAFETY: readable by the caller's promise.
-        writer.copy(&came).copy_onward(Tags::new(unsafe { self.onward_tags.get() }?));
+        unsafe {
+            write_changed(Tag::CALLER, self.caller, came.caller().as_bytes(), writer)?;
+            write_changed(Tag::SERVICE, self.service, came.service().as_bytes(), writer)?;
+            write_changed(Tag::METHOD, self.method, came.method().as_bytes(), writer)?;
+            write_changed(Tag::ZONE, self.zone, came.zone().as_bytes(), writer)?;
+            write_changed(Tag::ERROR_TEXT, self.error_text, came.error_text().as_bytes(), writer)?;
+            write_changed(Tag::TICKET, self.ticket, came.ticket(), writer)?;
+            write_changed(Tag::COOKIE, self.cookie, came.cookie(), writer)?;
+        }
+        writer.copy(came).copy_onward(Tags::new(onward_tags));
         Ok(())
     }
 
-    #[inline]
-    fn write_numbers(&self, came: &Metadata<'_>, writer: &mut Writer<'_>) {
-        let trace = self.trace();
+    #[inline(never)]
+    fn write_changed_numbers(&self, came: &Metadata<'_>, writer: &mut Writer<'_>) {
+        let trace = Trace { trace_id: self.trace_id, span_id: self.span_id, flags: self.trace_flags };
         if trace != came.trace() {
             writer.trace(&trace).leave_out(Tag::TRACE);
         }
@@ -181,6 +181,10 @@ impl mcrpc_metadata_t {
         if withheld != came.withheld() {
             writer.withheld(withheld).leave_out(Tag::WITHHELD);
         }
+        let limits = PeerLimits { max_body_len: self.max_body_len, max_open_calls: self.max_open_calls };
+        if limits != came.peer_limits() {
+            writer.peer_limits(limits).leave_out(Tag::PEER_LIMITS);
+        }
         let reject = RejectState { hold_ms: self.reject_hold_ms, share_per_10k: self.reject_share_per_10k };
         if reject != came.reject_state() {
             writer.reject_state(reject).leave_out(Tag::REJECT_STATE);
@@ -189,11 +193,33 @@ impl mcrpc_metadata_t {
         if compression != came.compression() {
             writer.compression(compression).leave_out(Tag::COMPRESSION);
         }
-        let limits = PeerLimits { max_body_len: self.max_body_len, max_open_calls: self.max_open_calls };
-        if limits != came.peer_limits() {
-            writer.peer_limits(limits).leave_out(Tag::PEER_LIMITS);
-        }
     }
+}
+
+/// Writes bytes that are not those that came. Most is absent, here and there: nothing is called for that.
+///
+/// # Safety
+///
+/// `own` is readable.
+#[inline]
+unsafe fn write_changed(tag: Tag, own: mcrpc_bytes_t, came: &[u8], writer: &mut Writer<'_>) -> Result<(), Status> {
+    if own.len == 0 && came.is_empty() {
+        return Ok(());
+    }
+    // SAFETY: readable by the caller's promise.
+    write_if_other(tag, unsafe { own.get() }?, came, writer);
+    Ok(())
+}
+
+#[inline(never)]
+fn write_if_other(tag: Tag, own: &[u8], came: &[u8], writer: &mut Writer<'_>) {
+    if own == came {
+        return;
+    }
+    if !own.is_empty() {
+        writer.tag(tag, own);
+    }
+    writer.leave_out(tag);
 }
 
 /// Reads the metadata of a frame under `limits` (NULL: the defaults), all of it. Set out->struct_size before; what it points
@@ -218,9 +244,12 @@ pub unsafe extern "C" fn mcrpc_metadata_parse(
         // SAFETY: the caller promises `len` readable bytes, which this call does not outlive.
         let bytes = unsafe { pointer::bytes(bytes, len) }?;
         // SAFETY: the caller promises that they are readable.
-        let metadata = Metadata::new_checked(bytes, &unsafe { limits::read(limits) }?)?;
+        let checked = Metadata::new_checked(bytes, &unsafe { limits::read(limits) }?);
+        // By reference: a copy would need stack.
+        let metadata = checked.as_ref().map_err(|status| *status)?;
         // SAFETY: writable for its size by the caller's promise.
-        unsafe { sized::write(out, &mcrpc_metadata_t::from(&metadata)) }
+        unsafe { sized::fill(out) }?.fill(metadata);
+        Ok(())
     })())
 }
 
@@ -230,7 +259,8 @@ pub unsafe extern "C" fn mcrpc_metadata_parse(
 ///
 /// Sets `wanted` to the length of the head, also with MCRPC_TOO_SMALL: ask with (NULL, 0) how long it would be. Otherwise what
 /// mcrpc_header_emit() returns, MCRPC_BODY_TOO_LONG or _METADATA_TOO_LONG for lengths that the header cannot say, and, for what
-/// no receiver would accept, _BAD_TAG, _UNSUPPORTED_TAG, _REPEATED_TAG, _BAD_NAME or _BAD_TEXT. Then `out` has no frame.
+/// no receiver would accept, _BAD_TAG, _UNSUPPORTED_TAG, _REPEATED_TAG, _NAME_TOO_LONG, _BAD_NAME or _BAD_TEXT. Then `out` has
+/// no frame.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
@@ -255,7 +285,7 @@ pub unsafe extern "C" fn mcrpc_head_write(
         let mut writer = Writer::new(unsafe { pointer::room(out, len) }?);
         if !metadata.is_null() {
             // SAFETY: readable with all it points to, by the caller's promise.
-            unsafe { sized::read(metadata)?.write_to(&mut writer) }?;
+            unsafe { sized::view(metadata)?.write_to(&mut writer) }?;
         }
         let result = writer.finish(&header, payload_len);
         // SAFETY: checked for null and alignment; writable by the caller's promise.
@@ -281,9 +311,7 @@ pub(crate) unsafe fn tell_wanted(
 }
 
 /// Takes the tag at `*offset` out of the tags of some metadata, and moves `offset`, 0 at first, behind it. `tag` is
-/// MCRPC_TAG_... or another number, perhaps with MCRPC_TAG_MUST_UNDERSTAND; 0 behind the last one.
-///
-///     while (mcrpc_tag_next(&metadata.tags, &offset, &tag, &value) == MCRPC_OK && tag != 0) ...
+/// MCRPC_TAG_... or another number, perhaps with MCRPC_TAG_MUST_UNDERSTAND; 0 behind the last one: call it until then.
 ///
 /// Returns MCRPC_BAD_TAG for broken bytes, and MCRPC_INVALID_ARGUMENT for an offset behind the end.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
@@ -325,7 +353,7 @@ pub unsafe extern "C" fn mcrpc_tag_next(
 /// tag that has a field of its own, but MCRPC_TAG_METHOD, set the field instead.
 ///
 /// Sets `wanted` to the length of the tag, also with MCRPC_TOO_SMALL. Otherwise MCRPC_BAD_TAG for a number that is no tag or a
-/// value that is too short for its meaning, MCRPC_METADATA_TOO_LONG above 65535 bytes, MCRPC_BAD_NAME or _BAD_TEXT.
+/// value that is too short for its meaning, _METADATA_TOO_LONG or _NAME_TOO_LONG above 65535 bytes, _BAD_NAME or _BAD_TEXT.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety

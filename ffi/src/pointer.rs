@@ -17,20 +17,29 @@ pub(crate) fn check<T>(pointer: *const T) -> Result<(), Status> {
     }
 }
 
+/// Fails for bytes that cannot be any; `(NULL, 0)` is the empty slice.
+#[inline]
+pub(crate) fn check_bytes(data: *const u8, len: usize) -> Result<(), Status> {
+    if len == 0 {
+        Ok(())
+    } else if data.is_null() {
+        Err(Status::NULL_ARGUMENT)
+    } else if len > MAX_LEN || data.addr().checked_add(len).is_none() {
+        Err(Status::INVALID_ARGUMENT)
+    } else {
+        Ok(())
+    }
+}
+
 /// The bytes at `data`; `(NULL, 0)` is the empty slice.
 ///
 /// # Safety
 ///
 /// Unless `data` is null, `data..data + len` is valid for reads during `'a` and not written meanwhile.
 pub(crate) unsafe fn bytes<'a>(data: *const u8, len: usize) -> Result<&'a [u8], Status> {
+    check_bytes(data, len)?;
     if len == 0 {
         return Ok(&[]);
-    }
-    if data.is_null() {
-        return Err(Status::NULL_ARGUMENT);
-    }
-    if len > MAX_LEN || data.addr().checked_add(len).is_none() {
-        return Err(Status::INVALID_ARGUMENT);
     }
     // SAFETY: not null, any address is aligned for bytes, `len` is no longer than an object can be and does not wrap;
     // the caller promises that the bytes are readable and constant.

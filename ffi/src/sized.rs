@@ -25,7 +25,6 @@ const MAX_TAIL: usize = 4096;
 /// # Safety
 ///
 /// Unless null, `source` points to a readable `u32` and to as many readable bytes as that `u32` says.
-#[inline]
 pub(crate) unsafe fn read<T: Sized32>(source: *const T) -> Result<T, Status> {
     pointer::check(source)?;
     // SAFETY: not null and aligned; the caller promises that the size field is readable.
@@ -33,17 +32,11 @@ pub(crate) unsafe fn read<T: Sized32>(source: *const T) -> Result<T, Status> {
     if given < T::FIRST_VERSION_SIZE || given > size_of::<T>() + MAX_TAIL {
         return Err(Status::BAD_STRUCT_SIZE);
     }
+    let mut value = T::default();
     let known = given.min(size_of::<T>());
-    let value = if known == size_of::<T>() {
-        // SAFETY: as many bytes are readable by the caller's promise; any bytes make a valid `T` (trait).
-        unsafe { source.read() }
-    } else {
-        let mut value = T::default();
-        // SAFETY: `given` bytes are readable by the caller's promise and `known` is no more; `value` has room for
-        // `size_of::<T>()`; any bytes make a valid `T` (trait).
-        unsafe { core::ptr::copy_nonoverlapping(source.cast::<u8>(), (&raw mut value).cast::<u8>(), known) };
-        value
-    };
+    // SAFETY: `given` bytes are readable by the caller's promise and `known` is no more; `value` has room for
+    // `size_of::<T>()`; any bytes make a valid `T` (trait).
+    unsafe { core::ptr::copy_nonoverlapping(source.cast::<u8>(), (&raw mut value).cast::<u8>(), known) };
     // SAFETY: the tail lies within the `given` bytes that the caller promises to be readable.
     let tail = unsafe { core::slice::from_raw_parts(source.cast::<u8>().add(known), given - known) };
     if tail.iter().any(|&byte| byte != 0) {
@@ -58,7 +51,6 @@ pub(crate) unsafe fn read<T: Sized32>(source: *const T) -> Result<T, Status> {
 /// # Safety
 ///
 /// Unless null, `target` points to a readable `u32` and to as many writable bytes as that `u32` says.
-#[inline]
 pub(crate) unsafe fn write<T: Sized32>(target: *mut T, value: &T) -> Result<(), Status> {
     pointer::check(target.cast_const())?;
     // SAFETY: not null and aligned; the caller promises that the size field is readable.
@@ -66,18 +58,82 @@ pub(crate) unsafe fn write<T: Sized32>(target: *mut T, value: &T) -> Result<(), 
     if given < T::FIRST_VERSION_SIZE || given > size_of::<T>() + MAX_TAIL {
         return Err(Status::BAD_STRUCT_SIZE);
     }
-    let known = given.min(size_of::<T>());
-    // SAFETY: both sides are at least `known` long: `value` because `known` is cut to its size, `target` because `given`
-    // bytes are writable by the caller's promise; what is zeroed ends at `given`. A `T` begins with its size (trait), of
-    // which a u32 was read.
+    let known = given.min(size_of::<T>()) - size_of::<u32>();
+    // SAFETY: both sides are at least `size_of::<u32>() + known` long: `value` because `known` is cut to its size,
+    // `target` because `given` bytes are writable by the caller's promise; what is zeroed ends at `given`.
     unsafe {
-        if known == size_of::<T>() {
-            target.write(*value);
-        } else {
-            core::ptr::copy_nonoverlapping(core::ptr::from_ref(value).cast::<u8>(), target.cast::<u8>(), known);
-        }
-        target.cast::<u32>().write(given as u32);
-        core::ptr::write_bytes(target.cast::<u8>().add(known), 0, given - known);
+        core::ptr::copy_nonoverlapping(
+            core::ptr::from_ref(value).cast::<u8>().add(size_of::<u32>()),
+            target.cast::<u8>().add(size_of::<u32>()),
+            known,
+        );
+        let written = size_of::<u32>() + known;
+        core::ptr::write_bytes(target.cast::<u8>().add(written), 0, given - written);
     }
     Ok(())
+}
+
+/// The size that the caller gives for a struct which is used where it lies: a copy would be too large for a coroutine's stack.
+/// Such a struct has not grown since its first version.
+///
+/// # Safety
+///
+/// Unless null, `pointer` points to a readable `u32`.
+#[inline]
+pub(crate) unsafe fn whole<T: Sized32>(pointer: *const T) -> Result<usize, Status> {
+    const { assert!(T::FIRST_VERSION_SIZE == size_of::<T>(), "a shorter one has to be read and written") };
+    pointer::check(pointer)?;
+    // SAFETY: not null and aligned; the caller promises that the size field is readable.
+    let given = unsafe { pointer.cast::<u32>().read() } as usize;
+    if given < size_of::<T>() || given > size_of::<T>() + MAX_TAIL { Err(Status::BAD_STRUCT_SIZE) } else { Ok(given) }
+}
+
+/// A struct of this version or a newer one, where it lies.
+///
+/// # Safety
+///
+/// Unless null, `source` points to a readable `u32` and to as many readable bytes as that `u32` says, which nobody writes to
+/// during `'a`.
+#[inline]
+pub(crate) unsafe fn view<'a, T: Sized32>(source: *const T) -> Result<&'a T, Status> {
+    // SAFETY: the caller promises that the size field is readable.
+    let given = unsafe { whole(source) }?;
+    // SAFETY: the tail lies within the `given` bytes that the caller promises to be readable.
+    let tail = unsafe { core::slice::from_raw_parts(source.add(1).cast::<u8>(), given - size_of::<T>()) };
+    if tail.iter().any(|&byte| byte != 0) {
+        return Err(Status::BAD_STRUCT_SIZE);
+    }
+    // SAFETY: not null, aligned, and as long as a `T` by the caller's promise; any bytes make a valid `T` (trait).
+    Ok(unsafe { &*source })
+}
+
+/// The same, to be changed where it lies.
+///
+/// # Safety
+///
+/// As for [`view`], and the bytes are writable, and nobody else reads or writes them during `'a`.
+#[inline]
+pub(crate) unsafe fn view_mut<'a, T: Sized32>(target: *mut T) -> Result<&'a mut T, Status> {
+    // SAFETY: the caller promises the same.
+    unsafe { view(target.cast_const()) }?;
+    // SAFETY: the view has shown that it is not null, aligned, and a `T`; writable and nobody else's by the caller's promise.
+    Ok(unsafe { &mut *target })
+}
+
+/// A struct of this version or a newer one, zeroed but for its size, to be filled in where it lies.
+///
+/// # Safety
+///
+/// Unless null, `target` points to a readable `u32` and to as many writable bytes as that `u32` says, which nobody else reads
+/// or writes during `'a`.
+#[inline]
+pub(crate) unsafe fn fill<'a, T: Sized32>(target: *mut T) -> Result<&'a mut T, Status> {
+    // SAFETY: the caller promises that the size field is readable.
+    let given = unsafe { whole(target.cast_const()) }?;
+    // SAFETY: `given` bytes are writable by the caller's promise, and no fewer than a `T` has. All zero but for its size it is
+    // a valid `T` (trait).
+    unsafe {
+        core::ptr::write_bytes(target.cast::<u8>().add(size_of::<u32>()), 0, given - size_of::<u32>());
+        Ok(&mut *target)
+    }
 }

@@ -13,13 +13,15 @@ use mcrpc_core::wire::metadata::Compression;
 use mcrpc_core::wire::{Features, Flags, HEADER_LEN, Kind, Limits, Protocol, Tag};
 use mcrpc_ffi::host::mcrpc_host_config_t;
 
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 15] = [
     "status",
     "bytes",
     "limits",
     "header",
     "metadata",
     "frame",
+    "baidu_meta",
+    "baidu_std",
     "admission",
     "context",
     "host",
@@ -185,6 +187,11 @@ fn constants() -> String {
 
 // A leak to start from: ten failures at once fill the bucket, one per second leaks out, and it is empty after 30 s.
 #define MCRPC_LEAK_INIT {{ UINT64_C({}), UINT64_C({}), UINT64_C({}) }}
+
+// A meta of baidu_std with nothing in it.
+#define MCRPC_BAIDU_META_INIT \\
+    {{ sizeof(mcrpc_baidu_meta_t), 0, 0, 0, 0, 0, {{ 0, 0 }}, {{ 0, 0 }}, {{ 0, 0 }}, {{ 0, 0 }}, {{ 0, 0 }}, {{ 0, 0 }}, \\
+      {{ 0, 0 }}, {{ 0, 0 }}, {{ 0, 0 }}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }}
 
 // Every status: what happened, and what to do about it.
 enum {{

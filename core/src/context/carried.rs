@@ -18,7 +18,8 @@ pub struct Carried<'a> {
     pub is_sampled: bool,
     /// The trace, and the span of the caller.
     pub trace: Trace,
-    /// What the task began with: with the remaining budget it gives its age. 0 if nobody said.
+    /// What the task began with: with the remaining budget it gives its age. If its sender did not say, the budget that the
+    /// request arrived with; 0 if it has none.
     pub origin_budget_ms: u32,
     /// Names the call graph; 0 is none.
     pub call_graph_id: u64,
@@ -45,17 +46,31 @@ impl<'a> Carried<'a> {
         }
     }
 
+    /// The context of a request without metadata, of which nobody told how it began.
+    pub const fn from_header(header: &Header, arrival: Nanos) -> Carried<'static> {
+        let mut carried = Carried::new(Context::from_header(header, arrival));
+        carried.is_sampled = header.flags.contains(Flags::SAMPLED);
+        carried.origin_budget_ms = match Millis(header.budget_ms) {
+            Millis::UNLIMITED => 0,
+            Millis(budget_ms) => budget_ms,
+        };
+        carried
+    }
+
     /// The context of a request that arrived at `arrival`, or was put into a queue then.
     pub fn read(header: &Header, metadata: &Metadata<'a>, arrival: Nanos) -> Carried<'a> {
+        let alone = Carried::from_header(header, arrival);
         Carried {
-            context: Context::from_header(header, arrival),
-            is_sampled: header.flags.contains(Flags::SAMPLED),
             trace: metadata.trace(),
-            origin_budget_ms: metadata.origin_budget_ms(),
+            origin_budget_ms: match metadata.origin_budget_ms() {
+                0 => alone.origin_budget_ms,
+                told_ms => told_ms,
+            },
             call_graph_id: metadata.call_graph_id(),
             ticket: metadata.ticket(),
             cookie: metadata.cookie(),
             tags: metadata.iter(),
+            ..alone
         }
     }
 
@@ -96,8 +111,7 @@ impl<'a> Carried<'a> {
         }
     }
 
-    /// The budget that the task began with, as those who come after are told. A task of which nobody told it began with
-    /// what it has `now`.
+    /// The budget that the task began with, as those who come after are told: for a task that begins here, what it has `now`.
     pub const fn told_budget_ms(&self, now: Nanos) -> u32 {
         match (self.origin_budget_ms, self.context.onward_budget(now)) {
             (0, Millis::UNLIMITED) => 0,
@@ -130,7 +144,9 @@ impl<'a> Carried<'a> {
     ///
     /// See [`Frame::new_checked`].
     pub fn decode(bytes: &'a [u8], limits: &Limits, put: Nanos) -> Result<Carried<'a>, Status> {
-        let frame = Frame::new_checked(bytes, limits)?;
-        Ok(Carried::read(&frame.header, &frame.metadata, put))
+        match &Frame::new_checked(bytes, limits) {
+            Ok(frame) => Ok(Carried::read(&frame.header, &frame.metadata, put)),
+            Err(status) => Err(*status),
+        }
     }
 }

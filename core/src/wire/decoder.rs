@@ -15,7 +15,7 @@ pub enum Event<'a> {
     /// A frame begins.
     Header(Header),
     /// A frame begins that must not be acted on: answer a request with this status, fail the call of a response with it,
-    /// close the connection if it is neither. What else belongs to it is skipped.
+    /// drop a one-way or a cancel, and close the connection for any other kind. What else belongs to it is skipped.
     Refused(Header, Status),
     /// The next piece of the frame's metadata, never empty.
     Metadata(&'a [u8]),
@@ -23,7 +23,7 @@ pub enum Event<'a> {
     Payload(&'a [u8]),
     /// The frame's checksum fits.
     Checked,
-    /// Bytes of a frame that is not for this version, or that was refused.
+    /// Bytes of a frame that is not for this version or was refused, or that its kind has no use for.
     Skipped,
 }
 
@@ -61,7 +61,8 @@ pub struct Decoder {
     have: u8,
     /// Bytes left of the part that is expected.
     left: u32,
-    payload_len: u32,
+    /// Bytes of the body behind the metadata, and what they are.
+    behind_metadata: (u32, Expected),
     open_calls: u32,
     checksum: Checksum,
     /// The status that ended the stream, or OK.
@@ -79,7 +80,7 @@ impl Decoder {
             is_skipped: false,
             have: 0,
             left: 0,
-            payload_len: 0,
+            behind_metadata: (0, Expected::Payload),
             open_calls: 0,
             checksum: Checksum::new(),
             broken: Status::OK,
@@ -146,18 +147,14 @@ impl Decoder {
             self.checksum = Checksum::new();
             self.checksum.update(bytes);
         }
-        match event {
-            Event::Header(header) => {
-                self.is_skipped = false;
-                self.expected = Expected::Metadata;
-                self.left = u32::from(header.metadata_len);
-                self.payload_len = body_len - self.left;
-            }
-            _ => {
-                self.is_skipped = true;
-                self.expected = Expected::Skipped;
-                self.left = body_len;
-                self.payload_len = 0;
+        self.is_skipped = true;
+        (self.left, self.expected) = (body_len, Expected::Skipped);
+        if let Event::Header(header) = event {
+            self.is_skipped = false;
+            if header.kind.has_metadata() {
+                let behind = if header.kind.has_payload() { Expected::Payload } else { Expected::Skipped };
+                (self.left, self.expected) = (u32::from(header.metadata_len), Expected::Metadata);
+                self.behind_metadata = (body_len - self.left, behind);
             }
         }
         Ok(self.step(used, event))
@@ -211,8 +208,7 @@ impl Decoder {
     #[inline]
     fn step<'a>(&mut self, used: usize, event: Event<'a>) -> Step<'a> {
         if self.left == 0 && self.expected == Expected::Metadata {
-            self.expected = Expected::Payload;
-            self.left = self.payload_len;
+            (self.left, self.expected) = self.behind_metadata;
         }
         let body_ends = self.left == 0;
         if body_ends {

@@ -11,23 +11,36 @@ use crate::status::Status;
 pub struct Frame<'a> {
     /// Its header.
     pub header: Header,
-    /// Its metadata.
+    /// Its metadata; none in a kind that has none, whatever the body holds.
     pub metadata: Metadata<'a>,
-    /// Its payload.
+    /// Its payload; empty in a kind that has none, whatever the body holds.
     pub payload: &'a [u8],
     /// Its length in bytes: where the next one begins.
     pub len: usize,
 }
 
-impl<'a> Frame<'a> {
+/// A whole frame that is not valid yet: nobody has looked at its metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// Its header.
+    pub header: Header,
+    /// The bytes of its metadata; none in a kind that has none, whatever the body holds.
+    pub metadata: &'a [u8],
+    /// Its payload; empty in a kind that has none, whatever the body holds.
+    pub payload: &'a [u8],
+    /// Its length in bytes: where the next one begins.
+    pub len: usize,
+}
+
+impl<'a> Parts<'a> {
     /// The frame at the front of `bytes`.
     ///
     /// # Errors
     ///
-    /// [`Status::INCOMPLETE`] if it is longer than `bytes`; else see [`Header::parse`] and [`Metadata::new_checked`], and
-    /// [`Status::BAD_CHECKSUM`], before anything that a changed bit could have made up.
+    /// [`Status::INCOMPLETE`] if it is longer than `bytes`; else see [`Header::parse`], and [`Status::BAD_CHECKSUM`], before
+    /// anything that a changed bit could have made up.
     #[inline]
-    pub fn new_checked(bytes: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Status> {
+    pub fn new_checked(bytes: &'a [u8], limits: &Limits) -> Result<Parts<'a>, Status> {
         let head = bytes.first_chunk::<HEADER_LEN>().ok_or(Status::INCOMPLETE)?;
         let front = Front::parse(head, limits)?;
         let (body_len, has_checksum) = front.extent();
@@ -46,6 +59,21 @@ impl<'a> Frame<'a> {
         let body = checked.get(HEADER_LEN..).unwrap_or_default();
         let (metadata, payload) =
             body.split_at_checked(usize::from(header.metadata_len)).ok_or(Status::BAD_METADATA_LENGTH)?;
+        let metadata = if header.kind.has_metadata() { metadata } else { &[] };
+        let payload = if header.kind.has_payload() { payload } else { &[] };
+        Ok(Parts { header, metadata, payload, len })
+    }
+}
+
+impl<'a> Frame<'a> {
+    /// The frame at the front of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Parts::new_checked`] and [`Metadata::new_checked`].
+    #[inline]
+    pub fn new_checked(bytes: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Status> {
+        let Parts { header, metadata, payload, len } = Parts::new_checked(bytes, limits)?;
         Ok(Frame { header, metadata: Metadata::new_checked(metadata, limits)?, payload, len })
     }
 

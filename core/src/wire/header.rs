@@ -63,6 +63,18 @@ impl Kind {
             _ => return None,
         })
     }
+
+    /// Whether its body begins with metadata. What another kind has instead is not looked at.
+    #[inline]
+    pub const fn has_metadata(self) -> bool {
+        !matches!(self, Kind::Ping | Kind::Pong | Kind::Cancel)
+    }
+
+    /// Whether its body has a payload. What another kind has instead is not looked at.
+    #[inline]
+    pub const fn has_payload(self) -> bool {
+        matches!(self, Kind::Request | Kind::Response | Kind::OneWay)
+    }
 }
 
 /// The flags byte.

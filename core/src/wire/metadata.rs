@@ -127,6 +127,27 @@ pub struct Trace {
     pub flags: u8,
 }
 
+impl Trace {
+    /// The bit of `trace-flags` that travels in the header.
+    pub(super) const SAMPLED: u8 = 1;
+
+    /// Reads a value of [`Tag::TRACE`].
+    #[inline]
+    pub fn from_value(value: &[u8]) -> Trace {
+        let Some((trace_id, behind)) = value.split_first_chunk() else {
+            return Trace::default();
+        };
+        let Some((span_id, behind)) = behind.split_first_chunk() else {
+            return Trace::default();
+        };
+        Trace {
+            trace_id: *trace_id,
+            span_id: *span_id,
+            flags: behind.first().map_or(0, |flags| flags & !Trace::SAMPLED),
+        }
+    }
+}
+
 /// What a server says of its own overload beside the cursor in the header. On the wire: two u16.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RejectState {
@@ -134,6 +155,15 @@ pub struct RejectState {
     pub hold_ms: u16,
     /// The share of requests that it refuses now, in ten-thousandths.
     pub share_per_10k: u16,
+}
+
+impl RejectState {
+    /// Reads a value of [`Tag::REJECT_STATE`].
+    #[inline]
+    pub fn from_value(value: &[u8]) -> RejectState {
+        let [h0, h1, s0, s1] = fixed(value);
+        RejectState { hold_ms: u16::from_le_bytes([h0, h1]), share_per_10k: u16::from_le_bytes([s0, s1]) }
+    }
 }
 
 /// How the payload is compressed. On the wire: algorithm, u32.
@@ -154,6 +184,13 @@ impl Compression {
     pub const LZ4: u8 = 3;
     /// Snappy's raw format.
     pub const SNAPPY: u8 = 4;
+
+    /// Reads a value of [`Tag::COMPRESSION`].
+    #[inline]
+    pub fn from_value(value: &[u8]) -> Compression {
+        let [algorithm, l0, l1, l2, l3] = fixed(value);
+        Compression { algorithm, raw_len: u32::from_le_bytes([l0, l1, l2, l3]) }
+    }
 }
 
 /// What the sender of a hello accepts. On the wire: two u32.
@@ -163,6 +200,46 @@ pub struct PeerLimits {
     pub max_body_len: u32,
     /// See [`Limits::max_open_calls`]; 0 is not said.
     pub max_open_calls: u32,
+}
+
+impl PeerLimits {
+    /// Reads a value of [`Tag::PEER_LIMITS`].
+    #[inline]
+    pub fn from_value(value: &[u8]) -> PeerLimits {
+        let (max_body_len, max_open_calls) = two_words(value);
+        PeerLimits { max_body_len, max_open_calls }
+    }
+}
+
+/// Reads a value of [`Tag::WITHHELD`].
+#[inline]
+pub fn withheld_from_value(value: &[u8]) -> Withheld {
+    let (count, key) = two_words(value);
+    Withheld { count, key: Key(key) }
+}
+
+/// Reads a value that is a u32.
+#[inline]
+pub fn u32_from_value(value: &[u8]) -> u32 {
+    u32::from_le_bytes(fixed(value))
+}
+
+/// Reads a value that is a u64.
+#[inline]
+pub fn u64_from_value(value: &[u8]) -> u64 {
+    u64::from_le_bytes(fixed(value))
+}
+
+#[inline]
+fn two_words(value: &[u8]) -> (u32, u32) {
+    let [a0, a1, a2, a3, b0, b1, b2, b3] = fixed(value);
+    (u32::from_le_bytes([a0, a1, a2, a3]), u32::from_le_bytes([b0, b1, b2, b3]))
+}
+
+/// The front of a value; zeroes for one that is too short, as an absent one is.
+#[inline]
+fn fixed<const LEN: usize>(value: &[u8]) -> [u8; LEN] {
+    value.first_chunk().copied().unwrap_or([0; LEN])
 }
 
 /// The metadata of a frame, valid and where it lies: no question to it can fail. A value that is absent reads as empty, 0,
@@ -182,9 +259,9 @@ impl<'a> Metadata<'a> {
     ///
     /// # Errors
     ///
-    /// The first that applies, tag by tag: [`Status::METADATA_TOO_LONG`], [`Status::BAD_TAG`], [`Status::TOO_MANY_TAGS`],
-    /// [`Status::UNSUPPORTED_TAG`], [`Status::REPEATED_TAG`], [`Status::NAME_TOO_LONG`], [`Status::BAD_NAME`],
-    /// [`Status::BAD_TEXT`].
+    /// [`Status::METADATA_TOO_LONG`]; then the first that applies, tag by tag: [`Status::BAD_TAG`] if it cannot be read,
+    /// [`Status::TOO_MANY_TAGS`], [`Status::UNSUPPORTED_TAG`], [`Status::REPEATED_TAG`], and of its value
+    /// [`Status::BAD_TAG`] if it is too short, [`Status::NAME_TOO_LONG`], [`Status::BAD_NAME`], [`Status::BAD_TEXT`].
     #[inline]
     pub fn new_checked(bytes: &'a [u8], limits: &Limits) -> Result<Metadata<'a>, Status> {
         if bytes.len() > usize::from(limits.max_metadata_len) {
@@ -243,7 +320,7 @@ impl<'a> Metadata<'a> {
 
     /// See [`Tag::FEATURES`].
     pub fn features(&self) -> u32 {
-        self.fixed(Tag::FEATURES).map_or(0, u32::from_le_bytes)
+        u32_from_value(self.value(Tag::FEATURES))
     }
 
     /// See [`Tag::ERROR_TEXT`].
@@ -253,81 +330,65 @@ impl<'a> Metadata<'a> {
 
     /// See [`RejectState`].
     pub fn reject_state(&self) -> RejectState {
-        let [h0, h1, s0, s1] = self.fixed(Tag::REJECT_STATE).unwrap_or_default();
-        RejectState { hold_ms: u16::from_le_bytes([h0, h1]), share_per_10k: u16::from_le_bytes([s0, s1]) }
+        RejectState::from_value(self.value(Tag::REJECT_STATE))
     }
 
     /// Requests that the caller did not send since the last one, because the callee's cursor would have refused them.
     pub fn withheld(&self) -> Withheld {
-        let (count, key) = self.two_words(Tag::WITHHELD);
-        Withheld { count, key: Key(key) }
+        withheld_from_value(self.value(Tag::WITHHELD))
     }
 
     /// See [`Compression`].
     pub fn compression(&self) -> Compression {
-        let [algorithm, l0, l1, l2, l3] = self.fixed(Tag::COMPRESSION).unwrap_or_default();
-        Compression { algorithm, raw_len: u32::from_le_bytes([l0, l1, l2, l3]) }
+        Compression::from_value(self.value(Tag::COMPRESSION))
     }
 
     /// See [`PeerLimits`].
     pub fn peer_limits(&self) -> PeerLimits {
-        let (max_body_len, max_open_calls) = self.two_words(Tag::PEER_LIMITS);
-        PeerLimits { max_body_len, max_open_calls }
+        PeerLimits::from_value(self.value(Tag::PEER_LIMITS))
     }
 
     /// See [`Trace`].
     #[inline]
     pub fn trace(&self) -> Trace {
-        let value = self.value(Tag::TRACE).unwrap_or_default();
-        let Some((trace_id, behind)) = value.split_first_chunk() else {
-            return Trace::default();
-        };
-        let Some((span_id, behind)) = behind.split_first_chunk() else {
-            return Trace::default();
-        };
-        Trace { trace_id: *trace_id, span_id: *span_id, flags: behind.first().copied().unwrap_or(0) }
+        Trace::from_value(self.value(Tag::TRACE))
     }
 
     /// See [`Tag::ORIGIN_BUDGET`].
     pub fn origin_budget_ms(&self) -> u32 {
-        self.fixed(Tag::ORIGIN_BUDGET).map_or(0, u32::from_le_bytes)
+        u32_from_value(self.value(Tag::ORIGIN_BUDGET))
     }
 
     /// See [`Tag::CALL_GRAPH`].
     pub fn call_graph_id(&self) -> u64 {
-        self.fixed(Tag::CALL_GRAPH).map_or(0, u64::from_le_bytes)
+        u64_from_value(self.value(Tag::CALL_GRAPH))
     }
 
     /// See [`Tag::TICKET`].
     pub fn ticket(&self) -> &'a [u8] {
-        self.value(Tag::TICKET).unwrap_or_default()
+        self.value(Tag::TICKET)
     }
 
     /// See [`Tag::COOKIE`].
     pub fn cookie(&self) -> &'a [u8] {
-        self.value(Tag::COOKIE).unwrap_or_default()
+        self.value(Tag::COOKIE)
     }
 
+    /// Empty if the tag is absent.
     #[inline]
-    fn value(&self, tag: Tag) -> Option<&'a [u8]> {
-        if self.present & tag.bit() == 0 {
-            return None;
-        }
-        self.iter().find(|(found, _)| found.plain() == tag).map(|(_, value)| value)
+    fn value(&self, tag: Tag) -> &'a [u8] {
+        if self.present & tag.bit() == 0 { &[] } else { self.find(tag) }
     }
 
-    #[inline]
-    fn fixed<const LEN: usize>(&self, tag: Tag) -> Option<[u8; LEN]> {
-        self.value(tag)?.first_chunk().copied()
-    }
-
-    fn two_words(&self, tag: Tag) -> (u32, u32) {
-        let [a0, a1, a2, a3, b0, b1, b2, b3] = self.fixed(tag).unwrap_or_default();
-        (u32::from_le_bytes([a0, a1, a2, a3]), u32::from_le_bytes([b0, b1, b2, b3]))
+    /// Not inlined into each of the questions: most are asked for what is absent.
+    #[inline(never)]
+    fn find(&self, tag: Tag) -> &'a [u8] {
+        self.iter().find(|(found, _)| found.plain() == tag).map_or(&[], |(_, value)| value)
     }
 
     fn text(&self, tag: Tag) -> &'a str {
-        self.value(tag).and_then(|value| core::str::from_utf8(value).ok()).unwrap_or_default()
+        let value = self.value(tag);
+        if value.is_empty() { "" } else { core::str::from_utf8(value).unwrap_or_default() }
     }
 }
 

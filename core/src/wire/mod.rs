@@ -9,7 +9,7 @@
 //! - [`metadata`]: tagged values, read where they lie. [`writer`]: header and metadata, written into the caller's buffer.
 //! - [`hello`]: the names that hold for a connection.
 //! - [`decoder`]: frames out of a byte stream that arrives in any pieces. [`frame`]: one frame that lies in one buffer.
-//! - [`baidu_std`]: the protocol of brpc. [`sniff`]: which protocol a connection speaks.
+//! - [`baidu_std`]: the protocol of brpc. [`mod@sniff`]: which protocol a connection speaks.
 
 pub mod baidu_std;
 pub mod checksum;

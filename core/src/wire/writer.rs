@@ -31,15 +31,11 @@ impl<'b> Writer<'b> {
     }
 
     /// Appends any tag: the application's, or one of a newer version.
-    #[inline]
     pub fn tag(&mut self, tag: Tag, value: &[u8]) -> &mut Self {
         if let Err(status) = check_value(tag, value, u16::MAX) {
             return self.fail(status);
         }
-        if self.has_written(tag) {
-            return self.fail(Status::REPEATED_TAG);
-        }
-        self.put_tag(tag, value)
+        self.once(tag).put_tag(tag, value)
     }
 
     /// Keeps [`Writer::copy`] from writing this tag.
@@ -125,15 +121,20 @@ impl<'b> Writer<'b> {
     /// See [`Trace`].
     #[inline]
     pub fn trace(&mut self, trace: &Trace) -> &mut Self {
-        if trace.trace_id == [0; 16] {
+        // As a number: comparing arrays would call memcmp.
+        if u128::from_ne_bytes(trace.trace_id) == 0 {
             return self;
         }
-        let mut value = [trace.flags; 25];
+        let flags = trace.flags & !Trace::SAMPLED;
+        let mut value = [flags; 25];
         let (ids, _) = value.split_at_mut(24);
         let (trace_id, span_id) = ids.split_at_mut(16);
         trace_id.copy_from_slice(&trace.trace_id);
         span_id.copy_from_slice(&trace.span_id);
-        self.tag(Tag::TRACE, if trace.flags == 0 { &value[..24] } else { &value })
+        let value = if flags == 0 { &value[..24] } else { &value };
+        self.once(Tag::TRACE);
+        self.put(&[Tag::TRACE.0, value.len() as u8], value);
+        self
     }
 
     /// See [`Tag::ORIGIN_BUDGET`].
@@ -163,7 +164,8 @@ impl<'b> Writer<'b> {
     ///
     /// Then the buffer holds no frame. [`Status::TOO_SMALL`]: [`Writer::wanted`] says how many bytes it takes.
     /// [`Status::METADATA_TOO_LONG`] above 65 535 bytes, [`Status::BODY_TOO_LONG`] above `u32::MAX`;
-    /// [`Status::BAD_TAG`], [`Status::BAD_NAME`] and [`Status::BAD_TEXT`] for what no receiver would accept.
+    /// [`Status::BAD_TAG`], [`Status::REPEATED_TAG`], [`Status::NAME_TOO_LONG`], [`Status::BAD_NAME`] and [`Status::BAD_TEXT`]
+    /// for what no receiver would accept: the first of them, whatever was written behind it.
     #[inline]
     pub fn finish(&mut self, header: &Header, payload_len: u32) -> Result<usize, Status> {
         if !self.failed.is_ok() {
@@ -193,7 +195,6 @@ impl<'b> Writer<'b> {
         }
     }
 
-    #[inline]
     fn unless(&mut self, is_absent: bool, tag: Tag, value: &[u8]) -> &mut Self {
         if is_absent { self } else { self.tag(tag, value) }
     }
@@ -207,7 +208,6 @@ impl<'b> Writer<'b> {
         self.unless(name.is_empty(), tag, name.as_bytes())
     }
 
-    #[inline]
     fn put_tag(&mut self, tag: Tag, value: &[u8]) -> &mut Self {
         let Ok(len) = u16::try_from(value.len()) else {
             return self.fail(Status::METADATA_TOO_LONG);
@@ -222,9 +222,14 @@ impl<'b> Writer<'b> {
         self
     }
 
+    /// Fails if the tag may occur once and has been written.
     #[inline]
-    fn has_written(&self, tag: Tag) -> bool {
-        self.written & tag.bit_if_unique() != 0
+    fn once(&mut self, tag: Tag) -> &mut Self {
+        if self.written & tag.bit_if_unique() != 0 {
+            self.fail(Status::REPEATED_TAG);
+        }
+        self.written |= tag.bit_if_unique();
+        self
     }
 
     fn fail(&mut self, status: Status) -> &mut Self {

@@ -1,10 +1,17 @@
 //! The native wire format, through its public face.
 
+mod bytes;
+mod context;
+mod flips;
 mod header;
+mod hello;
 mod metadata;
 mod read;
+mod seeds;
+mod sniff;
 mod stream;
 mod vectors;
+mod versions;
 mod writer;
 
 use mcrpc_core::status::Status;

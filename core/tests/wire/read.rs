@@ -2,7 +2,7 @@
 
 use mcrpc_core::status::Status;
 use mcrpc_core::wire::checksum::TRAILER_LEN;
-use mcrpc_core::wire::{Decoder, Event, Flags, Frame, Header, Limits};
+use mcrpc_core::wire::{Decoder, Event, Flags, Frame, Header, Kind, Limits, Metadata};
 
 /// What a receiver makes of a part of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +11,8 @@ pub enum Item {
     Frame { header: Header, metadata: Vec<u8>, payload: Vec<u8>, checksum: Option<Vec<u8>>, is_whole: bool },
     /// A frame that is refused, and how many bytes of it have not been passed over.
     Refused { header: Header, status: Status, left: usize },
-    /// Bytes of frames that nobody knows, headers and checksums included.
-    Skipped(usize),
+    /// A frame of a kind that nobody knows: bytes of it that have been passed over, with its header, and those that have not.
+    Skipped { len: usize, left: usize },
     /// The stream ended for this reason.
     Broken(Status),
 }
@@ -22,7 +22,8 @@ pub fn read(bytes: &[u8], limits: Limits) -> Vec<Item> {
     read_in_pieces(bytes, limits, &[bytes.len()])
 }
 
-/// Reads `bytes` in pieces of these lengths, over and over.
+/// Reads `bytes` in pieces of these lengths, over and over. A request whose metadata is refused is answered at once, others
+/// never.
 pub fn read_in_pieces(bytes: &[u8], limits: Limits, lengths: &[usize]) -> Vec<Item> {
     let (mut decoder, mut items) = (Decoder::new(limits), Vec::new());
     let (mut at, mut end, mut lengths) = (0, 0, lengths.iter().cycle());
@@ -47,9 +48,14 @@ pub fn read_in_pieces(bytes: &[u8], limits: Limits, lengths: &[usize]) -> Vec<It
             note(&mut items, event, &bytes[reported_at..at]);
             reported_at = at;
             if step.ends_frame {
-                let Some(Item::Frame { is_whole, .. }) = items.last_mut() else { panic!("nothing to end: {items:?}") };
+                let Some(Item::Frame { header, metadata, is_whole, .. }) = items.last_mut() else {
+                    panic!("nothing to end: {items:?}")
+                };
                 assert!(!*is_whole, "a frame ends once");
                 *is_whole = true;
+                if header.kind == Kind::Request && Metadata::new_checked(metadata, &limits).is_err() {
+                    decoder.answered();
+                }
             }
         }
     }
@@ -78,11 +84,20 @@ fn note(items: &mut Vec<Item>, event: Event<'_>, used: &[u8]) {
             let trailer_len = if header.flags.contains(Flags::CRC_TRAILER) { TRAILER_LEN } else { 0 };
             items.push(Item::Refused { header, status, left: header.body_len as usize + trailer_len });
         }
+        (Event::Skipped, Some(Item::Frame { header, is_whole: false, .. })) => {
+            assert!(!header.kind.has_payload(), "its kind has no use for these bytes");
+        }
         (Event::Skipped, Some(Item::Refused { left, .. })) if *left != 0 => {
             *left = left.checked_sub(used.len()).expect("no more is passed over than belongs to it");
         }
-        (Event::Skipped, Some(Item::Skipped(len))) => *len += used.len(),
-        (Event::Skipped, _) => items.push(Item::Skipped(used.len())),
+        (Event::Skipped, Some(Item::Skipped { len, left })) if *left != 0 => {
+            *left = left.checked_sub(used.len()).expect("no more is passed over than belongs to it");
+            *len += used.len();
+        }
+        (Event::Skipped, _) => {
+            let frame_len = Frame::wanted(used, &Limits::WIDEST).expect("it begins with its header");
+            items.push(Item::Skipped { len: used.len(), left: frame_len - used.len() });
+        }
         (event, last) => panic!("{event:?} behind {last:?}"),
     }
 }

@@ -9,6 +9,7 @@
 //! How much of the body the attachment takes is said in the meta.
 
 use super::meta::Meta;
+use super::packed::PackedMeta;
 use crate::status::Status;
 
 /// Bytes of a frame's header.
@@ -127,9 +128,10 @@ impl<'a> Frame<'a> {
     /// found, but as brpc does, close the connection.
     pub fn new_checked(bytes: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Status> {
         let (meta, rest) = Frame::split(bytes, limits)?;
-        let meta = Meta::parse(meta)?;
-        let (payload, attachment) = meta.split_attachment(rest)?;
-        Ok(Frame { meta, payload, attachment })
+        let mut packed = PackedMeta::default();
+        packed.parse(meta)?;
+        let (payload, attachment) = packed.split_attachment(rest)?;
+        Ok(Frame { meta: packed.unpack(), payload, attachment })
     }
 
     /// The same without a look into the meta: its bytes, and the rest of the body.

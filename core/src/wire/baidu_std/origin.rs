@@ -6,6 +6,8 @@
 
 use super::errors;
 use super::meta::Meta;
+use super::packed::{PackedMeta, field};
+use super::repeated::UserFields;
 use crate::status::Status;
 use crate::wire::header::{Header, Kind};
 
@@ -27,21 +29,23 @@ pub struct Origin {
     pub priority: u8,
 }
 
-impl Meta<'_> {
+impl Origin {
     /// What the user fields say.
-    pub fn origin(&self) -> Origin {
+    pub fn of(user_fields: UserFields<'_>) -> Origin {
         let mut origin = Origin::default();
-        for (key, value) in self.user_fields.iter() {
+        for (key, value) in user_fields.iter() {
             match key {
-                UIN_KEY => origin.uin = value.parse().unwrap_or(0),
-                BUSINESS_ID_KEY => origin.business_id = value.parse().unwrap_or(0),
-                PRIORITY_KEY => origin.priority = value.parse().unwrap_or(0),
+                UIN_KEY => origin.uin = number(value),
+                BUSINESS_ID_KEY => origin.business_id = number(value).try_into().unwrap_or(0),
+                PRIORITY_KEY => origin.priority = number(value).try_into().unwrap_or(0),
                 _ => {}
             }
         }
         origin
     }
+}
 
+impl PackedMeta<'_> {
     /// The native header of this request, for [`crate::admission`] and [`crate::context`]. Its body has `payload_len` bytes
     /// (payload and attachment) and no metadata.
     ///
@@ -53,20 +57,30 @@ impl Meta<'_> {
     ///
     /// [`Status::BAD_KIND`] if this is no request.
     pub fn to_header(&self, payload_len: u32) -> Result<Header, Status> {
-        let request = self.request.as_ref().ok_or(Status::BAD_KIND)?;
-        let origin = self.origin();
+        let (service_name, method_name) = self.names().ok_or(Status::BAD_KIND)?;
+        let origin = Origin::of(self.user_fields());
+        let timeout_ms = self.get(field::TIMEOUT_MS, self.timeout_ms).and_then(|timeout| u32::try_from(timeout).ok());
+        let correlation_id = self.get(field::CORRELATION_ID, self.correlation_id).unwrap_or(0);
         Ok(Header {
             priority: origin.priority,
             body_len: payload_len,
-            method_id: method_id(request.service_name, request.method_name),
+            method_id: method_id(service_name, method_name),
             uin: origin.uin,
-            budget_ms: match request.timeout_ms {
-                Some(timeout_ms) if timeout_ms > 0 => timeout_ms.cast_unsigned(),
-                _ => u32::MAX,
-            },
+            budget_ms: timeout_ms.filter(|&timeout_ms| timeout_ms > 0).unwrap_or(u32::MAX),
             business_id: origin.business_id,
-            ..Header::new(Kind::Request, self.correlation_id.unwrap_or(0) as u32)
+            ..Header::new(Kind::Request, correlation_id as u32)
         })
+    }
+}
+
+impl Meta<'_> {
+    /// See [`PackedMeta::to_header`].
+    ///
+    /// # Errors
+    ///
+    /// [`Status::BAD_KIND`] if this is no request.
+    pub fn to_header(&self, payload_len: u32) -> Result<Header, Status> {
+        PackedMeta::from(self).to_header(payload_len)
     }
 
     /// How the call ended, for the client of a brpc server: see [`errors`].
@@ -81,7 +95,14 @@ impl Meta<'_> {
 }
 
 /// [`crate::wire::header::method_id`] of the two names with a dot between them.
-fn method_id(service_name: &str, method_name: &str) -> u32 {
-    let name = service_name.bytes().chain(*b".").chain(method_name.bytes());
-    name.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+fn method_id(service_name: &[u8], method_name: &[u8]) -> u32 {
+    let name = service_name.iter().chain(b".").chain(method_name);
+    name.fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// A decimal number; 0 if it is none, or too large.
+fn number(text: &str) -> u64 {
+    let digit = |byte: u8| char::from(byte).to_digit(10).map(u64::from);
+    let value = text.bytes().try_fold(0u64, |value, byte| value.checked_mul(10)?.checked_add(digit(byte)?));
+    value.unwrap_or(0)
 }

@@ -5,7 +5,7 @@
 //! field that is skipped. Every loop consumes input, which the frame's limits bound.
 
 /// How deep groups within fields that nobody knows may be nested.
-pub const MAX_GROUP_DEPTH: usize = 16;
+pub const MAX_GROUP_DEPTH: usize = 4;
 
 const VARINT: u8 = 0;
 const FIXED64: u8 = 1;
@@ -40,9 +40,9 @@ impl<'a> Reader<'a> {
         Reader { rest: bytes }
     }
 
-    /// How many bytes have not been read.
-    pub(super) const fn left(&self) -> usize {
-        self.rest.len()
+    /// What has not been read.
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// The next field and its number; `None` at the end of the message.
@@ -70,17 +70,29 @@ impl<'a> Reader<'a> {
     /// An integer of up to 64 bits, in at most ten bytes.
     #[inline]
     pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
-        let mut value = 0;
-        let mut rest = self.rest;
-        for shift in [0u32, 7, 14, 21, 28, 35, 42, 49, 56, 63] {
-            let [byte, tail @ ..] = rest else { return Err(Malformed) };
-            rest = tail;
+        match self.rest {
+            [byte @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64, Malformed> {
+        let (mut value, mut shift) = (0, 0);
+        while let [byte, rest @ ..] = self.rest {
+            self.rest = rest;
+            // Of the tenth byte one bit is within the 64.
+            if shift == 63 && *byte > 1 {
+                return Err(Malformed);
+            }
             value |= u64::from(byte & 0x7F) << shift;
             if *byte < 0x80 {
-                self.rest = rest;
-                // Of the tenth byte one bit is within the 64.
-                return if shift == 63 && *byte > 1 { Err(Malformed) } else { Ok(value) };
+                return Ok(value);
             }
+            shift += 7;
         }
         Err(Malformed)
     }
@@ -145,77 +157,110 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Writes a message, and counts its bytes also where there is no room for them.
-pub(super) struct Writer<'a> {
-    room: &'a mut [u8],
-    len: usize,
-}
+/// Takes a message, field by field.
+pub(super) trait Output {
+    fn raw(&mut self, bytes: &[u8]);
 
-impl<'a> Writer<'a> {
-    pub(super) const fn new(room: &'a mut [u8]) -> Writer<'a> {
-        Writer { room, len: 0 }
-    }
+    fn varint(&mut self, value: u64);
 
-    /// The bytes that `write` writes.
-    #[inline]
-    pub(super) fn count(write: impl Fn(&mut Writer<'_>)) -> usize {
-        let mut counter = Writer::new(&mut []);
-        write(&mut counter);
-        counter.len
-    }
-
-    #[inline]
-    pub(super) fn raw(&mut self, bytes: &[u8]) {
-        self.len = self.len.saturating_add(bytes.len());
-        match core::mem::take(&mut self.room).split_at_mut_checked(bytes.len()) {
-            Some((target, rest)) => {
-                target.copy_from_slice(bytes);
-                self.room = rest;
-            }
-            // From now on everything is only counted.
-            None => self.room = &mut [],
-        }
-    }
-
-    #[inline]
-    pub(super) fn varint(&mut self, value: u64) {
-        let (mut bytes, mut len, mut rest) = ([0u8; 10], 0, value);
-        for byte in &mut bytes {
-            len += 1;
-            // Seven bits, and one that says whether more follow.
-            *byte = (rest & 0x7F) as u8;
-            rest >>= 7;
-            if rest == 0 {
-                break;
-            }
-            *byte |= 0x80;
-        }
-        self.raw(bytes.get(..len).unwrap_or_default());
-    }
+    /// A message of `len` bytes, which `write` writes.
+    fn message(&mut self, number: u32, len: usize, write: impl FnOnce(&mut Self));
 
     /// A field of the type int64, or of one that is encoded alike: int32 (its sign extended), enums and bools.
     #[inline]
-    pub(super) fn int(&mut self, number: u32, value: i64) {
+    fn int(&mut self, number: u32, value: i64) {
         self.varint(u64::from(number << 3 | u32::from(VARINT)));
         self.varint(value.cast_unsigned());
     }
 
     #[inline]
-    pub(super) fn bytes(&mut self, number: u32, bytes: &[u8]) {
-        self.length(number, bytes.len());
+    fn bytes(&mut self, number: u32, bytes: &[u8]) {
+        self.begin(number, bytes.len());
         self.raw(bytes);
     }
 
-    /// A message, written by `write`.
+    /// The beginning of a message, or of bytes, of `len` bytes.
     #[inline]
-    pub(super) fn message(&mut self, number: u32, write: impl Fn(&mut Writer<'_>)) {
-        self.length(number, Writer::count(&write));
-        write(self);
+    fn begin(&mut self, number: u32, len: usize) {
+        self.varint(u64::from(number << 3 | u32::from(BYTES)));
+        self.varint(len as u64);
+    }
+}
+
+/// Counts the bytes of a message.
+#[derive(Default)]
+pub(super) struct Counter {
+    len: usize,
+}
+
+impl Counter {
+    /// The bytes that `write` writes.
+    #[inline]
+    pub(super) fn count(write: impl FnOnce(&mut Counter)) -> usize {
+        let mut counter = Counter::default();
+        write(&mut counter);
+        counter.len
+    }
+}
+
+impl Output for Counter {
+    #[inline]
+    fn raw(&mut self, bytes: &[u8]) {
+        self.len = self.len.saturating_add(bytes.len());
     }
 
     #[inline]
-    fn length(&mut self, number: u32, len: usize) {
-        self.varint(u64::from(number << 3 | u32::from(BYTES)));
-        self.varint(len as u64);
+    fn varint(&mut self, value: u64) {
+        // Seven bits to a byte, and no value is without a byte: 9/64 is a little less than 1/7, and right for up to 64 bits.
+        let bits = u64::BITS - (value | 1).leading_zeros();
+        self.len = self.len.saturating_add((bits as usize * 9 + 64) / 64);
+    }
+
+    #[inline]
+    fn message(&mut self, number: u32, len: usize, _: impl FnOnce(&mut Counter)) {
+        self.begin(number, len);
+        self.len = self.len.saturating_add(len);
+    }
+}
+
+/// Writes a message. What is longer than the room is cut off.
+pub(super) struct Writer<'a> {
+    room: &'a mut [u8],
+}
+
+impl<'a> Writer<'a> {
+    pub(super) const fn new(room: &'a mut [u8]) -> Writer<'a> {
+        Writer { room }
+    }
+}
+
+impl Output for Writer<'_> {
+    #[inline]
+    fn raw(&mut self, bytes: &[u8]) {
+        if let Some((target, rest)) = core::mem::take(&mut self.room).split_at_mut_checked(bytes.len()) {
+            target.copy_from_slice(bytes);
+            self.room = rest;
+        }
+    }
+
+    #[inline]
+    fn varint(&mut self, value: u64) {
+        let mut left = value;
+        while let [slot, rest @ ..] = core::mem::take(&mut self.room) {
+            self.room = rest;
+            if left < 0x80 {
+                *slot = left as u8;
+                return;
+            }
+            // Seven bits, and one that says that more follow.
+            *slot = left as u8 | 0x80;
+            left >>= 7;
+        }
+    }
+
+    #[inline]
+    fn message(&mut self, number: u32, len: usize, write: impl FnOnce(&mut Self)) {
+        self.begin(number, len);
+        write(self);
     }
 }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::meta::{number, text};
+use super::number;
 use super::protobuf::{Malformed, Reader, Value};
 
 /// The pairs of a meta's map `user_fields`, in the order in which they came. Of equal keys the last one counts.
@@ -61,6 +61,13 @@ pub struct UserFieldsIter<'a> {
     rest: Reader<'a>,
 }
 
+impl<'a> UserFieldsIter<'a> {
+    /// What has not been read: see [`UserFields::span`].
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest.rest()
+    }
+}
+
 impl<'a> Iterator for UserFieldsIter<'a> {
     type Item = (&'a str, &'a str);
 
@@ -100,6 +107,10 @@ impl<'a> ExtraStreamIds<'a> {
         ExtraStreamIds { span }
     }
 
+    pub(super) const fn span(&self) -> &'a [u8] {
+        self.span
+    }
+
     /// The numbers.
     pub const fn iter(&self) -> ExtraStreamIdsIter<'a> {
         ExtraStreamIdsIter { meta: Reader::new(self.span), settings: Reader::new(&[]), packed: Reader::new(&[]) }
@@ -131,7 +142,7 @@ impl Iterator for ExtraStreamIdsIter<'_> {
 
     fn next(&mut self) -> Option<i64> {
         loop {
-            if self.packed.left() > 0 {
+            if !self.packed.rest().is_empty() {
                 return self.packed.varint().ok().map(u64::cast_signed);
             }
             match self.settings.next().ok()? {
@@ -149,10 +160,16 @@ impl Iterator for ExtraStreamIdsIter<'_> {
 }
 
 /// Checks packed numbers.
-pub(super) fn packed(bytes: &[u8]) -> Result<(), Malformed> {
+pub(super) fn packed_numbers(bytes: &[u8]) -> Result<(), Malformed> {
     let mut reader = Reader::new(bytes);
-    while reader.left() > 0 {
+    while !reader.rest().is_empty() {
         reader.varint()?;
     }
     Ok(())
+}
+
+/// Checks a string.
+#[inline]
+pub(super) fn text(bytes: &[u8]) -> Result<&str, Malformed> {
+    core::str::from_utf8(bytes).map_err(|_| Malformed)
 }

@@ -1,0 +1,76 @@
+// The C++ layer of baidu_std: a brpc request admitted and answered, a call to a brpc server and what its answer means.
+#include <mcrpc.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <type_traits>
+
+#define CHECK(condition)                                                                     \
+    do {                                                                                     \
+        if (!(condition)) {                                                                  \
+            std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
+            std::exit(1);                                                                    \
+        }                                                                                    \
+    } while (0)
+
+namespace baidu = mcrpc::baidu_std;
+
+static_assert(std::is_trivially_copyable_v<baidu::Meta>);
+static_assert(std::is_trivially_copyable_v<baidu::Frame>);
+
+static void a_request_is_admitted_and_answered() {
+    const baidu::Limits limits;
+    baidu::Origin origin;
+    origin.uin = 42;
+    origin.priority = 3;
+    const baidu::UserField fields[] = {{"key", "value"}};
+    std::uint8_t bytes[256];
+    std::size_t len = 0, wanted = 0;
+    const baidu::Meta sent = baidu::Meta::request("pkg.Service", "Method", 7);
+    CHECK(sent.write_request(origin, fields, 1, 2, bytes, sizeof bytes, len).ok());
+    std::memcpy(bytes + len, "hi", 2);
+    CHECK(baidu::wanted(bytes, 11, limits, wanted).code() == MCRPC_INCOMPLETE);
+    CHECK(baidu::wanted(bytes, 12, limits, wanted).ok() && wanted == len + 2);
+
+    baidu::Frame frame;
+    CHECK(baidu::Frame::parse(bytes, wanted, limits, frame).ok());
+    CHECK(frame.meta.service() == "pkg.Service" && frame.meta.method() == "Method");
+    CHECK(frame.meta.has(MCRPC_BAIDU_REQUEST | MCRPC_BAIDU_CORRELATION_ID) && !frame.meta.has(MCRPC_BAIDU_RESPONSE));
+    CHECK(baidu::view(frame.payload) == "hi" && frame.attachment.len == 0);
+    mcrpc_bytes_t value;
+    CHECK(frame.meta.user_field("key", value).ok() && baidu::view(value) == "value");
+    CHECK(frame.meta.user_field("other", value).ok() && value.data == nullptr);
+    mcrpc_bytes_t rest = frame.meta.user_fields;
+    baidu::UserField field;
+    std::size_t count = 0;
+    while (baidu::Meta::next_user_field(rest, field).ok() && field.key.data != nullptr) {
+        count++;
+    }
+    CHECK(count == 3);
+
+    mcrpc::Header header;
+    CHECK(frame.meta.to_header(2, header).ok() && header.uin == 42 && header.priority == 3 && header.call_id == 7);
+    mcrpc::Request request;
+    CHECK(mcrpc::Request::from_header(header, 1, 1, mcrpc::now_ns(), request).ok());
+    CHECK(request.deadline_ns == MCRPC_NO_DEADLINE);
+}
+
+static void an_answer_says_what_a_client_may_do() {
+    std::uint8_t bytes[128];
+    std::size_t len = 0;
+    const auto refused = baidu::Meta::response(7, mcrpc::Status(MCRPC_WAIT_ABOVE_HARD_LIMIT), "busy");
+    CHECK(refused.write_response(nullptr, 0, 0, bytes, sizeof bytes, len).ok());
+    baidu::Frame frame;
+    CHECK(baidu::Frame::parse(bytes, len, baidu::Limits(), frame).ok());
+    CHECK(frame.meta.error_code == MCRPC_BAIDU_ELIMIT && baidu::view(frame.meta.error_text) == "busy");
+    CHECK(frame.meta.status().code() == MCRPC_QUEUE_FULL);
+    CHECK(baidu::Meta::response(7, mcrpc::Status()).status().ok());
+}
+
+int main() {
+    a_request_is_admitted_and_answered();
+    an_answer_says_what_a_client_may_do();
+    return 0;
+}
