@@ -2,8 +2,8 @@
 // it, answers pings, gathers metadata and payloads within limits, looks after checksums, says goodbye, and refuses what the
 // document tells it to refuse. Nothing here decides anything about load: a Handler does that, from a header alone.
 //
-// A Connection belongs to one thread. It reads and writes a socket that does not block, and leaves waiting to its owner, who
-// closes it as soon as is_broken(). It allocates nothing per frame: its buffers grow to what they once needed.
+// A Connection belongs to one thread. It never waits for its socket: its owner does, and closes it as soon as is_broken(). It
+// allocates nothing per frame: its buffers grow to what they once needed.
 
 #ifndef FRAMED_CONNECTION_HPP
 #define FRAMED_CONNECTION_HPP
@@ -52,6 +52,13 @@ struct Peer {
     bool is_leaving = false;
 };
 
+// Whom the requests of a caller are accounted to: one of the 63 places that a controller tells apart, chosen by his name.
+inline uint32_t tenant_of(std::string_view caller) {
+    constexpr uint32_t kTenants = 63;
+    const mcrpc_bytes_t name = mcrpc::bytes_of(caller);
+    return name.len == 0 ? 0 : 1 + mcrpc_method_id(name.data, name.len) % kTenants;
+}
+
 // What responses say of the server's admission.
 struct Load {
     uint32_t cursor = MCRPC_CURSOR_OPEN;
@@ -72,9 +79,10 @@ public:
         if (now_ns - looked_ns_ > kPeriodNs) {
             looked_ns_ = now_ns;
             mcrpc::AdmissionSnapshot all;
-            const bool is_known = admission_.snapshot(all).ok() && all.demand_mrps > all.capacity_mrps;
-            refused_per_10k_ =
-                is_known ? static_cast<uint16_t>(10'000 - all.capacity_mrps * 10'000 / all.demand_mrps) : uint16_t{0};
+            // It is 0 while the capacity is not known.
+            const bool is_known = admission_.snapshot(all).ok() && all.capacity_mrps > 0;
+            const uint64_t excess = all.demand_mrps - std::min(all.demand_mrps, all.capacity_mrps);
+            refused_per_10k_ = is_known && excess > 0 ? static_cast<uint16_t>(excess * 10'000 / all.demand_mrps) : 0;
         }
         load.refused_per_10k = refused_per_10k_;
         return load;
@@ -142,7 +150,7 @@ public:
 
     // The same without handing on: for who has to look at the first bytes. 0 if there are none.
     size_t read(uint8_t *bytes, size_t len) {
-        const ssize_t received = recv(fd_, bytes, len, 0);
+        const ssize_t received = recv(fd_, bytes, len, MSG_DONTWAIT);
         if (received == 0 || (received < 0 && errno != EAGAIN && errno != EINTR)) break_off();
         read_ns_ = mcrpc::now_ns();
         return received < 0 ? 0 : static_cast<size_t>(received);
@@ -247,14 +255,18 @@ public:
     // Sends bytes as they are: for another protocol on the same port.
     void send_raw(std::string_view bytes) { unsent_.append(bytes); }
 
+    // Sends what there is, and then no more: it is the peer who closes.
+    void hang_up() { is_hanging_up_ = true; }
+
     // Writes as much as the socket takes.
     void flush() {
         if (!unsent_.empty()) {
-            const ssize_t sent = ::send(fd_, unsent_.data(), unsent_.size(), MSG_NOSIGNAL);
+            const ssize_t sent = ::send(fd_, unsent_.data(), unsent_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
             if (sent < 0 && errno != EAGAIN && errno != EINTR) break_off();
             if (sent > 0) unsent_.erase(0, static_cast<size_t>(sent));
         }
         if (unsent_.size() > self_.max_unsent_len) break_off();
+        if (is_hanging_up_ && unsent_.empty()) shutdown(fd_, SHUT_WR);
     }
 
     // What epoll has to wait for now, and whether that is something else than when this was asked last.
@@ -272,7 +284,10 @@ private:
         switch (event.kind) {
         case MCRPC_EVENT_HEADER: begin_frame(mcrpc::Header(event.header)); break;
         case MCRPC_EVENT_REFUSED: refuse(mcrpc::Header(event.header), mcrpc::Status(event.status)); break;
-        case MCRPC_EVENT_METADATA: body_.append(mcrpc::view(event.bytes)); break;
+        case MCRPC_EVENT_METADATA:
+            metadata_len_ += event.bytes.len;
+            body_.append(mcrpc::view(event.bytes));
+            break;
         case MCRPC_EVENT_PAYLOAD:
             if (is_wanted_ || header_.kind == MCRPC_KIND_RESPONSE) body_.append(mcrpc::view(event.bytes));
             break;
@@ -285,6 +300,7 @@ private:
         header_ = header;
         arrival_ns_ = read_ns_;
         body_.clear();
+        metadata_len_ = 0;
         if (body_.capacity() > kKeptLen) body_.shrink_to_fit();
         if (header.kind != MCRPC_KIND_REQUEST && header.kind != MCRPC_KIND_ONE_WAY) return;
         open_calls_ += header.kind == MCRPC_KIND_REQUEST;
@@ -294,16 +310,13 @@ private:
 
     // The frame is whole, and its checksum fits.
     void end_frame() {
-        const std::string_view body(body_);
         mcrpc::Metadata metadata;
-        const bool has_metadata = header_.kind != MCRPC_KIND_PING && header_.kind != MCRPC_KIND_PONG;
-        const size_t metadata_len = has_metadata ? header_.metadata_len : 0;
-        if (metadata_len > 0) {
-            const auto *bytes = reinterpret_cast<const uint8_t *>(body.data());
-            const mcrpc::Status status = mcrpc::Metadata::parse(bytes, metadata_len, self_.limits, metadata);
+        if (metadata_len_ > 0) {
+            const auto *bytes = reinterpret_cast<const uint8_t *>(body_.data());
+            const mcrpc::Status status = mcrpc::Metadata::parse(bytes, metadata_len_, self_.limits, metadata);
             if (!status.ok()) return refuse_late(status);
         }
-        const std::string_view payload = body.substr(std::min(metadata_len, body.size()));
+        const std::string_view payload = std::string_view(body_).substr(metadata_len_);
         switch (header_.kind) {
         case MCRPC_KIND_REQUEST:
         case MCRPC_KIND_ONE_WAY:
@@ -330,10 +343,7 @@ private:
         peer_.features = hello.features;
         peer_.max_body_len = limit(hello.max_body_len);
         peer_.max_open_calls = limit(hello.max_open_calls);
-        const std::string_view name = hello.caller();
-        constexpr uint32_t kTenants = 63;
-        const uint32_t hash = mcrpc_method_id(mcrpc::bytes_of(name).data, name.size());
-        peer_.tenant = name.empty() ? 0 : 1 + hash % kTenants;
+        peer_.tenant = tenant_of(hello.caller());
         if (!said_hello_) say_hello();
     }
 
@@ -408,12 +418,14 @@ private:
     mcrpc::Header header_{};  // of the frame that is being read
     std::string body_{};      // its metadata, and behind it its payload
     std::string unsent_{};
+    size_t metadata_len_ = 0;
     uint64_t read_ns_ = 0;
     uint64_t arrival_ns_ = 0;
     uint32_t open_calls_ = 0;
     bool is_wanted_ = false;  // the handler waits for the rest of the request that is being read
     bool said_hello_ = false;
     bool is_leaving_ = false;
+    bool is_hanging_up_ = false;
     bool is_blocked_ = false;  // the socket takes no more; epoll says when it does
     bool is_broken_ = false;
 };

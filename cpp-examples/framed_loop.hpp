@@ -145,6 +145,9 @@ protected:
     virtual void on_signal(int) {}
     // What a connection brought: frames, unless somebody knows better.
     virtual void on_bytes(Connection &from, const uint8_t *bytes, size_t len) { from.feed(bytes, len); }
+    // The program was told to end: what a connection is told of that.
+    virtual void on_drain(Connection &connection) { connection.say_go_away(); }
+    bool is_draining() const { return drain_.has_begun(); }
     // Whether all that was taken over a connection is answered.
     virtual bool is_idle(const Connection &connection) const { return connection.is_idle(); }
 
@@ -272,10 +275,10 @@ private:
     void drain() {
         if (drain_.has_begun()) return;
         drain_.begin();
-        close(listener_);
+        close(std::exchange(listener_, -1));
         for (auto &[id, entry] : connections_) {
             if (!entry.is_accepted) continue;
-            entry.connection.say_go_away();
+            on_drain(entry.connection);
             touched_.insert(id);
         }
     }

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use mcrpc_core::wire::{Frame, HEADER_LEN, Header, Limits, Metadata};
+use mcrpc_core::wire::{Checksum, Features, Flags, Frame, HEADER_LEN, Header, Kind, Limits, Metadata, Writer};
 
 /// A frame as it was received: valid, and its checksum fits if it has one.
 #[derive(Clone, Debug)]
@@ -43,4 +43,27 @@ pub fn read_frame(stream: &mut impl Read) -> io::Result<Received> {
         payload: frame.payload.to_vec(),
         metadata: bytes[HEADER_LEN..metadata_end].to_vec(),
     })
+}
+
+/// A whole frame; with a checksum if the header's flags say so.
+pub fn frame(header: Header, metadata: impl FnOnce(&mut Writer<'_>), payload: &[u8]) -> Vec<u8> {
+    let mut head = [0; 1024];
+    let mut writer = Writer::new(&mut head);
+    metadata(&mut writer);
+    let len = writer.finish(&header, payload.len() as u32).unwrap();
+    let mut bytes = [&head[..len], payload].concat();
+    if header.flags.contains(Flags::CRC_TRAILER) {
+        let mut checksum = Checksum::new();
+        checksum.update(&bytes);
+        bytes.extend(checksum.trailer());
+    }
+    bytes
+}
+
+/// The hello of a caller that checks checksums.
+pub fn hello(caller: &str) -> Vec<u8> {
+    let metadata = |writer: &mut Writer<'_>| {
+        writer.caller(caller).features(Features::CHECKSUMS.0);
+    };
+    frame(Header::new(Kind::Hello, 0), metadata, &[])
 }
