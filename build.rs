@@ -38,6 +38,8 @@ fn main() {
         ("resilient_client", "cpp-examples/resilient_client.cpp", Language::Cpp),
         ("fleet_front", "cpp-examples/fleet_front.cpp", Language::Cpp),
         ("fleet_back", "cpp-examples/fleet_back.cpp", Language::Cpp),
+        ("bridge_server", "cpp-examples/bridge_server.cpp", Language::Cpp),
+        ("bridge_client", "cpp-examples/bridge_client.cpp", Language::Cpp),
     ] {
         for linkage in [Linkage::Static, Linkage::Shared] {
             let program = out.join(format!("{name}-{}", linkage.name()));

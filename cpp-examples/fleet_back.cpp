@@ -3,7 +3,8 @@
 //
 // The path of a request, in the order of the functions of Server:
 //
-//     on_frame   the IO thread asks the policy; a refusal is answered at once
+//     on_header  the IO thread asks the policy; a refusal is answered at once
+//     on_request the rest of a request is there, and it is queued
 //     work       a worker asks again whether there is still time, waits for its backend, and tells the policy
 //     on_wake    the answer goes back to the IO thread, and out
 //
@@ -46,8 +47,8 @@
 
 namespace {
 
-using fleet::kMs;
-using fleet::must;
+using framed::kMs;
+using framed::must;
 
 struct Options {
     std::string policy = "mcrpc";
@@ -57,6 +58,7 @@ struct Options {
     uint64_t slowed_ns = 80 * kMs;
     uint32_t queue_len = 0;  // of drop-tail; 0: half as many as workers
     uint64_t seed = 1;
+    bool checksums = false;
     bool dies_with_parent = false;
 };
 
@@ -64,6 +66,7 @@ struct Options {
 struct Job {
     uint64_t connection;
     mcrpc::Header request;
+    std::string metadata;
     uint64_t admitted_ns;
     uint64_t deadline_ns;
     mcrpc::Status status;
@@ -71,16 +74,18 @@ struct Job {
 
 // ---- Policies -------------------------------------------------------------------------------------------
 
-// Decides what is taken. admit() and withheld() are called by the IO thread, the others by any.
+// Decides what is taken. started() and finished() are called by any thread, the others by the IO thread.
 class Policy {
 public:
     virtual ~Policy() = default;
     virtual mcrpc::Status admit(const mcrpc::Header &request, uint64_t now_ns) = 0;
+    // The rest of a request that was admitted never came.
+    virtual void lost() = 0;
     // A worker has taken a job. Not OK: it is not run, and finished() is not called.
     virtual mcrpc::Status started(const Job &job, uint64_t now_ns) = 0;
     virtual void finished(const Job &job, uint64_t started_ns, uint64_t now_ns) = 0;
     // What responses carry.
-    virtual uint32_t cursor() { return MCRPC_CURSOR_OPEN; }
+    virtual framed::Load load() { return {}; }
     // A caller did not send `count` requests, one of which had this key.
     virtual void withheld(uint32_t /*count*/, uint32_t /*key*/) {}
 };
@@ -93,6 +98,7 @@ public:
         ++in_system_;
         return mcrpc::Status();
     }
+    void lost() override { --in_system_; }
     mcrpc::Status started(const Job &job, uint64_t now_ns) override {
         if (now_ns < job.deadline_ns) return mcrpc::Status();
         --in_system_;
@@ -185,21 +191,23 @@ public:
         // By the wall clock: all servers of the fleet have the users in the same order, a new one each hour.
         const auto hour = static_cast<uint32_t>(std::time(nullptr) / 3600);
         mcrpc::Request request;
-        must(mcrpc::Request::from_header(header, fleet::kSalt, hour, now_ns, request), "from_header");
+        must(mcrpc::Request::from_header(header, framed::kSalt, hour, now_ns, request), "from_header");
         return admission_.admit(0, request, now_ns);
     }
+    void lost() override { must(admission_.abandoned(0), "abandoned"); }
     mcrpc::Status started(const Job &job, uint64_t now_ns) override {
         return admission_.dequeued(0, job.admitted_ns, job.deadline_ns, now_ns);
     }
     void finished(const Job &, uint64_t started_ns, uint64_t now_ns) override {
         must(admission_.done(0, started_ns, now_ns), "done");
     }
-    uint32_t cursor() override { return admission_.cursor(0); }
+    framed::Load load() override { return load_.load(); }
     void withheld(uint32_t count, uint32_t key) override { must(admission_.withheld(0, key, count), "withheld"); }
 
 private:
     mcrpc::Memory memory_;
     mcrpc::Admission admission_;
+    framed::LoadMeter load_{admission_, 0};
 };
 
 constexpr std::string_view kPolicies[] = {"none", "drop-tail", "gradient2", "pass-rate", "mcrpc"};
@@ -215,10 +223,10 @@ std::unique_ptr<Policy> make_policy(const Options &options) {
 
 // ---- The server -----------------------------------------------------------------------------------------
 
-class Server : public fleet::FramedLoop {
+class Server : public framed::FramedLoop {
 public:
     Server(const Options &options, Policy &policy)
-        : options_(options), policy_(policy), service_ns_(options.service_ns) {
+        : FramedLoop(self(options)), options_(options), policy_(policy), service_ns_(options.service_ns) {
         wake_by(answers_ready_);
         for (uint32_t i = 0; i < options.workers; ++i) workers_.emplace_back([this, i] { work(options_.seed + i); });
     }
@@ -232,31 +240,32 @@ public:
     }
 
 private:
-    void on_frame(ConnectionId from, const mcrpc::Header &header, const std::string &body) override {
-        if (header.kind != MCRPC_KIND_REQUEST) return;
+    static framed::Self self(const Options &options) {
+        framed::Self self{"mcrpc.example.FleetBack"};
+        self.limits.needs_checksum = options.checksums;
+        self.max_unsent_len = 16u << 20;
+        return self;
+    }
+
+    bool on_header(framed::Connection &from, const mcrpc::Header &header) override {
         ++received_;
-        take_withheld(body);
-        const uint64_t now_ns = mcrpc::now_ns();
-        const mcrpc::Status status = policy_.admit(header, now_ns);
-        if (!status.ok()) return respond(from, header, status.code(), policy_.cursor());
-        const bool has_deadline = header.budget_ms != UINT32_MAX;
-        const uint64_t deadline_ns = has_deadline ? now_ns + header.budget_ms * kMs : MCRPC_NO_DEADLINE;
+        const mcrpc::Status status = policy_.admit(header, from.arrival_ns());
+        if (!status.ok()) from.respond(header, status);
+        return status.ok();
+    }
+
+    void on_request(framed::Connection &from, const mcrpc::Header &header, const mcrpc::Metadata &metadata,
+                    std::string_view) override {
+        const uint64_t admitted_ns = from.arrival_ns();
+        const uint64_t deadline_ns = framed::deadline_ns(header, admitted_ns);
         const std::lock_guard<std::mutex> lock(mutex_);
-        jobs_.push_back({from, header, now_ns, deadline_ns, status});
+        jobs_.push_back({from.id(), header, std::string(metadata.tags().bytes()), admitted_ns, deadline_ns, {}});
         jobs_ready_.notify_one();
     }
 
-    // The wire format has no field yet for what a caller withheld: in this fleet it is the body of a request, a count and
-    // a key of four bytes each, little endian.
-    void take_withheld(const std::string &body) {
-        if (body.size() != 8) return;
-        const auto number = [&body](size_t at) {
-            uint32_t value = 0;
-            for (size_t i = 4; i-- > 0;) value = value << 8 | static_cast<uint8_t>(body[at + i]);
-            return value;
-        };
-        policy_.withheld(number(0), number(4));
-    }
+    void on_lost(framed::Connection &, const mcrpc::Header &) override { policy_.lost(); }
+    void on_withheld(framed::Connection &, uint32_t count, uint32_t key) override { policy_.withheld(count, key); }
+    framed::Load load() override { return policy_.load(); }
 
     // What each worker thread does.
     void work(uint64_t seed) {
@@ -265,17 +274,19 @@ private:
         for (;;) {
             jobs_ready_.wait(lock, [this] { return is_closed_ || !jobs_.empty(); });
             if (is_closed_) return;
-            Job job = jobs_.front();
+            Job job = std::move(jobs_.front());
             jobs_.pop_front();
             lock.unlock();
             const uint64_t started_ns = mcrpc::now_ns();
             job.status = policy_.started(job, started_ns);
             if (job.status.ok()) {
+                const mcrpc::Context context = framed::context_of(job.request, job.metadata, job.admitted_ns);
+                const mcrpc::ContextScope scope(context);
                 serve(started_ns, random);
                 policy_.finished(job, started_ns, mcrpc::now_ns());
             }
             lock.lock();
-            answers_.push_back(job);
+            answers_.push_back(std::move(job));
             // For the others of a batch the IO thread has been woken already.
             if (answers_.size() == 1) eventfd_write(answers_ready_, 1);
         }
@@ -297,7 +308,7 @@ private:
         const std::vector<Job> answers = std::exchange(answers_, {});
         lock.unlock();
         for (const Job &job : answers) {
-            respond(job.connection, job.request, job.status.code(), policy_.cursor());
+            respond(job.connection, job.request, job.status);
         }
     }
 
@@ -317,7 +328,7 @@ private:
     std::atomic<uint64_t> service_ns_;
 
     // Of the IO thread alone.
-    fleet::Bucket bucket_;
+    framed::Bucket bucket_;
     uint32_t received_ = 0;
 
     // Of the IO thread and the workers.
@@ -341,6 +352,7 @@ constexpr const char *kUsage = R"(usage: fleet_back [options]
   --slowed-ms F      and in a brownout: from SIGUSR1 to SIGUSR2 (default 80)
   --queue N          places in the queue of drop-tail (default: half as many as workers)
   --seed N           of the times that requests take (default 1)
+  --checksums        each frame has one, in both directions
   --die-with-parent  stop when the parent of this process ends
 
 SIGTERM and SIGINT stop it.
@@ -351,13 +363,14 @@ constexpr option kFlags[] = {
     {"port", required_argument, nullptr, 'o'},       {"service-ms", required_argument, nullptr, 's'},
     {"slowed-ms", required_argument, nullptr, 'b'},  {"queue", required_argument, nullptr, 'q'},
     {"seed", required_argument, nullptr, 'r'},       {"die-with-parent", no_argument, nullptr, 'd'},
-    {"help", no_argument, nullptr, 'h'},             {nullptr, 0, nullptr, 0}};
+    {"checksums", no_argument, nullptr, 'k'},        {"help", no_argument, nullptr, 'h'},
+    {nullptr, 0, nullptr, 0}};
 
 Options parse_options(int argc, char **argv) {
     Options options;
     int index = 0;
     for (int flag = 0; (flag = getopt_long(argc, argv, "", kFlags, &index)) != -1;) {
-        const auto value = [&](double min, double max) { return fleet::number(kFlags[index].name, optarg, min, max); };
+        const auto value = [&](double min, double max) { return framed::number(kFlags[index].name, optarg, min, max); };
         switch (flag) {
         case 'p': options.policy = optarg; break;
         case 'w': options.workers = static_cast<uint32_t>(value(1, 1000)); break;
@@ -366,14 +379,15 @@ Options parse_options(int argc, char **argv) {
         case 'b': options.slowed_ns = static_cast<uint64_t>(value(0, 10'000) * kMs); break;
         case 'q': options.queue_len = static_cast<uint32_t>(value(1, 10'000)); break;
         case 'r': options.seed = static_cast<uint64_t>(value(0, 1e15)); break;
+        case 'k': options.checksums = true; break;
         case 'd': options.dies_with_parent = true; break;
         case 'h': std::fputs(kUsage, stdout); std::exit(0);
         default: std::exit(2);  // getopt_long() has said why
         }
     }
-    if (optind < argc) fleet::reject("\"" + std::string(argv[optind]) + "\" is no option");
+    if (optind < argc) framed::reject("\"" + std::string(argv[optind]) + "\" is no option");
     if (std::find(std::begin(kPolicies), std::end(kPolicies), options.policy) == std::end(kPolicies)) {
-        fleet::reject("--policy needs none, drop-tail, gradient2, pass-rate or mcrpc, not \"" + options.policy + "\"");
+        framed::reject("--policy needs none, drop-tail, gradient2, pass-rate or mcrpc, not \"" + options.policy + "\"");
     }
     return options;
 }
@@ -383,7 +397,8 @@ Options parse_options(int argc, char **argv) {
 int main(int argc, char **argv) {
     const pid_t parent = getppid();
     const Options options = parse_options(argc, argv);
-    fleet::prepare(options.dies_with_parent, parent);
+    framed::prepare(options.dies_with_parent, parent);
+    mcrpc::ContextScope::install();
     const std::unique_ptr<Policy> policy = make_policy(options);
     Server server(options, *policy);
     server.listen_on(options.port);

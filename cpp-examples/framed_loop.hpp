@@ -1,8 +1,8 @@
-// What the two programs of the fleet (fleet_front.cpp, fleet_back.cpp) have in common: one thread, epoll, and connections
-// that carry frames. Nothing here decides anything about load.
+// What the programs with one thread for their connections (fleet_front.cpp, fleet_back.cpp, bridge_server.cpp) have in
+// common: epoll, and connections that carry frames. Nothing here decides anything about load.
 //
-// The thread that calls run() owns everything. Frames are handed to on_frame() whole; what a turn of the loop brought for
-// a connection leaves in one write at its end.
+// The thread that calls run() owns everything, and hears as a Handler what comes in; what a turn of the loop brought for a
+// connection leaves in one write at its end.
 
 #ifndef FRAMED_LOOP_HPP
 #define FRAMED_LOOP_HPP
@@ -23,13 +23,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
-#include <mcrpc.hpp>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
-namespace fleet {
+#include "framed_connection.hpp"
+
+namespace framed {
 
 // The fleet's secret: who knows it can choose a uin that always comes first. A real one is configured.
 constexpr uint64_t kSalt = 0x6d63'7270'6320'6578;
@@ -88,9 +89,9 @@ private:
     uint64_t number_ = mcrpc::now_ns() / kLenNs;
 };
 
-class FramedLoop {
+class FramedLoop : public Handler {
 public:
-    FramedLoop() {
+    explicit FramedLoop(Self self) : self_(std::move(self)) {
         sigemptyset(&signals_);
         for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGUSR2}) sigaddset(&signals_, signal);
         // In this thread before it starts others, which then inherit it.
@@ -101,7 +102,6 @@ public:
     }
     FramedLoop(const FramedLoop &) = delete;
     FramedLoop &operator=(const FramedLoop &) = delete;
-    virtual ~FramedLoop() = default;
 
     // Listens on 127.0.0.1, and says so on stdout. The kernel chooses a port if it is 0.
     void listen_on(uint16_t port) {
@@ -120,10 +120,10 @@ public:
         std::printf("listening 127.0.0.1:%u\n", ntohs(address.sin_port));
     }
 
-    // Serves until SIGTERM or SIGINT. on_tick() is called about every `tick_ms`.
+    // Serves until SIGTERM or SIGINT, and then until the drain is over. on_tick() is called about every `tick_ms`.
     void run(uint64_t tick_ms) {
         uint64_t next_tick_ns = mcrpc::now_ns();
-        while (!stopped_) {
+        while (!is_over()) {
             const uint64_t now_ns = mcrpc::now_ns();
             if (now_ns >= next_tick_ns) {
                 next_tick_ns = std::max(next_tick_ns + tick_ms * kMs, now_ns);
@@ -136,66 +136,58 @@ public:
     }
 
 protected:
-    // A connection's number; never used again, unlike a descriptor.
     using ConnectionId = uint64_t;
 
-    virtual void on_frame(ConnectionId from, const mcrpc::Header &header, const std::string &body) = 0;
     virtual void on_tick(uint64_t now_ns) = 0;
     // Bytes are there to be read from what wake_by() was given.
     virtual void on_wake() {}
     virtual void on_closed(ConnectionId) {}
     virtual void on_signal(int) {}
+    // What a connection brought: frames, unless somebody knows better.
+    virtual void on_bytes(Connection &from, const uint8_t *bytes, size_t len) { from.feed(bytes, len); }
+    // The program was told to end: what a connection is told of that.
+    virtual void on_drain(Connection &connection) { connection.say_go_away(); }
+    bool is_draining() const { return drain_.has_begun(); }
+    // Whether all that was taken over a connection is answered.
+    virtual bool is_idle(const Connection &connection) const { return connection.is_idle(); }
 
     // Calls on_wake() whenever this descriptor is readable.
     void wake_by(int fd) { watch(fd, kWake); }
 
-    // Begins to connect; frames may be sent at once. on_closed() says if it failed.
+    // Begins to connect, and to say hello; frames may be sent at once. on_closed() says if it failed.
     ConnectionId connect_to(const sockaddr_in &address) {
         const int fd = must(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
         // What it returns does not matter: a connection that fails becomes readable, like one that is closed.
         static_cast<void>(connect(fd, reinterpret_cast<const sockaddr *>(&address), sizeof address));
-        return add(fd);
+        const ConnectionId id = add(fd, false);
+        at(id)->say_hello();
+        return id;
     }
 
-    // A frame without metadata. Nothing happens if the connection is gone.
-    void send(ConnectionId to, mcrpc::Header header, const std::string &body = {}) {
-        const auto found = connections_.find(to);
-        if (found == connections_.end()) return;
-        header.body_len = static_cast<uint32_t>(body.size());
-        uint8_t bytes[MCRPC_HEADER_LEN];
-        must(header.emit(bytes, sizeof bytes), "emit");
-        found->second.unsent.append(reinterpret_cast<const char *>(bytes), sizeof bytes);
-        found->second.unsent.append(body);
-        touched_.insert(to);
+    // A connection, to send something: that leaves at the end of this turn. Null if it is gone.
+    Connection *at(ConnectionId id) {
+        const auto found = connections_.find(id);
+        if (found == connections_.end()) return nullptr;
+        touched_.insert(id);
+        return &found->second.connection;
     }
 
-    // Answers a request.
-    void respond(ConnectionId to, const mcrpc::Header &request, int32_t status, uint32_t cursor) {
-        mcrpc::Header response;
-        response.kind = MCRPC_KIND_RESPONSE;
-        response.call_id = request.call_id;
-        response.uin = request.uin;
-        response.status = status;
-        response.cursor = cursor;
-        send(to, response);
+    // Answers a request, unless the one who sent it is gone.
+    void respond(ConnectionId to, const mcrpc::Header &request, mcrpc::Status status, std::string_view payload = {}) {
+        if (Connection *const connection = at(to)) connection->respond(request, status, payload);
     }
 
 private:
     // What epoll reports: one of these, or a connection's number.
     enum : uint64_t { kListener, kSignal, kWake, kFirstConnection };
-    static constexpr uint32_t kMaxBodyLen = 1u << 16;
-    static constexpr size_t kReadLen = 64u << 10;
-    static constexpr size_t kMaxUnsentLen = 16u << 20;
     static constexpr int kEventsPerTurn = 256;
 
-    struct Connection {
-        int fd;
-        mcrpc::FrameDecoder decoder{mcrpc::Limits(kMaxBodyLen)};
-        mcrpc::Header header{};  // of the frame whose body is being read
-        std::string body{};
-        std::string unsent{};
-        bool is_blocked = false;  // the socket takes no more; epoll says when it does
-        bool is_broken = false;   // to be closed
+    struct Entry {
+        Entry(int fd, ConnectionId id, const Self &self, Handler &handler, bool accepted)
+            : connection(fd, id, self, handler), is_accepted(accepted) {}
+
+        Connection connection;
+        bool is_accepted;
     };
 
     void watch(int fd, uint64_t id, uint32_t events = EPOLLIN, int operation = EPOLL_CTL_ADD) {
@@ -205,12 +197,12 @@ private:
         must(epoll_ctl(epoll_, operation, fd, &event), "epoll_ctl");
     }
 
-    ConnectionId add(int fd) {
+    ConnectionId add(int fd, bool is_accepted) {
         const int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         const ConnectionId id = next_connection_++;
         watch(fd, id);
-        connections_.emplace(id, Connection{fd});
+        connections_.try_emplace(id, fd, id, self_, *this, is_accepted);
         return id;
     }
 
@@ -224,7 +216,7 @@ private:
             case kSignal: take_signal(); break;
             case kWake: on_wake(); break;
             default:  // a connection, and here for certain: they are closed in flush() alone
-                if (events[i].events & ~EPOLLOUT) receive(events[i].data.u64);
+                if (events[i].events & ~EPOLLOUT) receive(*at(events[i].data.u64));
                 touched_.insert(events[i].data.u64);
             }
         }
@@ -233,36 +225,14 @@ private:
 
     void accept_one() {
         const int fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) add(fd);
+        if (fd >= 0) add(fd, true);
     }
 
     // One read per turn, so that a busy connection does not keep the others waiting.
-    void receive(ConnectionId id) {
-        Connection &connection = connections_.at(id);
+    void receive(Connection &connection) {
         uint8_t bytes[kReadLen];
-        const ssize_t received = recv(connection.fd, bytes, sizeof bytes, 0);
-        connection.is_broken = received == 0 || (received < 0 && errno != EAGAIN);
-        const uint8_t *rest = bytes;
-        size_t rest_len = received < 0 ? 0 : static_cast<size_t>(received);
-        while (rest_len > 0 && !connection.is_broken) {
-            mcrpc::FrameEvent event;
-            size_t used = 0;
-            connection.is_broken = !connection.decoder.next(rest, rest_len, used, event).ok() ||
-                                   event.kind == MCRPC_EVENT_REFUSED;
-            rest += used;
-            rest_len -= used;
-            if (!connection.is_broken) take(id, connection, event);
-        }
-    }
-
-    void take(ConnectionId id, Connection &connection, const mcrpc::FrameEvent &event) {
-        if (event.kind == MCRPC_EVENT_HEADER) {
-            connection.header = mcrpc::Header(event.header);
-            connection.body.clear();
-        } else if (event.kind == MCRPC_EVENT_PAYLOAD) {
-            connection.body.append(mcrpc::view(event.bytes));
-        }
-        if (event.last) on_frame(id, connection.header, connection.body);
+        const size_t len = connection.read(bytes, sizeof bytes);
+        if (len > 0) on_bytes(connection, bytes, len);
     }
 
     void flush() {
@@ -270,42 +240,60 @@ private:
         for (const ConnectionId id : std::exchange(touched_, {})) {
             const auto found = connections_.find(id);
             if (found == connections_.end()) continue;
-            Connection &connection = found->second;
-            std::string &unsent = connection.unsent;
-            if (!unsent.empty()) {
-                const ssize_t sent = ::send(connection.fd, unsent.data(), unsent.size(), 0);
-                if (sent < 0 && errno != EAGAIN) connection.is_broken = true;
-                if (sent > 0) unsent.erase(0, static_cast<size_t>(sent));
-            }
-            if (connection.is_broken || unsent.size() > kMaxUnsentLen) {
-                close(connection.fd);
+            Connection &connection = found->second.connection;
+            connection.flush();
+            uint32_t events = 0;
+            if (connection.is_broken()) {
                 connections_.erase(found);
                 on_closed(id);
-            } else if (connection.is_blocked == unsent.empty()) {
-                connection.is_blocked = !unsent.empty();
-                watch(connection.fd, id, connection.is_blocked ? EPOLLIN | EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);
+            } else if (connection.waits_for(events)) {
+                watch(connection.fd(), id, events, EPOLL_CTL_MOD);
             }
         }
+    }
+
+    bool is_over() const {
+        if (!drain_.has_begun()) return false;
+        bool all_idle = true;
+        bool is_alone = true;
+        for (const auto &[id, entry] : connections_) {
+            if (!entry.is_accepted) continue;
+            is_alone = false;
+            all_idle = all_idle && is_idle(entry.connection);
+        }
+        return drain_.is_over(all_idle, is_alone);
     }
 
     void take_signal() {
         signalfd_siginfo info{};
         if (read(signal_fd_, &info, sizeof info) != sizeof info) return;
         const auto signal = static_cast<int>(info.ssi_signo);
-        stopped_ = stopped_ || signal == SIGTERM || signal == SIGINT;
+        if (signal == SIGTERM || signal == SIGINT) drain();
         on_signal(signal);
     }
 
+    void drain() {
+        if (drain_.has_begun()) return;
+        drain_.begin();
+        close(std::exchange(listener_, -1));
+        for (auto &[id, entry] : connections_) {
+            if (!entry.is_accepted) continue;
+            on_drain(entry.connection);
+            touched_.insert(id);
+        }
+    }
+
+    const Self self_;
     const int epoll_ = must(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
     sigset_t signals_{};
     int signal_fd_ = -1;
     int listener_ = -1;
-    bool stopped_ = false;
+    Drain drain_{};
     uint64_t next_connection_ = kFirstConnection;
-    std::unordered_map<ConnectionId, Connection> connections_;
+    std::unordered_map<ConnectionId, Entry> connections_;
     std::unordered_set<ConnectionId> touched_;  // by this turn
 };
 
-}  // namespace fleet
+}  // namespace framed
 
 #endif  // FRAMED_LOOP_HPP

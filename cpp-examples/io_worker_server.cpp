@@ -10,6 +10,9 @@
 // goes elsewhere instead of waiting. Nobody else notices: connections and queue are in another process. The request is
 // not given to another worker, since it may be what killed this one.
 //
+// What a connection does with frames is in framed_connection.hpp. On SIGTERM the IO layer says goodbye to its callers, answers
+// what it has, and refuses what was on its way.
+//
 // Only the IO layer tells the controller what happens to requests, so its books are right whatever a worker dies of.
 //
 // Build it, with LIB the directory of the library (and libmcrpc.so.0 in it, for the second line):
@@ -23,7 +26,9 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,7 +41,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
-#include <mcrpc.hpp>
 #include <optional>
 #include <string>
 #include <thread>
@@ -44,15 +48,15 @@
 #include <unordered_set>
 #include <vector>
 
+#include "framed_connection.hpp"
+
 namespace {
 
 // The fleet's secret: who knows it can choose a uin that always comes first. A real one is configured.
 constexpr uint64_t kSalt = 0x6d63'7270'6320'6578;
-constexpr uint32_t kMaxBodyLen = 16u << 20;
-constexpr size_t kReadLen = 64u << 10;
-constexpr size_t kMaxUnsentLen = 1u << 20;
 constexpr size_t kMaxQueueLen = 1000;
 constexpr int kEventsPerTurn = 256;
+constexpr int kDrainTickMs = 10;
 constexpr uint32_t kQueue = 0;  // the controller's only one
 constexpr timespec kForkPause = {0, 10'000'000};
 
@@ -61,6 +65,7 @@ struct Options {
     uint16_t port = 0;
     uint64_t service_ns = 10'000'000;
     std::optional<uint32_t> crash_method;
+    bool checksums = false;
     bool die_with_parent = false;
 };
 
@@ -112,20 +117,33 @@ void tell_of_crashes() {
     for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) sigaction(signal, &action, nullptr);
 }
 
-// The service itself: waits for a backend that answers after a fixed time.
+// What the IO layer sends to a worker, and behind it the metadata of the request.
+struct Errand {
+    mcrpc::Header request;
+    uint64_t arrival_ns;
+};
+
+// The service itself: waits for a backend that answers after a fixed time. If it called another server, it would do so on
+// behalf of mcrpc::Context::current(), from anywhere below.
 int32_t handle(const Options &options, const mcrpc::Header &request) {
     if (options.crash_method == request.method_id) std::abort();
     std::this_thread::sleep_for(std::chrono::nanoseconds(options.service_ns));
     return MCRPC_OK;
 }
 
-// Ends when the IO layer does. This service needs no more of a request than its header.
+// Ends when the IO layer does. This service needs no payload.
 [[noreturn]] void work(const Options &options, int io) {
     worker_socket = io;
     tell_of_crashes();
-    mcrpc::Header request;
-    while (recv(io, &request, sizeof request, 0) == sizeof request) {
-        const int32_t status = handle(options, request);
+    mcrpc::ContextScope::install();
+    Errand errand;
+    static char metadata[UINT16_MAX];
+    iovec parts[] = {{&errand, sizeof errand}, {metadata, sizeof metadata}};
+    for (ssize_t len = 0; (len = readv(io, parts, 2)) >= static_cast<ssize_t>(sizeof errand);) {
+        const std::string_view tags(metadata, static_cast<size_t>(len) - sizeof errand);
+        const mcrpc::Context context = framed::context_of(errand.request, tags, errand.arrival_ns);
+        const mcrpc::ContextScope scope(context);
+        const int32_t status = handle(options, errand.request);
         if (send(io, &status, sizeof status, 0) < 0) break;
     }
     _exit(0);
@@ -169,19 +187,11 @@ int receive_descriptor(int socket) {
     return fd;
 }
 
-struct Connection {
-    int fd;
-    uint64_t id;  // never used again, unlike the descriptor
-    mcrpc::FrameDecoder decoder{mcrpc::Limits(kMaxBodyLen)};
-    std::string unsent{};
-    bool blocked = false;  // the socket takes no more; epoll says when it does
-    bool broken = false;   // to be closed
-};
-
 // An admitted request. It names its connection by the id: connections close while their requests wait.
 struct Job {
     uint64_t connection_id;
     mcrpc::Header request;
+    std::string metadata;
     uint64_t admitted_ns;
     uint64_t deadline_ns;
 };
@@ -193,19 +203,23 @@ struct Worker {
     uint64_t started_ns = 0;
 };
 
-class IoLayer {
+class IoLayer : public framed::Handler {
 public:
     // The sockets of workers come from `master`, one whenever a worker has been started.
-    IoLayer(const mcrpc::Admission &admission, int listener, int master)
-        : admission_(admission), listener_(listener), master_(master) {}
+    IoLayer(const Options &options, const mcrpc::Admission &admission, int listener, int master)
+        : admission_(admission), listener_(listener), master_(master) {
+        self_.limits.needs_checksum = options.checksums;
+    }
 
-    [[noreturn]] void run() {
+    // Serves until SIGTERM, and then until the drain is over.
+    void run() {
         // Edge-triggered, since a listener stays readable while there is no descriptor left for accept().
         watch(EPOLL_CTL_ADD, listener_, kListener, EPOLLIN | EPOLLET);
         watch(EPOLL_CTL_ADD, master_, kMaster, EPOLLIN);
+        watch(EPOLL_CTL_ADD, signals_, kSignal, EPOLLIN);
         epoll_event events[kEventsPerTurn];
-        for (;;) {
-            const int count = epoll_wait(epoll_, events, kEventsPerTurn, -1);
+        while (!is_over()) {
+            const int count = epoll_wait(epoll_, events, kEventsPerTurn, drain_.has_begun() ? kDrainTickMs : -1);
             must(count < 0 && errno == EINTR ? 0 : count, "epoll_wait");
             for (int i = 0; i < count; ++i) take(events[i]);
             dispatch();
@@ -215,7 +229,7 @@ public:
 
 private:
     // What epoll reports: one of these, or the id of a worker or connection.
-    enum : uint64_t { kListener, kMaster, kFirstId };
+    enum : uint64_t { kListener, kMaster, kSignal, kFirstId };
 
     void watch(int operation, int fd, uint64_t id, uint32_t events) {
         epoll_event event{};
@@ -228,11 +242,30 @@ private:
         const uint64_t id = event.data.u64;
         if (id == kListener) return accept_all();
         if (id == kMaster) return hire();
+        if (id == kSignal) return drain();
         const auto worker = workers_.find(id);
         if (worker != workers_.end()) return hear(worker->second);
-        Connection &connection = connections_.at(id);  // which is there: they are closed in flush() alone
-        if (event.events & ~EPOLLOUT) receive(connection);
+        framed::Connection &connection = connections_.at(id);  // which is there: they are closed in flush() alone
+        if (event.events & ~EPOLLOUT) connection.receive();
         touched_.insert(&connection);
+    }
+
+    // No more connections, and no more requests over those that are there.
+    void drain() {
+        drain_.begin();
+        watch(EPOLL_CTL_DEL, listener_, kListener, 0);
+        watch(EPOLL_CTL_DEL, signals_, kSignal, 0);
+        for (auto &[id, connection] : connections_) {
+            connection.say_go_away();
+            touched_.insert(&connection);
+        }
+    }
+
+    bool is_over() const {
+        if (!drain_.has_begun()) return false;
+        const bool is_idle = std::all_of(connections_.begin(), connections_.end(),
+                                         [](const auto &entry) { return entry.second.is_idle(); });
+        return drain_.is_over(is_idle, connections_.empty());
     }
 
     void hire() {
@@ -272,7 +305,7 @@ private:
     // A worker gets its next request when it has answered the last: what it holds when it dies is what it ran.
     void dispatch() {
         while (!jobs_.empty() && !idle_.empty()) {
-            const Job job = jobs_.front();
+            Job job = std::move(jobs_.front());
             jobs_.pop_front();
             const uint64_t now_ns = mcrpc::now_ns();
             const mcrpc::Status status = admission_.dequeued(kQueue, job.admitted_ns, job.deadline_ns, now_ns);
@@ -282,10 +315,15 @@ private:
             }
             Worker &worker = workers_.at(idle_.back());
             idle_.pop_back();
-            worker.running = job;
+            Errand errand{job.request, job.admitted_ns};
+            iovec parts[] = {{&errand, sizeof errand}, {job.metadata.data(), job.metadata.size()}};
+            msghdr message{};
+            message.msg_iov = parts;
+            message.msg_iovlen = 2;
+            const ssize_t sent = sendmsg(worker.fd, &message, MSG_DONTWAIT);
+            worker.running = std::move(job);
             worker.started_ns = now_ns;
-            const ssize_t sent = send(worker.fd, &job.request, sizeof job.request, MSG_DONTWAIT);
-            if (sent != sizeof job.request) lose(worker);
+            if (sent < 0) lose(worker);
         }
         // Without any worker nobody knows how long they would wait.
         for (; workers_.empty() && !jobs_.empty(); jobs_.pop_front()) {
@@ -304,99 +342,73 @@ private:
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
             const uint64_t id = next_id_++;
             watch(EPOLL_CTL_ADD, fd, id, EPOLLIN);
-            connections_.emplace(id, Connection{fd, id});
+            connections_.try_emplace(id, fd, id, self_, *this);
         }
     }
 
-    // One read per turn, so that a busy connection does not keep the others waiting.
-    void receive(Connection &connection) {
-        uint8_t bytes[kReadLen];
-        const ssize_t received = recv(connection.fd, bytes, sizeof bytes, 0);
-        connection.broken = received == 0 || (received < 0 && errno != EAGAIN);
-        if (received <= 0) return;
-        const uint64_t now_ns = mcrpc::now_ns();
-        const uint8_t *rest = bytes;
-        size_t rest_len = static_cast<size_t>(received);
-        mcrpc::FrameEvent event;
-        do {
-            size_t used = 0;
-            connection.broken = !connection.decoder.next(rest, rest_len, used, event).ok() ||
-                                event.kind == MCRPC_EVENT_REFUSED;
-            if (connection.broken) return;
-            rest += used;
-            rest_len -= used;
-            if (event.kind != MCRPC_EVENT_HEADER) continue;  // this service looks at no body
-            if (event.header.kind == MCRPC_KIND_REQUEST) {
-                decide(connection, mcrpc::Header(event.header), now_ns);
-            } else if (event.header.kind == MCRPC_KIND_PING) {
-                mcrpc::Header pong;
-                pong.kind = MCRPC_KIND_PONG;
-                pong.call_id = event.header.call_id;
-                append(connection, pong);
-            }
-        } while (event.kind != MCRPC_EVENT_NONE);
-    }
-
-    void decide(Connection &connection, const mcrpc::Header &header, uint64_t now_ns) {
+    bool on_header(framed::Connection &from, const mcrpc::Header &header) override {
         // By the wall clock: all servers of the fleet have the users in the same order, a new one each hour.
         const auto hour = static_cast<uint32_t>(std::time(nullptr) / 3600);
         mcrpc::Request request;
-        must(mcrpc::Request::from_header(header, kSalt, hour, now_ns, request), "from_header");
-        const mcrpc::Status status = admission_.admit(kQueue, request, now_ns);
-        if (!status.ok()) return respond(connection, header, status);
+        must(mcrpc::Request::from_header(header, kSalt, hour, from.arrival_ns(), request), "from_header");
+        request.flags |= from.peer().tenant << MCRPC_REQUEST_TENANT_SHIFT;
+        const mcrpc::Status status = admission_.admit(kQueue, request, from.arrival_ns());
+        if (!status.ok()) from.respond(header, status);
+        return status.ok();
+    }
+
+    void on_request(framed::Connection &from, const mcrpc::Header &header, const mcrpc::Metadata &metadata,
+                    std::string_view) override {
+        const uint64_t admitted_ns = from.arrival_ns();
+        const uint64_t deadline_ns = framed::deadline_ns(header, admitted_ns);
         if (jobs_.size() < kMaxQueueLen) {
-            jobs_.push_back({connection.id, header, now_ns, request.deadline_ns});
+            jobs_.push_back({from.id(), header, std::string(metadata.tags().bytes()), admitted_ns, deadline_ns});
         } else {
             must(admission_.abandoned(kQueue), "abandoned");
-            respond(connection, header, mcrpc::Status(MCRPC_QUEUE_FULL));
+            from.respond(header, mcrpc::Status(MCRPC_QUEUE_FULL));
         }
     }
+
+    void on_lost(framed::Connection &, const mcrpc::Header &) override {
+        must(admission_.abandoned(kQueue), "abandoned");
+    }
+
+    void on_withheld(framed::Connection &, uint32_t count, uint32_t key) override {
+        must(admission_.withheld(kQueue, key, count), "withheld");
+    }
+
+    // Nobody wants the answer any more. What a worker has begun, it finishes.
+    void on_cancel(framed::Connection &from, uint32_t call_id) override {
+        const auto found = std::find_if(jobs_.begin(), jobs_.end(), [&](const Job &job) {
+            return job.connection_id == from.id() && job.request.call_id == call_id;
+        });
+        if (found == jobs_.end()) return;
+        jobs_.erase(found);
+        must(admission_.abandoned(kQueue), "abandoned");
+        from.forget();
+    }
+
+    framed::Load load() override { return load_.load(); }
 
     // A caller that has gone gets no answer.
     void answer(const Job &job, mcrpc::Status status) {
         const auto found = connections_.find(job.connection_id);
         if (found == connections_.end()) return;
-        respond(found->second, job.request, status);
+        found->second.respond(job.request, status);
         touched_.insert(&found->second);
-    }
-
-    void respond(Connection &connection, const mcrpc::Header &request, mcrpc::Status status) {
-        mcrpc::Header response;
-        response.kind = MCRPC_KIND_RESPONSE;
-        response.call_id = request.call_id;
-        response.uin = request.uin;
-        response.business_id = request.business_id;
-        response.priority = request.priority;
-        response.status = status.code();
-        response.cursor = admission_.cursor(kQueue);
-        append(connection, response);
-    }
-
-    static void append(Connection &connection, const mcrpc::Header &header) {
-        uint8_t bytes[MCRPC_HEADER_LEN];
-        must(header.emit(bytes, sizeof bytes), "emit");
-        connection.unsent.append(reinterpret_cast<const char *>(bytes), sizeof bytes);
     }
 
     // Everything a turn brought for a connection leaves in one write.
     void flush() {
-        for (Connection *const touched : touched_) {
-            Connection &connection = *touched;
-            std::string &unsent = connection.unsent;
-            if (!unsent.empty()) {
-                const ssize_t sent = send(connection.fd, unsent.data(), unsent.size(), 0);
-                if (sent < 0 && errno != EAGAIN) connection.broken = true;
-                if (sent > 0) unsent.erase(0, static_cast<size_t>(sent));
-            }
-            if (connection.broken || unsent.size() > kMaxUnsentLen) {
+        for (framed::Connection *const connection : touched_) {
+            connection->flush();
+            uint32_t events = 0;
+            if (connection->is_broken()) {
                 // Its requests stay in the queue, and their answers find nobody.
-                close(connection.fd);
-                connections_.erase(connection.id);
-                accept_all();  // one may have had to wait for a descriptor
-            } else if (connection.blocked == unsent.empty()) {
-                connection.blocked = !unsent.empty();
-                const uint32_t events = connection.blocked ? EPOLLIN | EPOLLOUT : EPOLLIN;
-                watch(EPOLL_CTL_MOD, connection.fd, connection.id, events);
+                connections_.erase(connection->id());
+                if (!drain_.has_begun()) accept_all();  // one may have had to wait for a descriptor
+            } else if (connection->waits_for(events)) {
+                watch(EPOLL_CTL_MOD, connection->fd(), connection->id(), events);
             }
         }
         touched_.clear();
@@ -406,12 +418,17 @@ private:
     const int listener_;
     const int master_;
     const int epoll_ = must(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+    const sigset_t signal_set_ = signal_set({SIGTERM});
+    const int signals_ = must(signalfd(-1, &signal_set_, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd");
+    framed::Self self_{"mcrpc.example.IoWorkerServer"};
+    framed::LoadMeter load_{admission_, kQueue};
+    framed::Drain drain_;
     uint64_t next_id_ = kFirstId;
     std::unordered_map<uint64_t, Worker> workers_;
     std::vector<uint64_t> idle_;  // of the workers; the last one worked last
     std::deque<Job> jobs_;        // the input queue
-    std::unordered_map<uint64_t, Connection> connections_;
-    std::unordered_set<Connection *> touched_;  // by this turn
+    std::unordered_map<uint64_t, framed::Connection> connections_;
+    std::unordered_set<framed::Connection *> touched_;  // by this turn
 };
 
 // ---- The master -----------------------------------------------------------------------------------------
@@ -475,9 +492,8 @@ private:
             prctl(PR_SET_PDEATHSIG, SIGKILL);
             if (getppid() != master) _exit(0);
             if (place == kIoLayer) {
-                const sigset_t stop = signal_set({SIGTERM});
-                sigprocmask(SIG_UNBLOCK, &stop, nullptr);
-                IoLayer(admission_, listener_, hiring_[1]).run();
+                IoLayer(options_, admission_, listener_, hiring_[1]).run();
+                _exit(0);
             }
             close(ends[0]);  // or the worker would not see the IO layer end
             work(options_, ends[1]);
@@ -537,6 +553,7 @@ constexpr const char *kUsage = R"(usage: io_worker_server [options]
   --port P            port on 127.0.0.1 (0 to 65535; default 0: the kernel chooses)
   --service-ms F      how long a request waits for its backend (0 to 10000; default 10)
   --crash-method ID   requests with this method id crash their worker
+  --checksums         each frame has one, in both directions
   --die-with-parent   stop when the parent of this process ends
 
 SIGTERM and SIGINT stop it, SIGUSR1 prints what the controller knows.
@@ -545,8 +562,8 @@ SIGTERM and SIGINT stop it, SIGUSR1 prints what the controller knows.
 constexpr option kFlags[] = {
     {"workers", required_argument, nullptr, 'w'},      {"port", required_argument, nullptr, 'p'},
     {"service-ms", required_argument, nullptr, 's'},   {"crash-method", required_argument, nullptr, 'c'},
-    {"die-with-parent", no_argument, nullptr, 'd'},    {"help", no_argument, nullptr, 'h'},
-    {nullptr, 0, nullptr, 0}};
+    {"checksums", no_argument, nullptr, 'k'},          {"die-with-parent", no_argument, nullptr, 'd'},
+    {"help", no_argument, nullptr, 'h'},               {nullptr, 0, nullptr, 0}};
 
 [[noreturn]] void reject(const std::string &complaint) {
     std::fprintf(stderr, "io_worker_server: %s; see --help\n", complaint.c_str());
@@ -576,6 +593,7 @@ Options parse_options(int argc, char **argv) {
         case 'p': options.port = static_cast<uint16_t>(number(name, 0, 65535)); break;
         case 's': options.service_ns = number(name, 0, 10'000, 1'000'000); break;
         case 'c': options.crash_method = static_cast<uint32_t>(number(name, 0, UINT32_MAX)); break;
+        case 'k': options.checksums = true; break;
         case 'd': options.die_with_parent = true; break;
         case 'h': std::fputs(kUsage, stdout); std::exit(0);
         default: std::exit(2);  // getopt_long() has said why

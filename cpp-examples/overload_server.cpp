@@ -2,9 +2,10 @@
 //
 // The path of a request, in the order of the functions of Server:
 //
-//     receive    the IO thread reads 32 bytes of header; nothing behind them is needed to decide
-//     decide     admit() says yes, or no and why: a refusal is answered at once and costs next to nothing;
-//                the queue is bounded, and what does not fit is refused as well
+//     on_header  the IO thread has read 32 bytes of header, and nothing behind them is needed to decide: admit() says
+//                yes, or no and why; a refusal is answered at once and costs next to nothing. The queue is bounded,
+//                and what does not fit is refused as well
+//     on_request all of an admitted request is there, and it is queued
 //     work       a worker asks dequeued() whether there is still time, works, and says done()
 //     deliver    the answer goes back to the IO thread
 //     flush      which writes all that a turn of its loop brought for a connection in one call
@@ -12,6 +13,9 @@
 // With --processes each worker is a process with its own socket on the same port (SO_REUSEPORT), its own IO
 // thread and queue. They share one controller in memory that the master mapped before it forked: what one of
 // them sees, all know. The master replaces a worker that dies, and tells the controller so with queue_lost().
+//
+// What a connection does with frames is in framed_connection.hpp. On SIGTERM the server says goodbye to its callers, answers
+// what it has, and refuses what was on its way.
 //
 // With --host it joins the host's shared segments: `mcrpc top` shows its queues, `mcrpc mode` and `mcrpc kill` switch its
 // admission while it runs.
@@ -43,7 +47,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
-#include <mcrpc.hpp>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -53,15 +56,15 @@
 #include <utility>
 #include <vector>
 
+#include "framed_connection.hpp"
+
 namespace {
 
 // The fleet's secret: who knows it can choose a uin that always comes first. A real one is configured.
 constexpr uint64_t kSalt = 0x6d63'7270'6320'6578;
-constexpr uint32_t kMaxBodyLen = 16u << 20;
-constexpr size_t kReadLen = 64u << 10;
-constexpr size_t kMaxUnsentLen = 1u << 20;
 constexpr int kEventsPerTurn = 256;
 constexpr int kHousekeepingMs = 1000;
+constexpr int kDrainTickMs = 10;
 constexpr std::string_view kModeNames[] = {"off", "observe", "enforce"};  // by MCRPC_MODE_
 
 struct Options {
@@ -72,6 +75,7 @@ struct Options {
     uint64_t spin_ns = 0;
     size_t queue_len = 1000;
     uint32_t mode = MCRPC_MODE_ENFORCE;
+    bool checksums = false;
     bool die_with_parent = false;
     const char *host = nullptr;  // directory of the host's shared segments
 };
@@ -131,30 +135,24 @@ void print_report(const Options &options, const mcrpc::Admission &admission) {
 
 // ---- One IO thread, one queue, its workers --------------------------------------------------------------
 
-struct Connection {
-    int fd;
-    uint64_t id;  // never used again, unlike the descriptor
-    mcrpc::FrameDecoder decoder{mcrpc::Limits(kMaxBodyLen)};
-    std::string unsent{};
-    bool blocked = false;  // the socket takes no more; epoll says when it does
-    bool broken = false;   // to be closed
-};
-
 // An admitted request on its way to a worker, and back with a status. It names its connection by the id:
 // connections close, and descriptors are reused, while their requests wait.
 struct Job {
     uint64_t connection_id;
     mcrpc::Header request;
+    std::string metadata;
     uint64_t admitted_ns;
     uint64_t deadline_ns;
     mcrpc::Status status;
 };
 
-class Server {
+class Server : public framed::Handler {
 public:
     Server(const Options &options, const mcrpc::Admission &admission, const mcrpc::Host &host, uint32_t queue,
            int listener)
-        : options_(options), admission_(admission), host_(host), queue_(queue), listener_(listener) {}
+        : options_(options), admission_(admission), host_(host), queue_(queue), listener_(listener) {
+        self_.limits.needs_checksum = options.checksums;
+    }
 
     // Serves until a signal says stop. The thread that calls it is the IO thread. It closes no descriptors at
     // the end, because the process ends as well.
@@ -167,7 +165,8 @@ public:
         for (uint32_t i = 0; i < options_.threads; ++i) workers.emplace_back([this] { work(); });
         epoll_event events[kEventsPerTurn];
         while (!closed_) {
-            const int count = epoll_wait(epoll_, events, kEventsPerTurn, options_.host ? kHousekeepingMs : -1);
+            const int timeout_ms = drain_.has_begun() ? kDrainTickMs : options_.host ? kHousekeepingMs : -1;
+            const int count = epoll_wait(epoll_, events, kEventsPerTurn, timeout_ms);
             must(count < 0 && errno == EINTR ? 0 : count, "epoll_wait");
             for (int i = 0; i < count; ++i) {
                 switch (events[i].data.u64) {
@@ -175,13 +174,14 @@ public:
                 case kAnswers: deliver(); break;
                 case kSignal: take_signal(); break;
                 default:  // a connection, and here for certain: they are closed in flush() alone
-                    Connection &connection = connections_.at(events[i].data.u64);
-                    if (events[i].events & ~EPOLLOUT) receive(connection);
+                    framed::Connection &connection = connections_.at(events[i].data.u64);
+                    if (events[i].events & ~EPOLLOUT) connection.receive();
                     touched_.insert(&connection);
                 }
             }
             flush();
             if (options_.host) keep_house(mcrpc::now_ns());
+            if (drain_.has_begun()) end_when_drained();
         }
         for (std::thread &worker : workers) worker.join();
     }
@@ -220,57 +220,57 @@ private:
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
             const uint64_t id = next_connection_++;
             watch(EPOLL_CTL_ADD, fd, id, EPOLLIN);
-            connections_.emplace(id, Connection{fd, id});
+            connections_.try_emplace(id, fd, id, self_, *this);
         }
     }
 
-    // One read per turn, so that a busy connection does not keep the others waiting.
-    void receive(Connection &connection) {
-        uint8_t bytes[kReadLen];
-        const ssize_t received = recv(connection.fd, bytes, sizeof bytes, 0);
-        connection.broken = received == 0 || (received < 0 && errno != EAGAIN);
-        if (received <= 0) return;
-        const uint64_t now_ns = mcrpc::now_ns();
-        const uint8_t *rest = bytes;
-        size_t rest_len = static_cast<size_t>(received);
-        mcrpc::FrameEvent event;
-        do {
-            size_t used = 0;
-            connection.broken = !connection.decoder.next(rest, rest_len, used, event).ok() ||
-                                event.kind == MCRPC_EVENT_REFUSED;
-            if (connection.broken) return;
-            rest += used;
-            rest_len -= used;
-            if (event.kind != MCRPC_EVENT_HEADER) continue;  // this service looks at no body
-            if (event.header.kind == MCRPC_KIND_REQUEST) {
-                decide(connection, mcrpc::Header(event.header), now_ns);
-            } else if (event.header.kind == MCRPC_KIND_PING) {
-                mcrpc::Header pong;
-                pong.kind = MCRPC_KIND_PONG;
-                pong.call_id = event.header.call_id;
-                append(connection, pong);
-            }
-        } while (event.kind != MCRPC_EVENT_NONE);
-    }
-
-    void decide(Connection &connection, const mcrpc::Header &header, uint64_t now_ns) {
+    bool on_header(framed::Connection &from, const mcrpc::Header &header) override {
         // By the wall clock: all servers of the fleet have the users in the same order, a new one each hour.
         const auto hour = static_cast<uint32_t>(std::time(nullptr) / 3600);
         mcrpc::Request request;
-        must(mcrpc::Request::from_header(header, kSalt, hour, now_ns, request), "from_header");
-        mcrpc::Status status = admission_.admit(queue_, request, now_ns);
-        if (status.ok()) {
-            const std::lock_guard<std::mutex> lock(mutex_);
-            if (jobs_.size() < options_.queue_len) {
-                jobs_.push_back({connection.id, header, now_ns, request.deadline_ns, status});
-                jobs_ready_.notify_one();
-                return;
-            }
-            must(admission_.abandoned(queue_), "abandoned");
-            status = mcrpc::Status(MCRPC_QUEUE_FULL);
-        }
-        respond(connection, header, status);
+        must(mcrpc::Request::from_header(header, kSalt, hour, from.arrival_ns(), request), "from_header");
+        request.flags |= from.peer().tenant << MCRPC_REQUEST_TENANT_SHIFT;
+        const mcrpc::Status status = admission_.admit(queue_, request, from.arrival_ns());
+        if (!status.ok()) from.respond(header, status);
+        return status.ok();
     }
+
+    void on_request(framed::Connection &from, const mcrpc::Header &header, const mcrpc::Metadata &metadata,
+                    std::string_view) override {
+        const uint64_t admitted_ns = from.arrival_ns();
+        const uint64_t deadline_ns = framed::deadline_ns(header, admitted_ns);
+        std::unique_lock<std::mutex> lock(mutex_);
+        if (jobs_.size() < options_.queue_len) {
+            jobs_.push_back({from.id(), header, std::string(metadata.tags().bytes()), admitted_ns, deadline_ns, {}});
+            jobs_ready_.notify_one();
+            return;
+        }
+        lock.unlock();
+        must(admission_.abandoned(queue_), "abandoned");
+        from.respond(header, mcrpc::Status(MCRPC_QUEUE_FULL));
+    }
+
+    void on_lost(framed::Connection &, const mcrpc::Header &) override {
+        must(admission_.abandoned(queue_), "abandoned");
+    }
+
+    void on_withheld(framed::Connection &, uint32_t count, uint32_t key) override {
+        must(admission_.withheld(queue_, key, count), "withheld");
+    }
+
+    // Nobody wants the answer any more. What a worker has begun, it finishes.
+    void on_cancel(framed::Connection &from, uint32_t call_id) override {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        const auto found = std::find_if(jobs_.begin(), jobs_.end(), [&](const Job &job) {
+            return job.connection_id == from.id() && job.request.call_id == call_id;
+        });
+        if (found == jobs_.end()) return;
+        jobs_.erase(found);
+        must(admission_.abandoned(queue_), "abandoned");
+        from.forget();
+    }
+
+    framed::Load load() override { return load_.load(); }
 
     // What each worker thread does.
     void work() {
@@ -278,23 +278,26 @@ private:
         for (;;) {
             jobs_ready_.wait(lock, [this] { return closed_ || !jobs_.empty(); });
             if (closed_) return;
-            Job job = jobs_.front();
+            Job job = std::move(jobs_.front());
             jobs_.pop_front();
             lock.unlock();
             const uint64_t started_ns = mcrpc::now_ns();
             job.status = admission_.dequeued(queue_, job.admitted_ns, job.deadline_ns, started_ns);
             if (job.status.ok()) {
                 const mcrpc::Running running(admission_, queue_, started_ns);
+                const mcrpc::Context context = framed::context_of(job.request, job.metadata, job.admitted_ns);
+                const mcrpc::ContextScope scope(context);
                 handle(started_ns);
             }
             lock.lock();
-            answers_.push_back(job);
+            answers_.push_back(std::move(job));
             // For the others of a batch the IO thread has been woken already.
             if (answers_.size() == 1) eventfd_write(answers_ready_, 1);
         }
     }
 
-    // The service itself: waits for a backend that answers at a fixed time, then computes.
+    // The service itself: waits for a backend that answers at a fixed time, then computes. If it called another server, it
+    // would do so on behalf of mcrpc::Context::current(), from anywhere below.
     void handle(uint64_t started_ns) const {
         const std::chrono::nanoseconds answered(started_ns + options_.service_ns);
         std::this_thread::sleep_until(std::chrono::steady_clock::time_point(answered));
@@ -317,48 +320,22 @@ private:
         for (const Job &job : answers) {
             const auto found = connections_.find(job.connection_id);
             if (found == connections_.end()) continue;
-            respond(found->second, job.request, job.status);
+            found->second.respond(job.request, job.status);
             touched_.insert(&found->second);
         }
     }
 
-    void respond(Connection &connection, const mcrpc::Header &request, mcrpc::Status status) {
-        mcrpc::Header response;
-        response.kind = MCRPC_KIND_RESPONSE;
-        response.call_id = request.call_id;
-        response.uin = request.uin;
-        response.business_id = request.business_id;
-        response.priority = request.priority;
-        response.status = status.code();
-        response.cursor = admission_.cursor(queue_);
-        append(connection, response);
-    }
-
-    static void append(Connection &connection, const mcrpc::Header &header) {
-        uint8_t bytes[MCRPC_HEADER_LEN];
-        must(header.emit(bytes, sizeof bytes), "emit");
-        connection.unsent.append(reinterpret_cast<const char *>(bytes), sizeof bytes);
-    }
-
     // Everything a turn brought for a connection leaves in one write.
     void flush() {
-        for (Connection *const touched : touched_) {
-            Connection &connection = *touched;
-            std::string &unsent = connection.unsent;
-            if (!unsent.empty()) {
-                const ssize_t sent = send(connection.fd, unsent.data(), unsent.size(), 0);
-                if (sent < 0 && errno != EAGAIN) connection.broken = true;
-                if (sent > 0) unsent.erase(0, static_cast<size_t>(sent));
-            }
-            if (connection.broken || unsent.size() > kMaxUnsentLen) {
+        for (framed::Connection *const connection : touched_) {
+            connection->flush();
+            uint32_t events = 0;
+            if (connection->is_broken()) {
                 // Its requests stay in the queue, and their answers find nobody.
-                close(connection.fd);
-                connections_.erase(connection.id);
-                accept_all();  // one may have had to wait for a descriptor
-            } else if (connection.blocked == unsent.empty()) {
-                connection.blocked = !unsent.empty();
-                const uint32_t events = connection.blocked ? EPOLLIN | EPOLLOUT : EPOLLIN;
-                watch(EPOLL_CTL_MOD, connection.fd, connection.id, events);
+                connections_.erase(connection->id());
+                if (!drain_.has_begun()) accept_all();  // one may have had to wait for a descriptor
+            } else if (connection->waits_for(events)) {
+                watch(EPOLL_CTL_MOD, connection->fd(), connection->id(), events);
             }
         }
         touched_.clear();
@@ -368,6 +345,19 @@ private:
         signalfd_siginfo info{};
         if (read(signals_, &info, sizeof info) != sizeof info) return;
         if (info.ssi_signo == SIGUSR1) return print_report(options_, admission_);
+        if (drain_.has_begun()) return;
+        drain_.begin();
+        watch(EPOLL_CTL_DEL, listener_, kListener, 0);
+        for (auto &[id, connection] : connections_) {
+            connection.say_go_away();
+            touched_.insert(&connection);
+        }
+    }
+
+    void end_when_drained() {
+        const bool is_idle = std::all_of(connections_.begin(), connections_.end(),
+                                         [](const auto &entry) { return entry.second.is_idle(); });
+        if (!drain_.is_over(is_idle, connections_.empty())) return;
         const std::lock_guard<std::mutex> lock(mutex_);
         closed_ = true;
         for (size_t i = 0; i < jobs_.size(); ++i) must(admission_.abandoned(queue_), "abandoned");
@@ -378,6 +368,7 @@ private:
     const mcrpc::Admission admission_;
     const mcrpc::Host &host_;
     const uint32_t queue_;
+    framed::Self self_{"mcrpc.example.OverloadServer"};
 
     // Of the IO thread alone.
     const int listener_;
@@ -388,8 +379,10 @@ private:
     const int signals_ = must(signalfd(-1, &signal_set_, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd");
     uint64_t next_connection_ = kFirstConnection;
     uint64_t kept_house_ns_ = 0;
-    std::unordered_map<uint64_t, Connection> connections_;
-    std::unordered_set<Connection *> touched_;  // by this turn
+    framed::LoadMeter load_{admission_, queue_};
+    framed::Drain drain_;
+    std::unordered_map<uint64_t, framed::Connection> connections_;
+    std::unordered_set<framed::Connection *> touched_;  // by this turn
 
     // Of the IO thread and the workers. Only the IO thread sets `closed_`.
     std::mutex mutex_;
@@ -477,6 +470,7 @@ constexpr const char *kUsage = R"(usage: overload_server [--threads N | --proces
   --spin-ms F        CPU time that a request then burns (0 to 10000; default 0)
   --queue N          places in each input queue (1 to 10000; default 1000)
   --admission MODE   off, observe or enforce (default enforce)
+  --checksums        each frame has one, in both directions
   --host DIR         join the shared segments of the host, usually in /run/mcrpc
   --die-with-parent  stop when the parent of this process ends
 
@@ -488,8 +482,8 @@ constexpr option kFlags[] = {
     {"port", required_argument, nullptr, 'p'},       {"service-ms", required_argument, nullptr, 'w'},
     {"spin-ms", required_argument, nullptr, 's'},    {"queue", required_argument, nullptr, 'q'},
     {"admission", required_argument, nullptr, 'a'},  {"die-with-parent", no_argument, nullptr, 'd'},
-    {"host", required_argument, nullptr, 'o'},       {"help", no_argument, nullptr, 'h'},
-    {nullptr, 0, nullptr, 0}};
+    {"host", required_argument, nullptr, 'o'},       {"checksums", no_argument, nullptr, 'k'},
+    {"help", no_argument, nullptr, 'h'},             {nullptr, 0, nullptr, 0}};
 
 [[noreturn]] void reject(const std::string &complaint) {
     std::fprintf(stderr, "overload_server: %s; see --help\n", complaint.c_str());
@@ -525,6 +519,7 @@ Options parse_options(int argc, char **argv) {
             while (options.mode <= MCRPC_MODE_ENFORCE && kModeNames[options.mode] != optarg) ++options.mode;
             if (options.mode <= MCRPC_MODE_ENFORCE) break;
             reject("--admission needs off, observe or enforce, not \"" + std::string(optarg) + "\"");
+        case 'k': options.checksums = true; break;
         case 'd': options.die_with_parent = true; break;
         case 'o': options.host = optarg; break;
         case 'h': std::fputs(kUsage, stdout); std::exit(0);
@@ -557,6 +552,7 @@ int main(int argc, char **argv) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
 
+    mcrpc::ContextScope::install();
     mcrpc::AdmissionConfig config;
     config.mode = options.mode;
     config.queue_count = std::max(options.processes, 1u);

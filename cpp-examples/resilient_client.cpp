@@ -5,7 +5,11 @@
 //     work       a thread takes the next arrival of the open loop and waits for its moment; a call that starts late
 //                because all threads are busy has less time, as its user would have
 //     call       attempts, each at the endpoint that mcrpc::Attempt names, until one is answered or none is left
-//     exchange   one request and its answer over a pooled connection, within the attempt's time
+//     exchange   one request and its answer over a pooled connection, within the attempt's time; the request carries the
+//                call's trace, the time that it began with, and what was withheld from its server
+//
+// What a connection does with frames is in framed_connection.hpp. A server that says goodbye is not called over that
+// connection any more, which is no failure of it.
 //
 // The main thread does the housekeeping (tick() of the set five times per second, of the host once), and prints what
 // became of the calls that arrived in each tenth of a second, as soon as their time is over:
@@ -45,13 +49,15 @@
 #include <ctime>
 #include <deque>
 #include <map>
-#include <mcrpc.hpp>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
+
+#include "framed_connection.hpp"
 
 namespace {
 
@@ -60,7 +66,6 @@ constexpr uint64_t kSalt = 0x6d63'7270'6320'6578;
 constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kBucketMs = 100;
 constexpr uint32_t kAttempts = 4;
-constexpr uint32_t kCursorHoldMs = 300;
 constexpr std::string_view kProtections[] = {"none", "retries", "process", "host"};
 enum Protection : size_t { kNone, kRetries, kProcess, kHost };
 
@@ -81,6 +86,7 @@ struct Options {
     uint64_t duration_ns = 10'000 * kMs;
     uint32_t threads = 32;
     uint64_t seed = 1;
+    bool checksums = false;
 
     // Time for as many attempts as there may be.
     uint64_t deadline_ns() const { return kAttempts * timeout_ns; }
@@ -120,16 +126,86 @@ void print_bucket(uint64_t number, const Bucket &bucket) {
     std::printf("\n");
 }
 
+// What a server answered.
+struct Reply {
+    int32_t status = MCRPC_OK;
+    uint32_t cursor = MCRPC_CURSOR_OPEN;
+    uint32_t hold_ms = 0;
+};
+
+// It always looks: that this thread was kept from running speaks against nobody else.
+bool wait_for(int fd, short events, uint64_t until_ns) {
+    const uint64_t now_ns = mcrpc::now_ns();
+    const uint64_t left_ns = until_ns - std::min(now_ns, until_ns);
+    pollfd waited{fd, events, 0};
+    return poll(&waited, 1, static_cast<int>((left_ns + kMs - 1) / kMs)) > 0;
+}
+
+// A connection to a server, for one call at a time.
+class Line : public framed::Handler {
+public:
+    Line(int fd, uint64_t id, const framed::Self &self) : connection_(fd, id, self, *this) { connection_.say_hello(); }
+
+    mcrpc::Status call(const mcrpc::Header &request, const mcrpc::Metadata &metadata, uint64_t until_ns, Reply &reply) {
+        call_id_ = request.call_id;
+        is_answered_ = false;
+        connection_.send(request, metadata);
+        while (!is_answered_) {
+            connection_.flush();
+            // Who has said goodbye may leave without an answer.
+            if (connection_.is_broken()) {
+                return mcrpc::Status(connection_.peer().is_leaving ? MCRPC_GOING_AWAY : MCRPC_READ_FAILED);
+            }
+            const short events = connection_.is_idle() ? POLLIN : POLLIN | POLLOUT;
+            if (!wait_for(connection_.fd(), events, until_ns)) return mcrpc::Status(MCRPC_TIMED_OUT);
+            connection_.receive();
+        }
+        reply = reply_;
+        return mcrpc::Status();
+    }
+
+    // Whether there can be another call. Hears first what the server has said while nobody asked.
+    bool is_usable() {
+        connection_.receive();
+        connection_.flush();
+        return !connection_.is_broken() && !connection_.peer().is_leaving;
+    }
+
+private:
+    // This side serves nothing.
+    bool on_header(framed::Connection &from, const mcrpc::Header &header) override {
+        from.respond(header, mcrpc::Status(MCRPC_NO_SERVICE));
+        return false;
+    }
+
+    // An answer to another call is that of one which was given up.
+    void on_response(framed::Connection &, const mcrpc::Header &header, const mcrpc::Metadata &metadata,
+                     std::string_view) override {
+        if (header.call_id != call_id_) return;
+        is_answered_ = true;
+        reply_.status = header.status;
+        reply_.cursor = header.cursor;
+        reply_.hold_ms = metadata.reject_hold_ms > 0 ? metadata.reject_hold_ms : framed::kCursorHoldMs;
+    }
+
+    framed::Connection connection_;
+    uint32_t call_id_ = 0;
+    bool is_answered_ = true;
+    Reply reply_{};
+};
+
 // Idle connections to one server.
 struct Pool {
     std::mutex mutex;
-    std::vector<int> idle;
+    std::vector<std::unique_ptr<Line>> idle;
 };
 
 class Client {
 public:
     Client(const Options &options, const mcrpc::Endpoints &endpoints, const mcrpc::Host &host)
         : options_(options), endpoints_(endpoints), host_(host), pools_(options.targets.size()), random_(options.seed) {
+        self_.limits.needs_checksum = options.checksums;
+        if (options.zone > 0) self_.zone = "zone-" + std::to_string(options.zone);
         next_arrival_ns_ = mcrpc::now_ns();
         end_ns_ = next_arrival_ns_ + options.duration_ns;
         next_bucket_ = next_arrival_ns_ / kMs / kBucketMs;
@@ -142,6 +218,7 @@ public:
             std::this_thread::sleep_for(std::chrono::milliseconds(kBucketMs));
             const uint64_t now_ns = mcrpc::now_ns();
             if (turn % 2 == 0) must(endpoints_.tick(), "tick");
+            if (turn % 2 == 0) close_unusable();
             // It fails while there is no host, which is no fault: calls pass then.
             if (turn % 10 == 0) static_cast<void>(host_.tick(now_ns));
             print_until(now_ns - options_.deadline_ns() - kBucketMs * kMs);
@@ -182,10 +259,11 @@ private:
         for (;;) {
             mcrpc::Attempt attempt(endpoints_, call);
             if (!attempt.status().ok()) return count_call(arrival_ns, false, call.attempts == 0);
-            mcrpc::Header reply;
+            Reply reply;
             const uint64_t started_ns = mcrpc::now_ns();
-            const mcrpc::Status sent = exchange(attempt.user_data(), call, reply);
-            if (sent.ok()) attempt.answered(reply.status, reply.cursor, kCursorHoldMs);
+            const mcrpc::Status sent = exchange(attempt, call, reply);
+            if (sent.ok()) attempt.answered(reply.status, reply.cursor, reply.hold_ms);
+            if (sent == mcrpc::Status(MCRPC_GOING_AWAY)) attempt.answered(sent.code());
             const bool is_ok = sent.ok() && reply.status == MCRPC_OK;
             count_attempt(started_ns, attempt, is_ok);
             const bool tries_again = attempt.is_retriable();
@@ -196,77 +274,85 @@ private:
     }
 
     // One request and its answer. A connection that did not bring it is closed: the answer may come later.
-    mcrpc::Status exchange(size_t target, const mcrpc::Call &call, mcrpc::Header &reply) {
+    mcrpc::Status exchange(const mcrpc::Attempt &attempt, const mcrpc::Call &call, Reply &reply) {
+        const size_t target = attempt.user_data();
         const uint64_t now_ns = mcrpc::now_ns();
         const uint64_t until_ns = std::min(now_ns + options_.timeout_ns, call.deadline_ns);
-        int fd = take_idle(target);
-        if (fd < 0) fd = connect_until(options_.targets[target].address, until_ns);
-        if (fd < 0) return mcrpc::Status(MCRPC_CONNECT_FAILED);
+        std::unique_ptr<Line> line = take_idle(target);
+        if (line == nullptr) line = connect_until(options_.targets[target].address, until_ns);
+        if (line == nullptr) return mcrpc::Status(MCRPC_CONNECT_FAILED);
         mcrpc::Header request;
         request.kind = MCRPC_KIND_REQUEST;
-        request.uin = call.uin;
         request.call_id = static_cast<uint32_t>(call.call_id);
-        request.budget_ms = static_cast<uint32_t>((until_ns - std::min(until_ns, now_ns)) / kMs);
-        const mcrpc::Status status = send_and_receive(fd, request, until_ns, reply);
-        if (status.ok() && reply.call_id == request.call_id && reply.body_len == 0) {
+        mcrpc::Metadata metadata;
+        metadata.withheld_count = attempt.withheld_count();
+        metadata.withheld_key = attempt.withheld_key();
+        const mcrpc::Status status = context_of(call, until_ns).write(mcrpc::now_ns(), request, metadata);
+        if (!status.ok()) return mcrpc::Status(MCRPC_TIMED_OUT);
+        const mcrpc::Status answered = line->call(request, metadata, until_ns, reply);
+        if (answered.ok()) {
             const std::lock_guard<std::mutex> lock(pools_[target].mutex);
-            pools_[target].idle.push_back(fd);
-            return status;
+            pools_[target].idle.push_back(std::move(line));
         }
-        close(fd);
-        return status.ok() ? mcrpc::Status(MCRPC_READ_FAILED) : status;
+        return answered;
     }
 
-    static mcrpc::Status send_and_receive(int fd, const mcrpc::Header &request, uint64_t until_ns,
-                                          mcrpc::Header &reply) {
-        uint8_t bytes[MCRPC_HEADER_LEN];
-        must(request.emit(bytes, sizeof bytes), "emit");
-        if (send(fd, bytes, sizeof bytes, MSG_NOSIGNAL) != sizeof bytes) return mcrpc::Status(MCRPC_WRITE_FAILED);
-        for (size_t len = 0; len < sizeof bytes;) {
-            if (!wait_for(fd, POLLIN, until_ns)) return mcrpc::Status(MCRPC_TIMED_OUT);
-            const ssize_t received = recv(fd, bytes + len, sizeof bytes - len, 0);
-            if (received <= 0) return mcrpc::Status(MCRPC_READ_FAILED);
-            len += static_cast<size_t>(received);
-        }
-        return mcrpc::Header::parse(bytes, sizeof bytes, mcrpc::Limits(), reply);
+    // The task begins here, and so do its trace and its time. Each attempt is a span of its own.
+    mcrpc::Context context_of(const mcrpc::Call &call, uint64_t until_ns) const {
+        mcrpc::Context context;
+        context.uin = call.uin;
+        context.deadline_ns = until_ns;
+        context.attempt = static_cast<uint8_t>(call.attempts - 1);
+        context.origin_budget_ms = static_cast<uint32_t>(options_.deadline_ns() / kMs);
+        std::mt19937_64 random(options_.seed ^ call.call_id);
+        fill(context.trace_id, random);
+        random.discard(call.attempts);
+        fill(context.span_id, random);
+        return context;
     }
 
-    // A connection that has something to say while nobody asked is closed, or about to be: -1 if there is no other.
-    int take_idle(size_t target) {
+    template <size_t kLen>
+    static void fill(uint8_t (&bytes)[kLen], std::mt19937_64 &random) {
+        for (size_t i = 0; i < kLen; i += sizeof(uint64_t)) {
+            const uint64_t number = random();
+            std::memcpy(bytes + i, &number, sizeof number);
+        }
+    }
+
+    // Null if there is none that can be used.
+    std::unique_ptr<Line> take_idle(size_t target) {
         Pool &pool = pools_[target];
         const std::lock_guard<std::mutex> lock(pool.mutex);
         while (!pool.idle.empty()) {
-            const int fd = pool.idle.back();
+            std::unique_ptr<Line> line = std::move(pool.idle.back());
             pool.idle.pop_back();
-            char byte = 0;
-            if (recv(fd, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN) return fd;
-            close(fd);
+            if (line->is_usable()) return line;
         }
-        return -1;
+        return nullptr;
     }
 
-    static int connect_until(const sockaddr_in &address, uint64_t until_ns) {
+    // A server that has said goodbye waits for nobody's next call.
+    void close_unusable() {
+        for (Pool &pool : pools_) {
+            const std::lock_guard<std::mutex> lock(pool.mutex);
+            const auto is_unusable = [](const std::unique_ptr<Line> &line) { return !line->is_usable(); };
+            pool.idle.erase(std::remove_if(pool.idle.begin(), pool.idle.end(), is_unusable), pool.idle.end());
+        }
+    }
+
+    std::unique_ptr<Line> connect_until(const sockaddr_in &address, uint64_t until_ns) {
         const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (fd < 0) return -1;
+        if (fd < 0) return nullptr;
         const int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         int error = 0;
         socklen_t len = sizeof error;
-        if (connect(fd, reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0) return fd;
-        if (errno == EINPROGRESS && wait_for(fd, POLLOUT, until_ns) &&
-            getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0) {
-            return fd;
-        }
+        const bool is_connected = connect(fd, reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0 ||
+                                  (errno == EINPROGRESS && wait_for(fd, POLLOUT, until_ns) &&
+                                   getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0);
+        if (is_connected) return std::make_unique<Line>(fd, ++last_line_, self_);
         close(fd);
-        return -1;
-    }
-
-    // It always looks: that this thread was kept from running speaks against nobody else.
-    static bool wait_for(int fd, short events, uint64_t until_ns) {
-        const uint64_t now_ns = mcrpc::now_ns();
-        const uint64_t left_ns = until_ns - std::min(now_ns, until_ns);
-        pollfd waited{fd, events, 0};
-        return poll(&waited, 1, static_cast<int>((left_ns + kMs - 1) / kMs)) > 0;
+        return nullptr;
     }
 
     // With the counts' mutex held. What comes after its bucket was printed counts in the next one: nothing is lost.
@@ -306,7 +392,9 @@ private:
     const Options &options_;
     const mcrpc::Endpoints endpoints_;
     const mcrpc::Host &host_;
+    framed::Self self_{"mcrpc.example.ResilientClient"};
     std::deque<Pool> pools_;  // by the targets' numbers
+    std::atomic<uint64_t> last_line_{0};
     uint64_t end_ns_ = 0;
     std::atomic<uint64_t> last_call_id_{0};
     std::atomic<uint32_t> working_{0};
@@ -333,7 +421,8 @@ constexpr const char *kUsage = R"(usage: resilient_client --endpoints LIST [opti
   --timeout-ms N     for one attempt; a call has four times as long (default 150)
   --duration F       seconds until it stops (default 10)
   --threads N        calls at the same time (default 32)
-  --seed N           of arrivals and users (default 1)
+  --seed N           of arrivals, users and traces (default 1)
+  --checksums        each frame has one, in both directions
 )";
 
 constexpr option kFlags[] = {
@@ -341,8 +430,8 @@ constexpr option kFlags[] = {
     {"host", required_argument, nullptr, 'o'},      {"zone", required_argument, nullptr, 'z'},
     {"rate", required_argument, nullptr, 'r'},      {"timeout-ms", required_argument, nullptr, 't'},
     {"duration", required_argument, nullptr, 'd'},  {"threads", required_argument, nullptr, 'n'},
-    {"seed", required_argument, nullptr, 's'},      {"help", no_argument, nullptr, 'h'},
-    {nullptr, 0, nullptr, 0}};
+    {"seed", required_argument, nullptr, 's'},      {"checksums", no_argument, nullptr, 'k'},
+    {"help", no_argument, nullptr, 'h'},            {nullptr, 0, nullptr, 0}};
 
 [[noreturn]] void reject(const std::string &complaint) {
     std::fprintf(stderr, "resilient_client: %s; see --help\n", complaint.c_str());
@@ -400,6 +489,7 @@ Options parse_options(int argc, char **argv) {
         case 'd': options.duration_ns = static_cast<uint64_t>(number(name, 0.1, 1e6) * 1e9); break;
         case 'n': options.threads = static_cast<uint32_t>(number(name, 1, 10'000)); break;
         case 's': options.seed = static_cast<uint64_t>(number(name, 0, 1e15)); break;
+        case 'k': options.checksums = true; break;
         case 'h': std::fputs(kUsage, stdout); std::exit(0);
         default: std::exit(2);  // getopt_long() has said why
         }

@@ -1,14 +1,19 @@
 //! Given a fleet of two tiers, when users send it tasks, then each is answered once: well while the servers can, under every
 //! policy and with one of the servers gone.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use mcrpc_core::admission::{Cursor, Key};
 use mcrpc_core::status::Status;
-use mcrpc_core::wire::{HEADER_LEN, Header, Kind, Limits};
+use mcrpc_core::wire::metadata::{RejectState, Tag, Withheld};
+use mcrpc_core::wire::{Flags, Header, Kind, Trace, Writer};
 use rustix::process::{Pid, Signal, kill_process};
+use support::frames::{frame, read_frame};
 
 const FRONTS: [&str; 2] = [env!("MCRPC_FLEET_FRONT_STATIC"), env!("MCRPC_FLEET_FRONT_SHARED")];
 const BACKS: [&str; 2] = [env!("MCRPC_FLEET_BACK_STATIC"), env!("MCRPC_FLEET_BACK_SHARED")];
@@ -61,9 +66,7 @@ fn send_tasks(front: &Program, count: u32, gap: Duration, budget_ms: u32) -> Vec
         let mut is_answered = vec![false; count as usize];
         let mut statuses = Vec::new();
         while statuses.len() < count as usize {
-            let mut bytes = [0; HEADER_LEN];
-            reader.read_exact(&mut bytes).expect("every task is answered");
-            let answer = Header::parse(&bytes, &Limits::of_body(0)).unwrap();
+            let answer = read_frame(&mut reader).expect("every task is answered").header;
             assert!(!std::mem::replace(&mut is_answered[answer.call_id as usize], true), "answered twice");
             statuses.push(answer.status);
         }
@@ -109,6 +112,86 @@ fn when_a_server_is_gone_the_other_one_does_its_tasks() {
     backs[0].child.wait().unwrap();
     let statuses = send_tasks(&front, 200, Duration::from_millis(5), 10_000);
     assert!(good(&statuses) >= 195, "{statuses:?}");
+}
+
+#[test]
+fn what_a_task_carries_reaches_the_servers_and_what_they_refuse_is_withheld_and_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let front = Program::start(FRONTS[0], &["--servers", &address, "--calls", "2", "--attempts", "1"]);
+    let (mut back, _) = listener.accept().unwrap();
+    back.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let hello = read_frame(&mut back).unwrap();
+    assert_eq!((hello.header.kind, hello.metadata().caller()), (Kind::Hello, "mcrpc.example.FleetFront"));
+
+    let mut user = TcpStream::connect(&front.address).unwrap();
+    user.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let carried = |writer: &mut Writer<'_>| {
+        let trace = Trace { trace_id: [1; 16], span_id: [2; 8], flags: 0 };
+        writer
+            .trace(&trace)
+            .origin_budget_ms(9_000)
+            .cookie(b"cookie")
+            .tag(Tag(0x65), b"goes on")
+            .tag(Tag(0x45), b"stays");
+    };
+    let task = |call_id| Header { uin: 7, budget_ms: 5_000, ..Header::new(Kind::Request, call_id) };
+    user.write_all(&frame(task(1), carried, b"")).unwrap();
+    let mut spans = vec![[2; 8]];
+    for call in 0..2 {
+        let request = read_frame(&mut back).unwrap();
+        let metadata = request.metadata();
+        assert_eq!((metadata.trace().trace_id, metadata.origin_budget_ms()), ([1; 16], 9_000));
+        assert!(!spans.contains(&metadata.trace().span_id), "each call is a span of its own");
+        spans.push(metadata.trace().span_id);
+        assert_eq!(metadata.cookie(), b"cookie");
+        let further: Vec<_> = metadata.iter().filter(|(tag, _)| tag.is_application()).collect();
+        assert_eq!(further, [(Tag(0x65), &b"goes on"[..])]);
+        assert_eq!((request.header.uin, request.header.flags.contains(Flags::CONTINUES_TASK)), (7, call == 1));
+        assert!((3_000..5_000).contains(&request.header.budget_ms));
+        let answer = Header { cursor: Cursor::OPEN.0, ..Header::new(Kind::Response, request.header.call_id) };
+        back.write_all(&answer.emit()).unwrap();
+    }
+    assert_eq!(read_frame(&mut user).unwrap().header.status, Status::OK);
+
+    // From here on the server refuses every key, for longer than the test takes.
+    user.write_all(&task(2).emit()).unwrap();
+    let request = read_frame(&mut back).unwrap();
+    assert_ne!(request.metadata().trace().trace_id, [0; 16], "a task without a trace is given one");
+    assert_eq!(request.metadata().origin_budget_ms(), 5_000);
+    let refusal = Header { status: Status::BELOW_CURSOR, ..Header::new(Kind::Response, request.header.call_id) };
+    let state = RejectState { hold_ms: 1_000, share_per_10k: 10_000 };
+    back.write_all(&frame(
+        refusal,
+        |writer| {
+            writer.reject_state(state);
+        },
+        b"",
+    ))
+    .unwrap();
+    assert_eq!(read_frame(&mut user).unwrap().header.status, Status::BELOW_CURSOR);
+    for call_id in 3..6 {
+        user.write_all(&task(call_id).emit()).unwrap();
+        assert_eq!(read_frame(&mut user).unwrap().header.status, Status::WITHHELD);
+    }
+    std::thread::sleep(Duration::from_millis(1_100));
+    user.write_all(&task(6).emit()).unwrap();
+    assert_eq!(read_frame(&mut back).unwrap().metadata().withheld().count, 3);
+}
+
+#[test]
+fn a_fleet_that_needs_checksums_sends_them_and_the_servers_hear_what_was_withheld() {
+    let back = Program::start(BACKS[0], &["--checksums", "--service-ms", "1"]);
+    let front = Program::start(FRONTS[0], &["--servers", &back.address, "--checksums"]);
+    let mut user = TcpStream::connect(&front.address).unwrap();
+    user.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let checked =
+        Header { flags: Flags(Flags::CRC_TRAILER), uin: 7, budget_ms: 10_000, ..Header::new(Kind::Request, 1) };
+    let withheld = |writer: &mut Writer<'_>| {
+        writer.withheld(Withheld { count: 5, key: Key(9) });
+    };
+    user.write_all(&frame(checked, withheld, b"")).unwrap();
+    assert_eq!(read_frame(&mut user).unwrap().header.status, Status::OK);
 }
 
 #[test]

@@ -5,14 +5,15 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mcrpc_core::status::Class;
-use mcrpc_core::wire::{HEADER_LEN, Header, Kind, Limits};
+use mcrpc_core::wire::{Header, Kind};
+use support::frames::read_frame;
 use support::server::Server;
 
 const WORKERS: usize = 4;
@@ -36,14 +37,11 @@ fn client(address: &str, uin: u64, stop: &AtomicBool, counts: &Counts) {
         loop {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let request = Header { uin: random | 1, budget_ms: 200, ..Header::new(Kind::Request, random as u32) };
-            let mut answer = [0; HEADER_LEN];
-            if stop.load(Ordering::Relaxed)
-                || stream.write_all(&request.emit()).is_err()
-                || stream.read_exact(&mut answer).is_err()
-            {
+            if stop.load(Ordering::Relaxed) || stream.write_all(&request.emit()).is_err() {
                 break;
             }
-            let answer = Header::parse(&answer, &Limits::of_body(0)).expect("the server answers in frames");
+            let Ok(answer) = read_frame(&mut stream) else { break };
+            let answer = answer.header;
             assert_eq!((answer.kind, answer.call_id), (Kind::Response, request.call_id));
             match answer.status.class() {
                 Class::Success => counts.good.fetch_add(1, Ordering::Relaxed),

@@ -1,8 +1,18 @@
 //! Given the C++ client and two servers, when it calls them for a second, then users are shared out, and when one of the servers
 //! is gone the other one answers for it.
 
-use std::io::{BufRead, BufReader};
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+
+use mcrpc_core::admission::Cursor;
+use mcrpc_core::status::Status;
+use mcrpc_core::wire::metadata::{RejectState, Withheld};
+use mcrpc_core::wire::{Flags, Header, Kind, Writer};
+use support::frames::{Received, frame, read_frame};
 
 const CLIENTS: [&str; 2] = [env!("MCRPC_RESILIENT_CLIENT_STATIC"), env!("MCRPC_RESILIENT_CLIENT_SHARED")];
 
@@ -13,8 +23,13 @@ struct Server {
 
 impl Server {
     fn start() -> Server {
+        Server::start_with(&[])
+    }
+
+    fn start_with(options: &[&str]) -> Server {
         let mut child = Command::new(env!("MCRPC_OVERLOAD_SERVER_STATIC"))
             .args(["--port", "0", "--service-ms", "1", "--die-with-parent"])
+            .args(options)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -90,6 +105,123 @@ fn when_a_server_is_gone_the_other_one_answers_except_without_protection() {
         // Blind retries go on finding out what the others know.
         assert_eq!(sums.attempts[0] > sums.calls / 2, protection == "retries", "{protection} {sums:?}");
     }
+}
+
+#[test]
+fn a_client_and_servers_that_need_checksums_send_them() {
+    let (first, second) = (Server::start_with(&["--checksums"]), Server::start_with(&["--checksums"]));
+    let sums = run_client(CLIENTS[0], [&first, &second], &["--protection", "process", "--checksums"]);
+    assert_eq!(sums.ok, sums.calls, "{sums:?}");
+}
+
+/// A server in this process, which passes on what it receives, connection by connection, and answers as it is told.
+fn listen(
+    answer: impl Fn(usize, &Received) -> Vec<u8> + Clone + Send + 'static,
+) -> (String, mpsc::Receiver<(usize, Received)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (heard, received) = mpsc::channel();
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let (mut stream, answer, heard): (TcpStream, _, _) = (stream.unwrap(), answer.clone(), heard.clone());
+            std::thread::spawn(move || {
+                while let Ok(frame) = read_frame(&mut stream) {
+                    // The test may have what it wanted, or the client be gone.
+                    let _ = stream.write_all(&answer(number, &frame));
+                    let _ = heard.send((number, frame));
+                }
+            });
+        }
+    });
+    (address, received)
+}
+
+fn response_to(request: &Received, status: Status, cursor: u32) -> Header {
+    Header { status, cursor, ..Header::new(Kind::Response, request.header.call_id) }
+}
+
+fn call_for(address: &str, seconds: &str, options: &[&str]) {
+    let mut command = Command::new(CLIENTS[0]);
+    command.args(["--endpoints", address, "--duration", seconds, "--timeout-ms", "500"]).args(options);
+    assert!(command.output().unwrap().status.success());
+}
+
+#[test]
+fn a_connection_begins_with_a_hello_and_a_request_carries_its_trace_and_its_time() {
+    let (address, received) = listen(|_, frame_in| match frame_in.header.kind {
+        Kind::Request => frame(response_to(frame_in, Status::OK, Cursor::OPEN.0), |_| {}, b""),
+        _ => Vec::new(),
+    });
+    call_for(&address, "0.5", &["--rate", "100", "--zone", "3", "--protection", "process"]);
+    let frames: Vec<_> = received.try_iter().collect();
+    let mut traces = Vec::new();
+    for (at, (connection, frame)) in frames.iter().enumerate() {
+        let is_first = !frames[..at].iter().any(|(earlier, _)| earlier == connection);
+        assert_eq!(frame.header.kind, if is_first { Kind::Hello } else { Kind::Request });
+        let metadata = frame.metadata();
+        if is_first {
+            assert_eq!((metadata.caller(), metadata.zone()), ("mcrpc.example.ResilientClient", "zone-3"));
+            continue;
+        }
+        assert_eq!(metadata.origin_budget_ms(), 2_000);
+        assert!((1..=500).contains(&frame.header.budget_ms));
+        assert_ne!(metadata.trace().span_id, [0; 8]);
+        assert!(!traces.contains(&metadata.trace().trace_id), "each call has a trace of its own");
+        traces.push(metadata.trace().trace_id);
+    }
+    assert!(traces.len() > 10);
+}
+
+#[test]
+fn a_cursor_holds_as_long_as_its_server_says_and_what_it_withheld_is_told() {
+    // The first answer refuses every key for 700 ms.
+    let (address, received) = listen(|_, frame_in| match frame_in.header.kind {
+        Kind::Request if frame_in.header.call_id == 1 => {
+            let state = RejectState { hold_ms: 700, share_per_10k: 10_000 };
+            frame(
+                response_to(frame_in, Status::BELOW_CURSOR, 0),
+                |writer| {
+                    writer.reject_state(state);
+                },
+                b"",
+            )
+        }
+        Kind::Request => frame(response_to(frame_in, Status::OK, Cursor::OPEN.0), |_| {}, b""),
+        _ => Vec::new(),
+    });
+    call_for(&address, "1.5", &["--rate", "100", "--threads", "1", "--protection", "process"]);
+    let requests: Vec<_> = received.try_iter().filter(|(_, frame)| frame.header.kind == Kind::Request).collect();
+    let withheld: Vec<Withheld> = requests.iter().map(|(_, frame)| frame.metadata().withheld()).collect();
+    let count = withheld.iter().map(|withheld| withheld.count).sum::<u32>();
+    // 70 calls arrive meanwhile; with the usual 300 ms it would be 30.
+    assert!((50..90).contains(&count), "{withheld:?}");
+    assert!(requests.iter().any(|(_, frame)| frame.header.flags == Flags(0)));
+}
+
+#[test]
+fn a_server_that_says_goodbye_is_called_over_another_connection_and_that_is_no_failure() {
+    let (address, received) = listen(|connection, frame_in| match frame_in.header.kind {
+        Kind::Request => {
+            let answer = frame(response_to(frame_in, Status::OK, Cursor::OPEN.0), |_| {}, b"");
+            let goodbye = frame(
+                Header::new(Kind::GoAway, 0),
+                |writer: &mut Writer<'_>| {
+                    writer.error_text("bye");
+                },
+                b"",
+            );
+            if connection == 0 { [answer, goodbye].concat() } else { answer }
+        }
+        _ => Vec::new(),
+    });
+    let mut command = Command::new(CLIENTS[0]);
+    command.args(["--endpoints", &address, "--duration", "0.5", "--rate", "100", "--threads", "1"]);
+    let output = command.args(["--protection", "none"]).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.lines().all(|line| line.contains(" failed 0 ")), "{printed}");
+    let all: Vec<_> = received.try_iter().map(|(number, frame)| (number, frame.header.kind)).collect();
+    assert_eq!(all.iter().filter(|&&heard| heard == (0, Kind::Request)).count(), 1, "{all:?}");
+    assert!(all.iter().filter(|&&heard| heard == (1, Kind::Request)).count() > 10, "{all:?}");
 }
 
 #[test]

@@ -3,14 +3,15 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use mcrpc_core::status::{Class, Status};
-use mcrpc_core::wire::{HEADER_LEN, Header, Kind, Limits};
+use mcrpc_core::wire::{Header, Kind};
+use support::frames::{connect, read_frame};
 use support::server::Server;
 
 const PROGRAMS: [&str; 2] = [env!("MCRPC_IO_WORKER_SERVER_STATIC"), env!("MCRPC_IO_WORKER_SERVER_SHARED")];
@@ -22,13 +23,6 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 
 const CRASH_METHOD: u32 = 7;
 
-fn connect(address: &str) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-    stream
-}
-
 /// Without a time limit.
 fn request(call_id: u32) -> Header {
     Header { uin: u64::from(call_id) | 1, budget_ms: u32::MAX, ..Header::new(Kind::Request, call_id) }
@@ -37,9 +31,7 @@ fn request(call_id: u32) -> Header {
 /// Sends a request and waits for its answer.
 fn call(stream: &mut TcpStream, request: &Header) -> std::io::Result<Status> {
     stream.write_all(&request.emit())?;
-    let mut answer = [0; HEADER_LEN];
-    stream.read_exact(&mut answer)?;
-    let answer = Header::parse(&answer, &Limits::of_body(0)).expect("the server answers in frames");
+    let answer = read_frame(stream)?.header;
     assert_eq!((answer.kind, answer.call_id), (Kind::Response, request.call_id));
     Ok(answer.status)
 }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod frames;
 pub mod server;
 
 use std::path::{Path, PathBuf};

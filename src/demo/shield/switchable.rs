@@ -3,15 +3,19 @@
 //! It stands in for that server only where a fault needs a server that goes on running: slow answers and resets.
 
 use std::cell::Cell;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
 use mcrpc_core::admission::Cursor;
-use mcrpc_core::wire::{HEADER_LEN, Header, Kind, Limits};
+use mcrpc_core::wire::{Frame, HEADER_LEN, Header, Kind, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+
+/// One that announces more than this breaks its connection.
+const MAX_BODY_LEN: u32 = 1 << 16;
 
 /// What a machine does with a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,22 +61,37 @@ async fn accept(listener: TcpListener, behaviour: Rc<Cell<Behaviour>>) {
 }
 
 async fn serve(mut stream: TcpStream, behaviour: Rc<Cell<Behaviour>>) {
-    let mut bytes = [0; HEADER_LEN];
     // Whatever ends a connection, it ends with a reset.
-    let prepared = stream.set_zero_linger().and_then(|()| stream.set_nodelay(true));
-    while prepared.is_ok() && behaviour.get() != Behaviour::Resets && stream.read_exact(&mut bytes).await.is_ok() {
+    if stream.set_zero_linger().and_then(|()| stream.set_nodelay(true)).is_err() {
+        return;
+    }
+    while behaviour.get() != Behaviour::Resets {
+        let Ok(request) = read_frame(&mut stream).await else { return };
+        if request.kind != Kind::Request {
+            continue;
+        }
         let delay = match behaviour.get() {
             Behaviour::Answers(delay) => delay,
             Behaviour::ResetsShare(share, delay) if !rand::random_bool(share) => delay,
             Behaviour::Resets | Behaviour::ResetsShare(..) => return,
         };
         sleep(delay).await;
-        let Ok(request) = Header::parse(&bytes, &Limits::of_body(0)) else { return };
         let answer = Header { cursor: Cursor::OPEN.0, ..Header::new(Kind::Response, request.call_id) };
         if stream.write_all(&answer.emit()).await.is_err() {
             return;
         }
     }
+}
+
+/// The header of the next frame. What it carries beyond that is read, and looked at by nobody.
+async fn read_frame(stream: &mut TcpStream) -> io::Result<Header> {
+    let mut bytes = [0; HEADER_LEN];
+    stream.read_exact(&mut bytes).await?;
+    let limits = Limits::of_body(MAX_BODY_LEN);
+    let header = Header::parse(&bytes, &limits).map_err(io::Error::other)?;
+    let len = Frame::wanted(&bytes, &limits).map_err(io::Error::other)?;
+    stream.read_exact(&mut vec![0; len - HEADER_LEN]).await?;
+    Ok(header)
 }
 
 #[cfg(test)]
