@@ -11,13 +11,16 @@ struct calls {
     int32_t (*user_field)(const mcrpc_baidu_meta_t *, const uint8_t *, size_t, mcrpc_bytes_t *);
     int32_t (*next_user_field)(mcrpc_bytes_t *, mcrpc_baidu_field_t *);
     int32_t (*to_header)(const mcrpc_baidu_meta_t *, uint32_t, mcrpc_header_t *);
+    int32_t (*to_context)(const mcrpc_baidu_meta_t *, uint64_t, mcrpc_context_t *);
+    int32_t (*set_context)(const mcrpc_context_t *, uint64_t, mcrpc_baidu_meta_t *, mcrpc_baidu_origin_t *);
     int32_t (*error_of)(int32_t);
     int32_t (*status_of)(int32_t);
 };
 
 static const struct calls real = {mcrpc_baidu_wanted,         mcrpc_baidu_parse,      mcrpc_baidu_write_request,
                                   mcrpc_baidu_write_response, mcrpc_baidu_user_field, mcrpc_baidu_next_user_field,
-                                  mcrpc_baidu_to_header,      mcrpc_baidu_error_of,   mcrpc_baidu_status_of};
+                                  mcrpc_baidu_to_header,      mcrpc_baidu_to_context, mcrpc_baidu_set_context,
+                                  mcrpc_baidu_error_of,       mcrpc_baidu_status_of};
 
 static uint64_t accepted;
 
@@ -60,6 +63,9 @@ static uint64_t exercise(const void *table, uint32_t queue, uint64_t now, int ro
             value = meta.user_fields;
             calls->next_user_field(&value, fields);
             calls->to_header(&meta, 8, &header);
+            mcrpc_context_t context = MCRPC_CONTEXT_INIT;
+            calls->to_context(&meta, now, &context);
+            calls->set_context(&context, now + n, &meta, &origin);
             calls->status_of(meta.error_code + (int32_t)queue);
         }
     }
@@ -90,11 +96,18 @@ static int32_t nothing_next(mcrpc_bytes_t *r, mcrpc_baidu_field_t *f) {
 static int32_t nothing_header(const mcrpc_baidu_meta_t *m, uint32_t p, mcrpc_header_t *h) {
     return m == NULL || h == NULL || p == 0;
 }
+static int32_t nothing_to(const mcrpc_baidu_meta_t *m, uint64_t a, mcrpc_context_t *c) {
+    return m == NULL || c == NULL || a == 0;
+}
+static int32_t nothing_set(const mcrpc_context_t *c, uint64_t a, mcrpc_baidu_meta_t *m, mcrpc_baidu_origin_t *o) {
+    return c == NULL || m == NULL || o == NULL || a == 0;
+}
 static int32_t nothing_code(int32_t c) {
     return c + 1;
 }
 static const struct calls nothing = {nothing_wanted, nothing_parse,  nothing_request, nothing_response, nothing_field,
-                                     nothing_next,   nothing_header, nothing_code,    nothing_code};
+                                     nothing_next,   nothing_header, nothing_to,      nothing_set,
+                                     nothing_code,   nothing_code};
 
 int main(int argc, char **argv) {
     static const struct subject subject = {exercise, &real, &nothing, &accepted, 1000, NULL, NULL};
