@@ -107,7 +107,10 @@ fn call(stream: &mut TcpStream, bytes: &[u8], count: usize) -> BTreeMap<u32, Rec
 }
 
 fn is_closed(stream: &mut TcpStream) -> bool {
-    matches!(stream.read(&mut [0]), Ok(0)) || stream.read(&mut [0]).is_err_and(|error| !is_timeout(&error))
+    match stream.read(&mut [0]) {
+        Ok(len) => len == 0,
+        Err(error) => !is_timeout(&error),
+    }
 }
 
 fn is_timeout(error: &std::io::Error) -> bool {
