@@ -161,9 +161,13 @@ struct Metadata : mcrpc_metadata_t {
     void set_tags(std::string_view bytes) noexcept { mcrpc_metadata_t::tags = bytes_of(bytes); }
 };
 
-// A frame header. A new one has no time limit, and 0 everywhere else, which is no kind: set at least `kind`.
+// A frame header. A new one has no time limit, refuses nothing when it becomes a response, and has 0 everywhere else, which is
+// no kind: set at least `kind`, and budget_ms to 0 in a kind that has no use for it.
 struct Header : mcrpc_header_t {
-    constexpr Header() noexcept : mcrpc_header_t{} { budget_ms = UINT32_MAX; }
+    constexpr Header() noexcept : mcrpc_header_t{} {
+        budget_ms = UINT32_MAX;
+        cursor = MCRPC_CURSOR_OPEN;
+    }
     constexpr explicit Header(const mcrpc_header_t &header) noexcept : mcrpc_header_t(header) {}
 
     // Reads the header at the start of `bytes`, of which `len` are there.
