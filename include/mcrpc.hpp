@@ -302,6 +302,7 @@ struct Context : mcrpc_context_t {
 class [[nodiscard]] ContextScope {
 public:
     explicit ContextScope(const Context &context) noexcept : outer_(std::exchange(slot(), &context)) {}
+    explicit ContextScope(const Context &&) = delete;  // would be gone at the end of the statement
     ContextScope(const ContextScope &) = delete;
     ContextScope &operator=(const ContextScope &) = delete;
     ~ContextScope() { slot() = outer_; }
