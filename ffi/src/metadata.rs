@@ -219,7 +219,9 @@ fn write_if_other(tag: Tag, own: &[u8], came: &[u8], writer: &mut Writer<'_>) {
     if !own.is_empty() {
         writer.tag(tag, own);
     }
-    writer.leave_out(tag);
+    if tag != Tag::METHOD {
+        writer.leave_out(tag);
+    }
 }
 
 /// Reads the metadata of a frame under `limits` (NULL: the defaults), all of it. Set out->struct_size before; what it points

@@ -12,7 +12,7 @@ use crate::status::Status;
 pub struct Writer<'b> {
     out: &'b mut [u8],
     wanted: usize,
-    /// The known tags that it wrote, by their bits.
+    /// The known tags that it wrote or leaves out, by their bits; of the methods, whether they are left out.
     written: u16,
     /// The first thing that cannot be written, or OK.
     failed: Status,
@@ -38,17 +38,18 @@ impl<'b> Writer<'b> {
         self.once(tag).put_tag(tag, value)
     }
 
-    /// Keeps [`Writer::copy`] from writing this tag.
+    /// Keeps [`Writer::copy`] from writing this tag, which is a known one: all methods, if it is [`Tag::METHOD`].
     pub fn leave_out(&mut self, tag: Tag) -> &mut Self {
-        self.written |= tag.bit_if_unique();
+        self.written |= tag.bit();
         self
     }
 
-    /// Appends what of some metadata this head does not have yet, known or not: what a proxy does.
+    /// Appends what of some metadata this head does not have yet, known or not: what a proxy does. Its methods are added to
+    /// those that were written.
     pub fn copy(&mut self, metadata: &Metadata<'_>) -> &mut Self {
         let written = self.written;
         for (tag, value) in metadata.iter() {
-            if tag.bit_if_unique() & written == 0 {
+            if tag.bit() & written == 0 {
                 self.put_tag(tag, value);
             }
         }
