@@ -245,7 +245,8 @@ public:
         return Status(mcrpc_frame_next(&decoder_, data, len, &used, &event));
     }
 
-    // A request of this connection has been answered, or never will be. Only for limits with max_open_calls.
+    // A request of this connection has been answered, or never will be: not for one that came as MCRPC_EVENT_REFUSED. Only for
+    // limits with max_open_calls.
     void answered() noexcept { mcrpc_frame_answered(&decoder_); }
 
 private:

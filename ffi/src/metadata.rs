@@ -42,7 +42,7 @@ pub struct mcrpc_metadata_t {
     pub max_open_calls: u32,
     /// Bytes of the payload when it is decompressed.
     pub raw_len: u32,
-    /// Response: how long the header's cursor holds.
+    /// Response: how long the header's cursor holds; 0 is not said, and means 300 ms: pass that on to mcrpc_heard().
     pub reject_hold_ms: u16,
     /// Response: the share of requests that the server refuses now, in 1/10000. Not written without reject_hold_ms.
     pub reject_share_per_10k: u16,
