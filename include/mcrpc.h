@@ -686,7 +686,7 @@ typedef struct {
     uint32_t max_open_calls;
     // Bytes of the payload when it is decompressed.
     uint32_t raw_len;
-    // Response: how long the header's cursor holds.
+    // Response: how long the header's cursor holds; 0 is not said, and means 300 ms: pass that on to mcrpc_heard().
     uint16_t reject_hold_ms;
     // Response: the share of requests that the server refuses now, in 1/10000. Not written without reject_hold_ms.
     uint16_t reject_share_per_10k;
@@ -1312,7 +1312,9 @@ int32_t mcrpc_frame_init(const mcrpc_limits_t *limits, mcrpc_frame_decoder_t *ou
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_frame_next(mcrpc_frame_decoder_t *decoder, const uint8_t *data, size_t len, size_t *used, mcrpc_frame_event_t *event);
 
-// Says that a request of this stream has been answered, or will never be. Only for limits with max_open_calls.
+// Says that a request of this stream has been answered, or will never be: once for each that came as MCRPC_EVENT_HEADER,
+// whatever became of it. One that came as MCRPC_EVENT_REFUSED was never counted: the answer to it must not be either, or
+// the peer has one more open call each time. Only for limits with max_open_calls.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_frame_answered(mcrpc_frame_decoder_t *decoder);
 
