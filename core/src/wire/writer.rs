@@ -56,10 +56,14 @@ impl<'b> Writer<'b> {
         self
     }
 
-    /// Appends the tags that travel onward and that this version does not know, or that are the application's.
+    /// Appends the tags that travel onward and that this version does not know, or that are the application's. One that it had
+    /// to understand fails as it does where it is read: nobody has checked them.
     pub fn copy_onward(&mut self, mut tags: Tags<'_>) -> &mut Self {
         for (tag, value) in tags.by_ref() {
             if tag.is_onward() && !tag.is_known() {
+                if tag.must_be_understood() && !tag.is_application() {
+                    return self.fail(Status::UNSUPPORTED_TAG);
+                }
                 self.put_tag(tag, value);
             }
         }
@@ -165,8 +169,9 @@ impl<'b> Writer<'b> {
     ///
     /// Then the buffer holds no frame. [`Status::TOO_SMALL`]: [`Writer::wanted`] says how many bytes it takes.
     /// [`Status::METADATA_TOO_LONG`] above 65 535 bytes, [`Status::BODY_TOO_LONG`] above `u32::MAX`;
-    /// [`Status::BAD_TAG`], [`Status::REPEATED_TAG`], [`Status::NAME_TOO_LONG`], [`Status::BAD_NAME`] and [`Status::BAD_TEXT`]
-    /// for what no receiver would accept: the first of them, whatever was written behind it.
+    /// [`Status::BAD_TAG`], [`Status::UNSUPPORTED_TAG`], [`Status::REPEATED_TAG`], [`Status::NAME_TOO_LONG`],
+    /// [`Status::BAD_NAME`] and [`Status::BAD_TEXT`] for what no receiver would accept: the first of them, whatever was written
+    /// behind it.
     #[inline]
     pub fn finish(&mut self, header: &Header, payload_len: u32) -> Result<usize, Status> {
         if !self.failed.is_ok() {

@@ -293,6 +293,16 @@ fn broken_tags_are_not_passed_on() {
     assert_eq!(writer.finish(&Header::new(Kind::Request, 1), 0), Err(Status::BAD_TAG));
 }
 
+/// Given a tag of a newer version that has to be understood, then nobody who does not passes it on.
+#[test]
+fn what_had_to_be_understood_is_not_passed_on_unread() {
+    let bytes = [tlv(0x60, b"whole"), tlv(0xA5, b"newer"), tlv(0x61, b"behind")].concat();
+    let mut out = [0; 100];
+    let mut writer = Writer::new(&mut out);
+    writer.copy_onward(Tags::new(&bytes));
+    assert_eq!(writer.finish(&Header::new(Kind::Request, 1), 0), Err(Status::UNSUPPORTED_TAG));
+}
+
 proptest! {
     #[test]
     fn what_is_written_reads_back_equally(values in good_values(), payload in prop::collection::vec(any::<u8>(), 0..50)) {
