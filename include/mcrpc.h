@@ -633,7 +633,8 @@ typedef struct {
     uint32_t method_id;
     // Responses: how the call ended, an MCRPC_ status or the service's own code.
     int32_t status;
-    // Not in responses: how long the caller still waits; UINT32_MAX: for ever.
+    // Requests and one-ways: how long the caller still waits; UINT32_MAX: for ever. Go-aways: how long the sender still answers.
+    // In other kinds it is not written.
     uint32_t budget_ms;
     // Responses: the server's admission cursor.
     uint32_t cursor;
@@ -686,7 +687,7 @@ typedef struct {
     uint32_t max_open_calls;
     // Bytes of the payload when it is decompressed.
     uint32_t raw_len;
-    // Response: how long the header's cursor holds.
+    // Response: how long the header's cursor holds; 0 is not said, and means 300 ms: pass that on to mcrpc_heard().
     uint16_t reject_hold_ms;
     // Response: the share of requests that the server refuses now, in 1/10000. Not written without reject_hold_ms.
     uint16_t reject_share_per_10k;
@@ -1262,7 +1263,7 @@ int32_t mcrpc_header_parse(const uint8_t *bytes, size_t len, const mcrpc_limits_
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_header_emit(const mcrpc_header_t *header, uint8_t *out, size_t len);
 
-// The id of a method: FNV-1a 32 of its full name "pkg.Service.Method", which has `len` bytes. 0 if `name` is NULL.
+// The id of a method: FNV-1a 32 of its full name "pkg.Service.Method", which has `len` bytes. 0 if there is no name.
 // Any thread; no allocation, lock or system call. Since 0.1.
 uint32_t mcrpc_method_id(const uint8_t *name, size_t len);
 
@@ -1312,7 +1313,9 @@ int32_t mcrpc_frame_init(const mcrpc_limits_t *limits, mcrpc_frame_decoder_t *ou
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_frame_next(mcrpc_frame_decoder_t *decoder, const uint8_t *data, size_t len, size_t *used, mcrpc_frame_event_t *event);
 
-// Says that a request of this stream has been answered, or will never be. Only for limits with max_open_calls.
+// Says that a request of this stream has been answered, or will never be: once for each that came as MCRPC_EVENT_HEADER,
+// whatever became of it. One that came as MCRPC_EVENT_REFUSED was never counted: the answer to it must not be either, or
+// the peer has one more open call each time. Only for limits with max_open_calls.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_frame_answered(mcrpc_frame_decoder_t *decoder);
 
@@ -1537,7 +1540,10 @@ int32_t mcrpc_context_write(const mcrpc_context_t *context, uint64_t now_ns, mcr
 
 // Writes the context's form in a queue, a batch or a file to `out`, which has room for `len`.
 //
-// Sets `wanted` to its length, also with MCRPC_TOO_SMALL; otherwise MCRPC_METADATA_TOO_LONG or _BAD_TAG.
+// It is a frame's head: who reads it needs limits that its ticket, cookie and tags fit: the defaults are 8192 bytes
+// and 64 tags.
+//
+// Sets `wanted` to its length, also with MCRPC_TOO_SMALL; otherwise MCRPC_METADATA_TOO_LONG, _BAD_TAG or _UNSUPPORTED_TAG.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_context_encode(const mcrpc_context_t *context, uint64_t now_ns, uint8_t *out, size_t len, size_t *wanted);
 

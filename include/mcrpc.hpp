@@ -161,9 +161,13 @@ struct Metadata : mcrpc_metadata_t {
     void set_tags(std::string_view bytes) noexcept { mcrpc_metadata_t::tags = bytes_of(bytes); }
 };
 
-// A frame header. A new one has no time limit, and 0 everywhere else, which is no kind: set at least `kind`.
+// A frame header. A new one has no time limit, refuses nothing when it becomes a response, and has 0 everywhere else, which is
+// no kind: set at least `kind`.
 struct Header : mcrpc_header_t {
-    constexpr Header() noexcept : mcrpc_header_t{} { budget_ms = UINT32_MAX; }
+    constexpr Header() noexcept : mcrpc_header_t{} {
+        budget_ms = UINT32_MAX;
+        cursor = MCRPC_CURSOR_OPEN;
+    }
     constexpr explicit Header(const mcrpc_header_t &header) noexcept : mcrpc_header_t(header) {}
 
     // Reads the header at the start of `bytes`, of which `len` are there.
@@ -241,7 +245,8 @@ public:
         return Status(mcrpc_frame_next(&decoder_, data, len, &used, &event));
     }
 
-    // A request of this connection has been answered, or never will be. Only for limits with max_open_calls.
+    // A request of this connection has been answered, or never will be: not for one that came as MCRPC_EVENT_REFUSED. Only for
+    // limits with max_open_calls.
     void answered() noexcept { mcrpc_frame_answered(&decoder_); }
 
 private:
@@ -298,6 +303,7 @@ struct Context : mcrpc_context_t {
 class [[nodiscard]] ContextScope {
 public:
     explicit ContextScope(const Context &context) noexcept : outer_(std::exchange(slot(), &context)) {}
+    explicit ContextScope(const Context &&) = delete;  // would be gone at the end of the statement
     ContextScope(const ContextScope &) = delete;
     ContextScope &operator=(const ContextScope &) = delete;
     ~ContextScope() { slot() = outer_; }

@@ -275,7 +275,10 @@ const CONTEXT_FLAGS: u8 = Flags::SAMPLED | Flags::CONTINUES_TASK | Flags::ATTEMP
 
 /// Writes the context's form in a queue, a batch or a file to `out`, which has room for `len`.
 ///
-/// Sets `wanted` to its length, also with MCRPC_TOO_SMALL; otherwise MCRPC_METADATA_TOO_LONG or _BAD_TAG.
+/// It is a frame's head: who reads it needs limits that its ticket, cookie and tags fit: the defaults are 8192 bytes
+/// and 64 tags.
+///
+/// Sets `wanted` to its length, also with MCRPC_TOO_SMALL; otherwise MCRPC_METADATA_TOO_LONG, _BAD_TAG or _UNSUPPORTED_TAG.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety

@@ -159,7 +159,9 @@ pub unsafe extern "C" fn mcrpc_frame_next(
     })())
 }
 
-/// Says that a request of this stream has been answered, or will never be. Only for limits with max_open_calls.
+/// Says that a request of this stream has been answered, or will never be: once for each that came as MCRPC_EVENT_HEADER,
+/// whatever became of it. One that came as MCRPC_EVENT_REFUSED was never counted: the answer to it must not be either, or
+/// the peer has one more open call each time. Only for limits with max_open_calls.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety

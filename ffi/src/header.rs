@@ -21,7 +21,8 @@ pub struct mcrpc_header_t {
     pub method_id: u32,
     /// Responses: how the call ended, an MCRPC_ status or the service's own code.
     pub status: i32,
-    /// Not in responses: how long the caller still waits; UINT32_MAX: for ever.
+    /// Requests and one-ways: how long the caller still waits; UINT32_MAX: for ever. Go-aways: how long the sender still answers.
+    /// In other kinds it is not written.
     pub budget_ms: u32,
     /// Responses: the server's admission cursor.
     pub cursor: u32,
@@ -72,6 +73,7 @@ impl mcrpc_header_t {
         if self.flags & Flags::MUST_UNDERSTAND != 0 {
             return Err(Status::UNSUPPORTED_FLAG);
         }
+        let has_budget = matches!(kind, Kind::Request | Kind::OneWay | Kind::GoAway);
         Ok(Header {
             kind,
             flags: Flags(self.flags),
@@ -81,7 +83,8 @@ impl mcrpc_header_t {
             method_id: self.method_id,
             status: Status(self.status),
             uin: self.uin,
-            budget_ms: self.budget_ms,
+            // A new header in C++ has no time limit, whatever it will be.
+            budget_ms: if has_budget { self.budget_ms } else { 0 },
             cursor: self.cursor,
             business_id: self.business_id,
             metadata_len: self.metadata_len,
@@ -146,7 +149,7 @@ pub unsafe extern "C" fn mcrpc_header_emit(header: *const mcrpc_header_t, out: *
     })())
 }
 
-/// The id of a method: FNV-1a 32 of its full name "pkg.Service.Method", which has `len` bytes. 0 if `name` is NULL.
+/// The id of a method: FNV-1a 32 of its full name "pkg.Service.Method", which has `len` bytes. 0 if there is no name.
 /// Any thread; no allocation, lock or system call. Since 0.1.
 ///
 /// # Safety

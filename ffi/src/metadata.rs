@@ -42,7 +42,7 @@ pub struct mcrpc_metadata_t {
     pub max_open_calls: u32,
     /// Bytes of the payload when it is decompressed.
     pub raw_len: u32,
-    /// Response: how long the header's cursor holds.
+    /// Response: how long the header's cursor holds; 0 is not said, and means 300 ms: pass that on to mcrpc_heard().
     pub reject_hold_ms: u16,
     /// Response: the share of requests that the server refuses now, in 1/10000. Not written without reject_hold_ms.
     pub reject_share_per_10k: u16,
@@ -219,7 +219,9 @@ fn write_if_other(tag: Tag, own: &[u8], came: &[u8], writer: &mut Writer<'_>) {
     if !own.is_empty() {
         writer.tag(tag, own);
     }
-    writer.leave_out(tag);
+    if tag != Tag::METHOD {
+        writer.leave_out(tag);
+    }
 }
 
 /// Reads the metadata of a frame under `limits` (NULL: the defaults), all of it. Set out->struct_size before; what it points

@@ -110,18 +110,25 @@ static void tell_tag(uint8_t tag, mcrpc_bytes_t value, const mcrpc_metadata_t *m
     }
 }
 
-/* A frame that must not be acted on. Returns whether the stream goes on all the same. */
-static int tell_refused(const mcrpc_header_t *header, int32_t status) {
+static int is_refused_alone(const mcrpc_header_t *header) {
     switch (header->kind) {
     case MCRPC_KIND_HELLO:
     case MCRPC_KIND_PING:
     case MCRPC_KIND_PONG:
-    case MCRPC_KIND_GO_AWAY: tell("broken %s", mcrpc_status_name(status)); return 0;
-    default:
-        tell_header(header);
-        tell("refused %s", mcrpc_status_name(status));
-        return 1;
+    case MCRPC_KIND_GO_AWAY: return 0;
+    default: return 1;
     }
+}
+
+/* A frame that must not be acted on. Returns whether the stream goes on all the same. */
+static int tell_refused(const mcrpc_header_t *header, int32_t status) {
+    if (!is_refused_alone(header)) {
+        tell("broken %s", mcrpc_status_name(status));
+        return 0;
+    }
+    tell_header(header);
+    tell("refused %s", mcrpc_status_name(status));
+    return 1;
 }
 
 /* A frame that was handed out. What is read of it is written again, to the same bytes. Returns whether the stream goes on. */
@@ -161,8 +168,8 @@ static int tell_frame(mcrpc_frame_decoder_t *decoder, const mcrpc_header_t *head
     return 1;
 }
 
-/* One frame of the stream, in pieces. Returns whether the stream goes on. */
-static int read_frame(mcrpc_frame_decoder_t *decoder, const uint8_t *frame, size_t len, size_t piece) {
+/* One frame of the stream, of which `len` bytes are there, in pieces. Returns whether the stream goes on. */
+static int read_frame(mcrpc_frame_decoder_t *decoder, const uint8_t *frame, size_t len, size_t wanted, size_t piece) {
     mcrpc_header_t header = {0};
     mcrpc_frame_event_t event;
     int32_t refused = MCRPC_OK;
@@ -179,7 +186,14 @@ static int read_frame(mcrpc_frame_decoder_t *decoder, const uint8_t *frame, size
             is_frame = 1;
             refused = event.status;
         }
+        if (refused != MCRPC_OK && !is_refused_alone(&header)) {
+            return tell_refused(&header, refused);
+        }
         is_whole |= event.last != 0;
+    }
+    if (len < wanted) {
+        tell("incomplete %zu", len);
+        return 0;
     }
     if (!is_frame) {
         tell("skipped %zu", len);
@@ -199,12 +213,12 @@ static void read_stream(size_t piece) {
     told_count = 0;
     size_t at = 0, wanted;
     while (at < bytes_len) {
-        const int32_t status = mcrpc_frame_wanted(bytes + at, bytes_len - at, &limits, &wanted);
-        if (status == MCRPC_INCOMPLETE || (status == MCRPC_OK && wanted > bytes_len - at)) {
-            tell("incomplete %zu", bytes_len - at);
-            break;
+        const size_t left = bytes_len - at;
+        const int32_t status = mcrpc_frame_wanted(bytes + at, left, &limits, &wanted);
+        if (status != MCRPC_OK) {
+            wanted = MCRPC_HEADER_LEN;
         }
-        if (!read_frame(&decoder, bytes + at, status == MCRPC_OK ? wanted : MCRPC_HEADER_LEN, piece)) {
+        if (!read_frame(&decoder, bytes + at, left < wanted ? left : wanted, wanted, piece)) {
             break;
         }
         EXPECT(status, MCRPC_OK);

@@ -174,6 +174,7 @@ static void heads(void) {
                  {{.tags = {(const uint8_t *)"\x9f", 2}}, MCRPC_UNSUPPORTED_TAG},
                  {{.tags = {NULL, 1}}, MCRPC_NULL_ARGUMENT},
                  {{.onward_tags = {(const uint8_t *)"\x61\x02x", 3}}, MCRPC_BAD_TAG},
+                 {{.onward_tags = {(const uint8_t *)"\xa5\x01x", 3}}, MCRPC_UNSUPPORTED_TAG},
                  {{.onward_tags = {NULL, 1}}, MCRPC_NULL_ARGUMENT},
                  {{.reserved = 1}, MCRPC_INVALID_ARGUMENT}};
     for (size_t n = 0; n < sizeof wrong / sizeof *wrong; n++) {

@@ -19,6 +19,8 @@
 
 static_assert(std::is_trivially_copyable_v<mcrpc::Metadata> && std::is_trivially_copyable_v<mcrpc::Context>);
 static_assert(!std::is_copy_constructible_v<mcrpc::ContextScope>);
+static_assert(std::is_constructible_v<mcrpc::ContextScope, const mcrpc::Context &>);
+static_assert(!std::is_constructible_v<mcrpc::ContextScope, mcrpc::Context>, "it would refer to what is gone");
 static_assert(mcrpc::Limits().max_body_len == 64u << 20 && mcrpc::Limits(9).max_body_len == 9);
 
 static constexpr std::string_view kPayload = "the payload";
@@ -88,6 +90,15 @@ static void a_frame_is_written_and_read() {
     CHECK(mcrpc::Metadata::parse(bytes + MCRPC_HEADER_LEN, frame.header.metadata_len, limits, parsed).ok());
     CHECK(parsed.tags().bytes() == read.tags().bytes());
     CHECK(mcrpc::sniff(bytes, 1) == MCRPC_PROTOCOL_NATIVE && mcrpc::sniff(bytes, 0) == MCRPC_PROTOCOL_UNDECIDED);
+}
+
+// Whoever answers without an admission controller has nothing to say of a cursor: 0 would refuse everything.
+static void a_new_response_refuses_nothing() {
+    mcrpc::Header response, read;
+    response.kind = MCRPC_KIND_RESPONSE;
+    std::uint8_t bytes[MCRPC_HEADER_LEN];
+    CHECK(response.emit(bytes, sizeof bytes).ok() && mcrpc::Header::parse(bytes, sizeof bytes, {}, read).ok());
+    CHECK(read.cursor == MCRPC_CURSOR_OPEN && read.status == MCRPC_OK);
 }
 
 static void a_stream_is_cut_into_frames() {
@@ -163,6 +174,7 @@ static void each_thread_has_its_scopes() {
 
 int main() {
     a_frame_is_written_and_read();
+    a_new_response_refuses_nothing();
     a_stream_is_cut_into_frames();
     a_context_goes_on();
     each_thread_has_its_scopes();

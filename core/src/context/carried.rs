@@ -126,7 +126,8 @@ impl<'a> Carried<'a> {
         writer.ticket(self.ticket).cookie(self.cookie).copy_onward(self.tags);
     }
 
-    /// Writes its form in a queue, and says how long it is. Time in the queue counts if the reader knows when that was.
+    /// Writes its form in a queue, and says how long it is. Time in the queue counts if the reader knows when that was. Of a
+    /// task id, the lower half goes along if no uin names the task, and nothing otherwise.
     ///
     /// # Errors
     ///

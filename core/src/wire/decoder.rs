@@ -112,7 +112,8 @@ impl Decoder {
         step
     }
 
-    /// Says that a request has been answered, or will never be: the connection may have one more open call.
+    /// Says that a request has been answered, or will never be: the connection may have one more open call. Only for those of
+    /// [`Event::Header`], whatever came of them: one of [`Event::Refused`] was never counted.
     #[inline]
     pub const fn answered(&mut self) {
         self.open_calls = self.open_calls.saturating_sub(1);

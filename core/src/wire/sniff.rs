@@ -17,7 +17,7 @@ pub enum Protocol {
 }
 
 /// What a connection of each protocol may begin with.
-const BEGINNINGS: [(&[u8], Protocol); 11] = [
+const BEGINNINGS: [(&[u8], Protocol); 12] = [
     (&[super::header::MAGIC], Protocol::Native),
     (b"PRPC", Protocol::BaiduStd),
     (b"PRI ", Protocol::Http2),
@@ -29,6 +29,7 @@ const BEGINNINGS: [(&[u8], Protocol); 11] = [
     (b"OPTI", Protocol::Http1),
     (b"PATC", Protocol::Http1),
     (b"CONN", Protocol::Http1),
+    (b"TRAC", Protocol::Http1),
 ];
 
 /// The protocol of a connection that begins with `bytes`; `None` if they are too few to tell. Four always suffice.

@@ -12,7 +12,7 @@ use crate::status::Status;
 pub struct Writer<'b> {
     out: &'b mut [u8],
     wanted: usize,
-    /// The known tags that it wrote, by their bits.
+    /// The known tags that it wrote or leaves out, by their bits; of the methods, whether they are left out.
     written: u16,
     /// The first thing that cannot be written, or OK.
     failed: Status,
@@ -38,27 +38,32 @@ impl<'b> Writer<'b> {
         self.once(tag).put_tag(tag, value)
     }
 
-    /// Keeps [`Writer::copy`] from writing this tag.
+    /// Keeps [`Writer::copy`] from writing this tag, which is a known one: all methods, if it is [`Tag::METHOD`].
     pub fn leave_out(&mut self, tag: Tag) -> &mut Self {
-        self.written |= tag.bit_if_unique();
+        self.written |= tag.bit();
         self
     }
 
-    /// Appends what of some metadata this head does not have yet, known or not: what a proxy does.
+    /// Appends what of some metadata this head does not have yet, known or not: what a proxy does. Its methods are added to
+    /// those that were written.
     pub fn copy(&mut self, metadata: &Metadata<'_>) -> &mut Self {
         let written = self.written;
         for (tag, value) in metadata.iter() {
-            if tag.bit_if_unique() & written == 0 {
+            if tag.bit() & written == 0 {
                 self.put_tag(tag, value);
             }
         }
         self
     }
 
-    /// Appends the tags that travel onward and that this version does not know, or that are the application's.
+    /// Appends the tags that travel onward and that this version does not know, or that are the application's. One that it had
+    /// to understand fails as it does where it is read: nobody has checked them.
     pub fn copy_onward(&mut self, mut tags: Tags<'_>) -> &mut Self {
         for (tag, value) in tags.by_ref() {
             if tag.is_onward() && !tag.is_known() {
+                if tag.must_be_understood() && !tag.is_application() {
+                    return self.fail(Status::UNSUPPORTED_TAG);
+                }
                 self.put_tag(tag, value);
             }
         }
@@ -164,8 +169,9 @@ impl<'b> Writer<'b> {
     ///
     /// Then the buffer holds no frame. [`Status::TOO_SMALL`]: [`Writer::wanted`] says how many bytes it takes.
     /// [`Status::METADATA_TOO_LONG`] above 65 535 bytes, [`Status::BODY_TOO_LONG`] above `u32::MAX`;
-    /// [`Status::BAD_TAG`], [`Status::REPEATED_TAG`], [`Status::NAME_TOO_LONG`], [`Status::BAD_NAME`] and [`Status::BAD_TEXT`]
-    /// for what no receiver would accept: the first of them, whatever was written behind it.
+    /// [`Status::BAD_TAG`], [`Status::UNSUPPORTED_TAG`], [`Status::REPEATED_TAG`], [`Status::NAME_TOO_LONG`],
+    /// [`Status::BAD_NAME`] and [`Status::BAD_TEXT`] for what no receiver would accept: the first of them, whatever was written
+    /// behind it.
     #[inline]
     pub fn finish(&mut self, header: &Header, payload_len: u32) -> Result<usize, Status> {
         if !self.failed.is_ok() {

@@ -246,6 +246,25 @@ fn a_copy_leaves_out_what_the_head_says_itself() {
     assert_eq!(own, expected.concat());
 }
 
+/// Given metadata with each known tag, when one is to be left out, then all of it is gone from the copy, and nothing else.
+#[test]
+fn a_copy_leaves_out_what_it_is_told_to() {
+    let known: Vec<Tag> = (0..0x80).map(Tag).filter(|tag| tag.is_known()).collect();
+    let each = |tags: &[Tag]| tags.iter().flat_map(|tag| tlv(tag.0, &[b'x'; 24])).collect::<Vec<_>>();
+    let bytes = [each(&known), each(&[Tag::METHOD, Tag(0x41)])].concat();
+    let metadata = Metadata::new_checked(&bytes, &WIDEST).unwrap();
+    for gone in &known {
+        let copy = metadata_of(|writer| _ = writer.leave_out(*gone).copy(&metadata));
+        let kept: Vec<Tag> = metadata.iter().map(|(tag, _)| tag).filter(|tag| tag != gone).collect();
+        assert_eq!(copy, each(&kept), "{gone:?}");
+    }
+    let renamed = metadata_of(|writer| _ = writer.method("a.B.C").leave_out(Tag::METHOD).copy(&metadata));
+    assert_eq!(
+        Metadata::new_checked(&renamed, &WIDEST).unwrap().iter().filter(|(tag, _)| *tag == Tag::METHOD).count(),
+        1
+    );
+}
+
 #[test]
 fn what_a_head_has_copied_it_does_not_say_again() {
     let bytes = tlv(0x01, b"them");
@@ -272,6 +291,16 @@ fn broken_tags_are_not_passed_on() {
     let mut writer = Writer::new(&mut out);
     writer.copy_onward(Tags::new(&bytes));
     assert_eq!(writer.finish(&Header::new(Kind::Request, 1), 0), Err(Status::BAD_TAG));
+}
+
+/// Given a tag of a newer version that has to be understood, then nobody who does not passes it on.
+#[test]
+fn what_had_to_be_understood_is_not_passed_on_unread() {
+    let bytes = [tlv(0x60, b"whole"), tlv(0xA5, b"newer"), tlv(0x61, b"behind")].concat();
+    let mut out = [0; 100];
+    let mut writer = Writer::new(&mut out);
+    writer.copy_onward(Tags::new(&bytes));
+    assert_eq!(writer.finish(&Header::new(Kind::Request, 1), 0), Err(Status::UNSUPPORTED_TAG));
 }
 
 proptest! {
