@@ -160,7 +160,9 @@ static int tell_frame(mcrpc_frame_decoder_t *decoder, const mcrpc_header_t *head
             EXPECT(frame[len - 4 + (size_t)n], (uint8_t)(checksum >> (8 * n)));
         }
     }
-    if (metadata.tags.len + payload.len != header->body_len) {
+    const int has_budget = header->kind == MCRPC_KIND_REQUEST || header->kind == MCRPC_KIND_ONE_WAY ||
+                           header->kind == MCRPC_KIND_GO_AWAY;
+    if (metadata.tags.len + payload.len != header->body_len || (header->budget_ms != 0 && !has_budget)) {
         return 1; /* the kind has no use for the rest */
     }
     EXPECT(mcrpc_head_write(header, &metadata, (uint32_t)payload.len, head, sizeof head, &head_len), MCRPC_OK);
