@@ -220,18 +220,8 @@ unsafe fn write(
     pointer::check(wanted.cast_const())?;
     // SAFETY: by the caller's promise.
     let fields = unsafe { checked_fields(fields, count) }?;
-    let out = match len {
-        0 => &mut [],
-        _ => {
-            pointer::check(out.cast_const())?;
-            if len > pointer::MAX_LEN || out.addr().checked_add(len).is_none() {
-                return Err(Status::INVALID_ARGUMENT);
-            }
-            // SAFETY: not null, no longer than an object can be; writable, and overlapping nothing that is read, by the
-            // caller's promise.
-            unsafe { core::slice::from_raw_parts_mut(out, len) }
-        }
-    };
+    // SAFETY: writable, and overlapping nothing that is read, by the caller's promise.
+    let out = unsafe { pointer::room(out, len) }?;
     // SAFETY: `checked_fields` has found that these bytes are valid, and they do not change by the caller's promise.
     let text = |text: mcrpc_bytes_t| unsafe {
         match text.len {
