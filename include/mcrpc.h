@@ -1390,9 +1390,9 @@ int32_t mcrpc_baidu_next_user_field(mcrpc_bytes_t *rest, mcrpc_baidu_field_t *fi
 // Sets `out` to the native header of a request, for mcrpc_request_from_header(). `payload_len` counts payload and attachment.
 //
 // The method id is that of "service_name.method_name", the budget is timeout_ms (none if that is missing or not positive: brpc
-// sends it only when told to, so set a deadline of your own then), the call id is the low half of the correlation id; uin,
-// business_id and priority come from the user fields "mc-uin", "mc-business-id", "mc-priority", and are 0 unless these are decimal
-// numbers that fit. Returns MCRPC_BAD_KIND if there is no request in the meta.
+// sends it only when told to, so set a deadline of your own then), the call id is made of both halves of the correlation id: a
+// response has the correlation id itself. uin, business_id and priority come from the user fields "mc-uin", "mc-business-id" and
+// "mc-priority", and are 0 unless these are decimal numbers that fit. Returns MCRPC_BAD_KIND if there is no request in the meta.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_baidu_to_header(const mcrpc_baidu_meta_t *meta, uint32_t payload_len, mcrpc_header_t *out);
 

@@ -883,8 +883,11 @@ struct Meta : mcrpc_baidu_meta_t {
     constexpr bool has(std::uint32_t fields) const noexcept { return (present & fields) == fields; }
     std::string_view service() const noexcept { return view(service_name); }
     std::string_view method() const noexcept { return view(method_name); }
-    // How a call to a brpc server ended, for Attempt::answered().
-    Status status() const noexcept { return Status(mcrpc_baidu_status_of(error_code)); }
+    // How a call to a brpc server ended, for Attempt::answered(); MCRPC_BAD_KIND if this is no response.
+    Status status() const noexcept {
+        if (!has(MCRPC_BAIDU_RESPONSE)) return Status(MCRPC_BAD_KIND);
+        return Status(mcrpc_baidu_status_of(has(MCRPC_BAIDU_ERROR_CODE) ? error_code : 0));
+    }
 
     // The value of a key; `data` is NULL if there is none.
     Status user_field(std::string_view key, mcrpc_bytes_t &out) const noexcept {

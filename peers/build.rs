@@ -1,7 +1,7 @@
 //! Generates the messages of baidu_std with prost.
 //!
 //! prost does not enforce required fields, and cannot tell one that is missing from one that is empty. So they become optional
-//! here, which changes no byte, and `is_initialized` in src/lib.rs looks for them.
+//! here, which changes no byte, and `is_initialized` in src/baidu/exception.rs looks for them.
 
 use prost_build::Config;
 use protox::prost_reflect::prost_types::field_descriptor_proto::Label;

