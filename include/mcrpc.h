@@ -1365,7 +1365,8 @@ int32_t mcrpc_baidu_parse(const uint8_t *data, size_t len, uint32_t max_body_len
 // bytes together; these are sent behind it, with one writev() for instance. `wanted` becomes the bytes written, also with
 // MCRPC_TOO_SMALL, when nothing is written: (NULL, 0) asks for the room to make.
 //
-// The user fields are those of `origin`, which may be NULL, and then the `count` ones at `fields`; to pass on received ones, see
+// The user fields are those of `origin`, which may be NULL, and then the `count` ones at `fields`, of which one with the same key
+// counts instead; to pass on received ones, see
 // mcrpc_baidu_next_user_field(). Returns MCRPC_BAD_KIND if there is no request in the meta, MCRPC_BAD_TEXT if a name or text is not
 // UTF-8, MCRPC_BODY_TOO_LONG above 4 GiB, MCRPC_INVALID_ARGUMENT (unknown bits, reserved is not 0, an attachment that is longer than
 // the payload).
@@ -1392,7 +1393,7 @@ int32_t mcrpc_baidu_next_user_field(mcrpc_bytes_t *rest, mcrpc_baidu_field_t *fi
 // The method id is that of "service_name.method_name", the budget is timeout_ms (none if that is missing or not positive: brpc
 // sends it only when told to, so set a deadline of your own then), the call id is made of both halves of the correlation id: a
 // response has the correlation id itself. uin, business_id and priority come from the user fields "mc-uin", "mc-business-id" and
-// "mc-priority", and are 0 unless these are decimal numbers that fit. Returns MCRPC_BAD_KIND if there is no request in the meta.
+// "mc-priority", and are 0 unless these are decimal numbers that fit; a priority that is none is 255, the last. Returns MCRPC_BAD_KIND if there is no request in the meta.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_baidu_to_header(const mcrpc_baidu_meta_t *meta, uint32_t payload_len, mcrpc_header_t *out);
 

@@ -937,6 +937,7 @@ struct Frame {
     mcrpc_bytes_t attachment{};
 
     static Status parse(const std::uint8_t *data, std::size_t len, const Limits &limits, Frame &out) noexcept {
+        out.payload = out.attachment = {};
         return Status(mcrpc_baidu_parse(data, len, limits.max_body_len, limits.max_meta_len, &out.meta, &out.payload,
                                         &out.attachment));
     }

@@ -14,6 +14,8 @@ pub struct mcrpc_bytes_t {
     pub len: usize,
 }
 
+const _: () = assert!(core::mem::offset_of!(mcrpc_bytes_t, data) == 0, "as the core's slices in C's layout have it");
+
 impl mcrpc_bytes_t {
     /// The bytes themselves.
     ///

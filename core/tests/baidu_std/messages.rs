@@ -29,7 +29,7 @@ fn any_request() -> impl Strategy<Value = RpcRequestMeta> {
         trace_id: ids.1,
         span_id: ids.2,
         parent_span_id: ids.3,
-        request_id: texts.2,
+        request_id: texts.2.map(Into::into),
         timeout_ms,
         from_svr_name: texts.3,
     })
@@ -37,7 +37,7 @@ fn any_request() -> impl Strategy<Value = RpcRequestMeta> {
 
 fn any_response() -> impl Strategy<Value = RpcResponseMeta> {
     (option::of(any_i32()), option::of(any_text()))
-        .prop_map(|(error_code, error_text)| RpcResponseMeta { error_code, error_text })
+        .prop_map(|(error_code, error_text)| RpcResponseMeta { error_code, error_text: error_text.map(Into::into) })
 }
 
 fn any_chunk_info() -> impl Strategy<Value = ChunkInfo> {

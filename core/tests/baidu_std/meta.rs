@@ -39,7 +39,7 @@ fn a_message_that_is_none_is_refused() {
         ("a group without end", &[0x7B, 0x08, 1]),
         ("a group with the end of another", &[0x7B, 0x84, 0x01]),
         ("a service name that is not UTF-8", &[0x0A, 6, 0x0A, 1, 0xFF, 0x12, 1, b'm']),
-        ("an error text that is not UTF-8", &[0x12, 4, 0x12, 2, 0xC3, 0x28]),
+        ("a caller's name that is not UTF-8", &[0x0A, 9, 0x0A, 1, b's', 0x12, 1, b'm', 0x4A, 1, 0xFF]),
         ("a user field's key that is not UTF-8", &[0x4A, 3, 0x0A, 1, 0x80]),
         ("a correlation id that is a string", &[0x22, 1, b'1']),
         ("a user field that is a number", &[0x48, 0]),
@@ -50,6 +50,21 @@ fn a_message_that_is_none_is_refused() {
         assert_eq!(Meta::parse(bytes), Err(Status::BAD_META), "{what}");
         assert!(!compare::decode(bytes), "{what}");
     }
+}
+
+/// brpc passes on what a service says, in whatever encoding, and cuts it where a buffer ends.
+#[test]
+fn a_text_for_people_is_read_as_far_as_it_is_utf8() {
+    let response = |text: &[u8]| [&[0x12, text.len() as u8 + 2, 0x12, text.len() as u8], text].concat();
+    let table: [(&[u8], &str); 4] =
+        [(b"too busy", "too busy"), (b"\xE8\xAF\xB7\xE6\xB1", "\u{8bf7}"), (b"\xC7\xEB\xC7\xF3", ""), (b"a\xFFb", "a")];
+    for (sent, read) in table {
+        let bytes = response(sent);
+        assert_eq!(Meta::parse(&bytes).unwrap().response.unwrap().error_text, Some(read), "{sent:?}");
+        assert!(compare::decode(&bytes));
+    }
+    let request = [&[0x0A, 9, 0x0A, 1, b's', 0x12, 1, b'm', 0x3A, 1, 0xFF][..]].concat();
+    assert_eq!(Meta::parse(&request).unwrap().request.unwrap().request_id, Some(""));
 }
 
 #[test]

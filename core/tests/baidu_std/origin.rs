@@ -67,9 +67,9 @@ fn a_user_field_that_is_no_number_of_its_type_is_0() {
     let table = [
         (&[("mc-uin", "18446744073709551615")][..], (u64::MAX, 0, 0)),
         (&[("mc-uin", "18446744073709551616")], (0, 0, 0)),
-        (&[("mc-uin", "12x"), ("mc-business-id", ""), ("mc-priority", " 1")], (0, 0, 0)),
-        (&[("mc-uin", "007"), ("mc-business-id", "+1"), ("mc-priority", "１")], (7, 0, 0)),
-        (&[("mc-uin", "-1"), ("mc-business-id", "65536"), ("mc-priority", "256")], (0, 0, 0)),
+        (&[("mc-uin", "12x"), ("mc-business-id", ""), ("mc-priority", " 1")], (0, 0, 255)),
+        (&[("mc-uin", "007"), ("mc-business-id", "+1"), ("mc-priority", "１")], (7, 0, 255)),
+        (&[("mc-uin", "-1"), ("mc-business-id", "65536"), ("mc-priority", "256")], (0, 0, 255)),
         (&[("mc-uin", "1"), ("mc-business-id", "2"), ("mc-priority", "3")], (1, 2, 3)),
         (&[("mc-uin", "1"), ("other", "x"), ("mc-uin", "7")], (7, 0, 0)),
         (&[("mc-uin", "7"), ("mc-uin", "none")], (0, 0, 0)),

@@ -108,6 +108,9 @@ fn describe_parts(meta: &RpcMeta, payload: &[u8], attachment: &[u8]) -> String {
             writeln!(text, "{}", format!("> {key} {value}").trim_end()).unwrap();
         }
     };
+    fn utf8(text: Vec<u8>) -> String {
+        String::from_utf8(text).expect("a legible text")
+    }
     fn number<T: ToString>(value: Option<T>) -> Option<String> {
         value.map(|value| value.to_string())
     }
@@ -118,14 +121,14 @@ fn describe_parts(meta: &RpcMeta, payload: &[u8], attachment: &[u8]) -> String {
         line("request.trace_id", number(request.trace_id));
         line("request.span_id", number(request.span_id));
         line("request.parent_span_id", number(request.parent_span_id));
-        line("request.request_id", request.request_id.clone());
+        line("request.request_id", request.request_id.clone().map(utf8));
         line("request.timeout_ms", number(request.timeout_ms));
         line("request.from_svr_name", request.from_svr_name.clone());
     }
     if let Some(response) = &meta.response {
         line("response", Some(String::new()));
         line("response.error_code", number(response.error_code));
-        line("response.error_text", response.error_text.clone());
+        line("response.error_text", response.error_text.clone().map(utf8));
     }
     line("compress_type", number(meta.compress_type));
     line("correlation_id", number(meta.correlation_id));

@@ -14,7 +14,7 @@ use super::proto::RpcMeta;
 /// If one accepts what the other refuses, but for the exceptions in [`super::exception`]; if they read different things; or if what
 /// this library writes is not what prost writes.
 pub fn decode(bytes: &[u8]) -> bool {
-    let (ours, theirs) = (Meta::parse(bytes), RpcMeta::decode(bytes));
+    let (ours, theirs) = (Meta::parse(bytes), RpcMeta::decode(bytes).map(legible));
     match (ours, theirs) {
         (Ok(ours), Ok(theirs)) => {
             assert_eq!(exception(bytes, &theirs), None, "accepted: {ours:?}");
@@ -29,6 +29,17 @@ pub fn decode(bytes: &[u8]) -> bool {
         }
         (Ok(ours), Err(error)) => panic!("{error}, and this library reads {ours:?}"),
     }
+}
+
+/// The same, with the texts of which nothing depends as far as they are UTF-8.
+pub fn legible(mut meta: RpcMeta) -> RpcMeta {
+    let request_id = meta.request.as_mut().and_then(|request| request.request_id.as_mut());
+    let error_text = meta.response.as_mut().and_then(|response| response.error_text.as_mut());
+    for text in request_id.into_iter().chain(error_text) {
+        let legible_len = std::str::from_utf8(text).map_or_else(|error| error.valid_up_to(), str::len);
+        text.truncate(legible_len);
+    }
+    meta
 }
 
 /// What this library writes is what prost writes, byte by byte: fields by their numbers, user fields by their keys. But prost

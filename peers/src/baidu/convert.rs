@@ -31,14 +31,14 @@ fn request(request: &RequestMeta<'_>) -> proto::RpcRequestMeta {
         trace_id: request.trace_id,
         span_id: request.span_id,
         parent_span_id: request.parent_span_id,
-        request_id: request.request_id.map(str::to_owned),
+        request_id: request.request_id.map(Into::into),
         timeout_ms: request.timeout_ms,
         from_svr_name: request.from_svr_name.map(str::to_owned),
     }
 }
 
 fn response(response: &ResponseMeta<'_>) -> proto::RpcResponseMeta {
-    proto::RpcResponseMeta { error_code: response.error_code, error_text: response.error_text.map(str::to_owned) }
+    proto::RpcResponseMeta { error_code: response.error_code, error_text: response.error_text.map(Into::into) }
 }
 
 fn chunk_info(chunk_info: &ChunkInfo) -> proto::ChunkInfo {

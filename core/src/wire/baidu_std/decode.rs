@@ -102,7 +102,7 @@ impl<'a> PackedMeta<'a> {
                     put(present, field::PARENT_SPAN_ID, &mut self.parent_span_id, Some(value.cast_signed()));
                 }
                 (number::REQUEST_ID, Value::Bytes(bytes)) => {
-                    put(present, field::REQUEST_ID, &mut self.request_id, Some(repeated::text(bytes)?));
+                    put(present, field::REQUEST_ID, &mut self.request_id, Some(repeated::legible(bytes)));
                 }
                 (number::TIMEOUT_MS, Value::Varint(value)) => {
                     put(present, field::TIMEOUT_MS, &mut self.timeout_ms, Some(int32(value)));
@@ -127,7 +127,7 @@ impl<'a> PackedMeta<'a> {
                     put(present, field::ERROR_CODE, &mut self.error_code, Some(int32(value)));
                 }
                 (number::ERROR_TEXT, Value::Bytes(bytes)) => {
-                    put(present, field::ERROR_TEXT, &mut self.error_text, Some(repeated::text(bytes)?));
+                    put(present, field::ERROR_TEXT, &mut self.error_text, Some(repeated::legible(bytes)));
                 }
                 (number::ERROR_CODE..=number::ERROR_TEXT, _) => return Err(Malformed),
                 _ => {}

@@ -1,7 +1,8 @@
 //! What the native header has and RpcMeta has not: the user, the business and the priority of a request.
 //!
 //! They travel as user fields, which brpc hands on untouched: `mc-uin`, `mc-business-id` and `mc-priority`, in decimal digits. One
-//! that is missing, no number or too large for its type is 0. Whoever is let to set them is trusted as the sender of a native
+//! that is missing is 0, and so is one that is no number or too large; but not the priority: 0 is the first, and a mistake must
+//! not promote anybody, so it is the last then. Whoever is let to set them is trusted as the sender of a native
 //! header is.
 
 use super::errors;
@@ -35,9 +36,13 @@ impl Origin {
         let mut origin = Origin::default();
         for (key, value) in user_fields.iter() {
             match key {
-                UIN_KEY => origin.uin = number(value),
-                BUSINESS_ID_KEY => origin.business_id = number(value).try_into().unwrap_or(0),
-                PRIORITY_KEY => origin.priority = number(value).try_into().unwrap_or(0),
+                UIN_KEY => origin.uin = number(value).unwrap_or(0),
+                BUSINESS_ID_KEY => {
+                    origin.business_id = number(value).and_then(|value| value.try_into().ok()).unwrap_or(0)
+                }
+                PRIORITY_KEY => {
+                    origin.priority = number(value).and_then(|value| value.try_into().ok()).unwrap_or(u8::MAX)
+                }
                 _ => {}
             }
         }
@@ -109,9 +114,8 @@ const fn call_id(correlation_id: i64) -> u32 {
     lower.wrapping_add(upper.wrapping_mul(0x9e37_79b9))
 }
 
-/// A decimal number; 0 if it is none, or too large.
-fn number(text: &str) -> u64 {
+/// A decimal number, of which an empty text is 0; `None` if it is none, or too large.
+fn number(text: &str) -> Option<u64> {
     let digit = |byte: u8| char::from(byte).to_digit(10).map(u64::from);
-    let value = text.bytes().try_fold(0u64, |value, byte| value.checked_mul(10)?.checked_add(digit(byte)?));
-    value.unwrap_or(0)
+    text.bytes().try_fold(0u64, |value, byte| value.checked_mul(10)?.checked_add(digit(byte)?))
 }

@@ -145,6 +145,7 @@ const _: () = assert!(
     size_of::<PackedMeta<'_>>() == 4 + 2 + 2 + 9 * size_of::<Bytes<'_>>() + 8 * 8 + 6 * 4,
     "a struct without padding"
 );
+const _: () = assert!(offset_of!(Bytes<'_>, data) == 0, "as mcrpc_bytes_t has it");
 
 impl PackedMeta<'_> {
     /// Where each field lies but for the reserved one, so that C's declaration can be compared.

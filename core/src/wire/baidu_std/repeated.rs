@@ -168,6 +168,17 @@ pub(super) fn packed_numbers(bytes: &[u8]) -> Result<(), Malformed> {
     Ok(())
 }
 
+/// A string of which nothing depends, as far as it is UTF-8: protobuf for C++ does not look, and a message for people that was
+/// cut within a letter, or is in another encoding, is no reason to lose the call.
+pub(super) fn legible(bytes: &[u8]) -> &str {
+    match core::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            bytes.get(..error.valid_up_to()).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default()
+        }
+    }
+}
+
 /// Checks a string.
 #[inline]
 pub(super) fn text(bytes: &[u8]) -> Result<&str, Malformed> {

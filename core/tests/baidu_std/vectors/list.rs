@@ -32,7 +32,7 @@ pub fn full_request() -> RpcMeta {
     request.trace_id = Some(0x0123_4567_89AB_CDEF);
     request.span_id = Some(-2);
     request.parent_span_id = Some(i64::MIN);
-    request.request_id = Some("请求 7".to_owned());
+    request.request_id = Some("请求 7".into());
     request.timeout_ms = Some(800);
     request.from_svr_name = Some("mmproxy".to_owned());
     let user_fields = [("mc-uin", "2709160720"), ("mc-business-id", "138"), ("mc-priority", "2"), ("", "")];
@@ -57,7 +57,7 @@ pub fn full_request() -> RpcMeta {
 }
 
 fn response(error_code: i32, error_text: Option<&str>) -> RpcMeta {
-    let response = RpcResponseMeta { error_code: Some(error_code), error_text: error_text.map(str::to_owned) };
+    let response = RpcResponseMeta { error_code: Some(error_code), error_text: error_text.map(Into::into) };
     RpcMeta { response: Some(response), correlation_id: Some(1), ..RpcMeta::default() }
 }
 
