@@ -19,6 +19,9 @@
 
 static_assert(std::is_trivially_copyable_v<mcrpc::Metadata> && std::is_trivially_copyable_v<mcrpc::Context>);
 static_assert(!std::is_copy_constructible_v<mcrpc::ContextScope>);
+// A scope of a context that is gone at the end of the line would leave every lookup with nothing.
+static_assert(std::is_constructible_v<mcrpc::ContextScope, const mcrpc::Context &>);
+static_assert(!std::is_constructible_v<mcrpc::ContextScope, mcrpc::Context>);
 static_assert(mcrpc::Limits().max_body_len == 64u << 20 && mcrpc::Limits(9).max_body_len == 9);
 
 static constexpr std::string_view kPayload = "the payload";
