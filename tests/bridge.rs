@@ -589,6 +589,36 @@ fn a_brpc_client_is_told_of_overload_and_of_the_end_in_its_own_codes() {
     assert!(peer.wait().unwrap().success() && server.child.wait().unwrap().success());
 }
 
+/// Runs a client against a server that answers all that it wrote with these bytes.
+fn client_answered(arguments: &[&str], answers: Vec<u8>) -> std::process::Output {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        stream.write_all(&answers).unwrap();
+        // The client hangs up.
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let arguments = [&["--server", &address, "--count", "2", "--timeout-ms", "500"], arguments].concat();
+    let output = Command::new(CLIENTS[0]).args(arguments).output().unwrap();
+    server.join().unwrap();
+    output
+}
+
+#[test]
+fn a_client_takes_one_answer_for_each_call_and_a_request_for_none() {
+    let answer = plain(Header::new(Kind::Response, 1), b"");
+    let output = client_answered(&[], answer.repeat(3));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success() && printed.ends_with("message \n1 calls were not answered\n"), "{printed}");
+
+    let output = client_answered(&["--protocol", "baidu_std"], brpc_request(1, b"", b""));
+    let (printed, complaint) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(!output.status.success() && printed == "2 calls were not answered\n", "{printed}");
+    assert!(complaint.contains("bad_kind"), "{complaint}");
+}
+
 /// What a client prints, and whether it is content.
 fn client(program: &str, server: &Program, arguments: &[&str]) -> (String, bool) {
     let output = Command::new(program).args(["--server", &server.address]).args(arguments).output().unwrap();
@@ -610,7 +640,7 @@ fn the_client_calls_a_brpc_server() {
         let mut line = String::new();
         server.stdout.read_line(&mut line).unwrap();
         for part in [
-            "example.EchoService.Echo log_id 77 timeout_ms 1000 from mcrpc.example.BridgeClient",
+            "example.EchoService.Echo log_id 77 in time traced from mcrpc.example.BridgeClient",
             "mc-uin=2709160720",
             "mc-business-id=138",
             "mc-priority=2",
@@ -654,6 +684,10 @@ fn the_client_and_the_server_understand_each_other_in_both_protocols() {
     }
     let server = Program::bridge(SERVERS[0], &["--checksums"]);
     assert!(client(CLIENTS[0], &server, &["--checksums"]).1);
+    for protocol in ["native", "baidu_std"] {
+        let (printed, is_ok) = client(CLIENTS[0], &server, &["--protocol", protocol, "--timeout-ms", "1"]);
+        assert!(!is_ok && printed.contains("out_of_time"), "not sent: {printed}");
+    }
     assert!(!client(CLIENTS[0], &server, &[]).1, "its first frame has no checksum");
 }
 
