@@ -15,7 +15,8 @@
 // The service is mcrpc.example.Echo. Echo answers with what it was sent, payload and attachment; Fail with an error of its own.
 // It looks at no payload, so that a brpc client may call it with any message.
 //
-// HTTP is answered in plain text: 200 to GET /health, 404 to anything else. What is none of these is closed.
+// HTTP is answered in plain text: 200 to GET /health, 404 to anything else. What is none of these is closed, and so is a
+// connection that stops for five seconds in the middle of a request.
 //
 // A brpc client sends no timeout unless it is told to; its requests have half a second then, which is what brpc's own channels
 // wait. It has no hello and no goodbye: on SIGTERM its further requests are answered with ELOGOFF, until the server ends.
