@@ -11,7 +11,7 @@
 //     call 1 status 0 ok message hello attachment world
 //     call 2 status -206 queue_full text the server's words
 //
-// The path of a call, in the order of the functions of Client: call, await, answered.
+// The path of a call, in the order of the functions of Client: call, await, end.
 //
 // Build it, with LIB the directory of the library (and libmcrpc.so.0 in it, for the second line):
 //
@@ -28,11 +28,13 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 
 #include "framed_connection.hpp"
 
 namespace {
 
+using framed::printable;
 namespace baidu = mcrpc::baidu_std;
 
 constexpr uint64_t kMs = 1'000'000;
@@ -58,13 +60,6 @@ void must(mcrpc::Status status, const char *what) {
         std::fprintf(stderr, "bridge_client: %s: %s\n", what, status.text().data());
         std::exit(1);
     }
-}
-
-// Without what a terminal would act on.
-std::string printable(std::string_view text) {
-    std::string result;
-    for (const char c : text) result.push_back(c >= ' ' && c <= '~' ? c : '?');
-    return result;
 }
 
 // A protobuf message with `text` as its field 1.
@@ -98,17 +93,21 @@ public:
         context_.uin = options.origin.uin;
         context_.business_id = options.origin.business_id;
         context_.priority = options.origin.priority;
+        context_.flags = MCRPC_CONTEXT_SAMPLED;  // or a brpc server would not be told of the trace
         context_.origin_budget_ms = options.timeout_ms;
         context_.deadline_ns = mcrpc::now_ns() + options.timeout_ms * kMs;
     }
 
     // 0 if all went well.
     int run() {
-        for (uint32_t id = 1; id <= options_.count; ++id) options_.is_brpc ? call_brpc(id) : call(id);
-        while (open_ > 0 && await()) {
+        for (uint32_t id = 1; id <= options_.count; ++id) {
+            open_.insert(id);
+            options_.is_brpc ? call_brpc(id) : call(id);
         }
-        if (open_ > 0) std::printf("%u calls were not answered\n", open_);
-        return open_ == 0 && failed_ == 0 ? 0 : 1;
+        while (!open_.empty() && await()) {
+        }
+        if (!open_.empty()) std::printf("%zu calls were not answered\n", open_.size());
+        return open_.empty() && failed_ == 0 ? 0 : 1;
     }
 
 private:
@@ -121,33 +120,23 @@ private:
         mcrpc::Metadata metadata;
         metadata.set_service(options_.service);
         metadata.set_method(name);
-        must(context_.write(mcrpc::now_ns(), request, metadata), "write");
+        const mcrpc::Status in_time = context_.write(mcrpc::now_ns(), request, metadata);
+        if (!in_time.ok()) return end(id, in_time);
         connection_.send(request, metadata, message_of(options_.message));
-        ++open_;
     }
 
     void call_brpc(uint32_t id) {
-        const auto number = [](const uint8_t *bytes) {
-            uint64_t value = 0;
-            for (int i = 0; i < 8; ++i) value = value << 8 | bytes[i];
-            return static_cast<int64_t>(value);
-        };
         baidu::Meta meta = baidu::Meta::request(options_.service, options_.method, id);
-        meta.present |= MCRPC_BAIDU_TIMEOUT_MS | MCRPC_BAIDU_LOG_ID | MCRPC_BAIDU_TRACE_ID | MCRPC_BAIDU_SPAN_ID |
-                        MCRPC_BAIDU_FROM_SVR_NAME;
-        meta.timeout_ms = static_cast<int32_t>(options_.timeout_ms);
+        baidu::Origin origin;
+        const mcrpc::Status in_time = meta.set_context(context_, mcrpc::now_ns(), origin);
+        if (!in_time.ok()) return end(id, in_time);
+        meta.present |= MCRPC_BAIDU_LOG_ID | MCRPC_BAIDU_FROM_SVR_NAME;
         meta.log_id = options_.log_id;
-        meta.trace_id = number(context_.trace_id + 8);
-        meta.span_id = number(context_.span_id);
         meta.from_svr_name = mcrpc::bytes_of(kCaller);
         if (!options_.attachment.empty()) {
             meta.present |= MCRPC_BAIDU_ATTACHMENT_SIZE;
             meta.attachment_size = static_cast<int32_t>(options_.attachment.size());
         }
-        baidu::Origin origin;
-        origin.uin = context_.uin;
-        origin.business_id = context_.business_id;
-        origin.priority = context_.priority;
         const std::string body = message_of(options_.message) + options_.attachment;
         const auto body_len = static_cast<uint32_t>(body.size());
         size_t len = 0;
@@ -157,7 +146,6 @@ private:
         must(meta.write_request(origin, nullptr, 0, body_len, reinterpret_cast<uint8_t *>(&head[0]), len, len), "write");
         connection_.send_raw(head);
         connection_.send_raw(body);
-        ++open_;
     }
 
     // False: nothing more will come, or not in time.
@@ -190,9 +178,11 @@ private:
             if (status.ok()) status = baidu::Frame::parse(bytes, received_.size(), limits, frame);
             if (status == mcrpc::Status(MCRPC_INCOMPLETE)) return;
             if (!status.ok()) return connection_.fail(status);
+            // This side serves nothing.
+            if (frame.meta.has(MCRPC_BAIDU_REQUEST)) return connection_.fail(mcrpc::Status(MCRPC_BAD_KIND));
             // An answer without a response meta is one without an error.
-            answered(static_cast<uint64_t>(frame.meta.correlation_id), frame.meta.status(), mcrpc::view(frame.payload),
-                     mcrpc::view(frame.attachment), mcrpc::view(frame.meta.error_text));
+            end(static_cast<uint64_t>(frame.meta.correlation_id), frame.meta.status(), mcrpc::view(frame.payload),
+                mcrpc::view(frame.attachment), mcrpc::view(frame.meta.error_text));
             received_.erase(0, wanted);
         }
     }
@@ -205,13 +195,13 @@ private:
 
     void on_response(framed::Connection &, const mcrpc::Header &header, const mcrpc::Metadata &metadata,
                      std::string_view payload) override {
-        answered(header.call_id, mcrpc::Status(header.status), payload, {}, metadata.error_text());
+        end(header.call_id, mcrpc::Status(header.status), payload, {}, metadata.error_text());
     }
 
-    void answered(uint64_t id, mcrpc::Status status, std::string_view payload, std::string_view attachment,
-                  std::string_view why) {
-        if (id < 1 || id > options_.count) return;  // of somebody else's call
-        --open_;
+    // An answer to a call that is not open, or no more, says nothing.
+    void end(uint64_t id, mcrpc::Status status, std::string_view payload = {}, std::string_view attachment = {},
+             std::string_view why = {}) {
+        if (open_.erase(id) == 0) return;
         failed_ += !status.ok();
         const std::string_view name = status.code() > 0 ? "own" : status.name();
         std::printf("call %" PRIu64 " status %d %s", id, status.code(), name.data());
@@ -226,7 +216,7 @@ private:
     framed::Connection connection_;
     mcrpc::Context context_;
     std::string received_{};  // of brpc's, and not understood yet
-    uint32_t open_ = 0;
+    std::unordered_set<uint64_t> open_{};  // calls
     uint32_t failed_ = 0;
 };
 

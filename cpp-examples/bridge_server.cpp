@@ -15,7 +15,8 @@
 // The service is mcrpc.example.Echo. Echo answers with what it was sent, payload and attachment; Fail with an error of its own.
 // It looks at no payload, so that a brpc client may call it with any message.
 //
-// HTTP is answered in plain text: 200 to GET /health, 404 to anything else. What is none of these is closed.
+// HTTP is answered in plain text: 200 to GET /health, 404 to anything else. What is none of these is closed, and so is a
+// connection that stops for five seconds in the middle of a request.
 //
 // A brpc client sends no timeout unless it is told to; its requests have half a second then, which is what brpc's own channels
 // wait. It has no hello and no goodbye: on SIGTERM its further requests are answered with ELOGOFF, until the server ends.
@@ -43,10 +44,13 @@ namespace {
 
 using framed::kMs;
 using framed::must;
+using framed::printable;
 namespace baidu = mcrpc::baidu_std;
 
 constexpr std::string_view kService = "mcrpc.example.Echo";
 constexpr uint32_t kMaxBodyLen = 1u << 20;
+// Of what waits in the queue, whose places say nothing of how long each request is.
+constexpr size_t kMaxQueuedLen = 16u << 20;
 constexpr size_t kMaxHttpLen = 8u << 10;
 constexpr uint32_t kBrpcTimeoutMs = 500;
 constexpr int32_t kFailCode = 42;  // the service's own
@@ -72,23 +76,18 @@ struct Job {
     int64_t correlation_id = 0;  // brpc's name for the call
     mcrpc::Header request{};
     std::string metadata{};
-    mcrpc::Context trace{};  // of a brpc request, which has no metadata
+    mcrpc::Context context{};  // of a brpc request, which has no metadata
     uint64_t admitted_ns = 0;
     Method method = Method::kEcho;
     std::string payload{};
     std::string attachment{};
     mcrpc::Status status{};
     std::string why{};
+
+    size_t len() const { return metadata.size() + payload.size() + attachment.size(); }
 };
 
 // ---- What is printed ------------------------------------------------------------------------------------
-
-// Without what a terminal would act on.
-std::string printable(std::string_view text) {
-    std::string result;
-    for (const char c : text) result.push_back(c >= ' ' && c <= '~' ? c : '?');
-    return result;
-}
 
 void print_native(const mcrpc::Header &header, const mcrpc::Metadata &metadata, const framed::Peer &peer) {
     const std::string_view caller = metadata.caller().empty() ? std::string_view(peer.caller) : metadata.caller();
@@ -144,13 +143,15 @@ private:
         self.limits.max_body_len = kMaxBodyLen;
         self.limits.max_open_calls = 10'000;
         self.limits.needs_checksum = options.checksums;
-        self.max_unsent_len = 16 * kMaxBodyLen;
+        // The answers to all that one peer can have in the queue, and to what is being worked on.
+        self.max_unsent_len = 2 * kMaxQueuedLen;
         return self;
     }
 
     void on_bytes(framed::Connection &from, const uint8_t *bytes, size_t len) override {
         Talk &talk = talks_[from.id()];
         if (talk.protocol == MCRPC_PROTOCOL_NATIVE) return from.feed(bytes, len);
+        from.wait_for_rest(true);
         if (talk.is_over) return;
         talk.bytes.append(reinterpret_cast<const char *>(bytes), len);
         const auto *all = reinterpret_cast<const uint8_t *>(talk.bytes.data());
@@ -196,13 +197,14 @@ private:
         must(admission_.withheld(kQueue, key, count), "withheld");
     }
 
-    // Nobody wants the answer any more. What a worker has begun, it finishes.
+    // Nobody wants the answer any more: a one-way has none. What a worker has begun, it finishes.
     void on_cancel(framed::Connection &from, uint32_t call_id) override {
         const std::lock_guard<std::mutex> lock(mutex_);
         const auto found = std::find_if(jobs_.begin(), jobs_.end(), [&](const Job &job) {
-            return job.connection == from.id() && job.request.call_id == call_id;
+            return job.connection == from.id() && job.request.kind == MCRPC_KIND_REQUEST && job.request.call_id == call_id;
         });
         if (found == jobs_.end()) return;
+        queued_len_ -= found->len();
         jobs_.erase(found);
         must(admission_.abandoned(kQueue), "abandoned");
         from.forget();
@@ -224,11 +226,14 @@ private:
             if (status.ok()) status = baidu::Frame::parse(bytes, len, limits, frame);
             if (status == mcrpc::Status(MCRPC_INCOMPLETE)) break;
             if (!status.ok()) return from.fail(status);
+            from.wait_for_rest(false);
             if (!frame.meta.has(MCRPC_BAIDU_REQUEST)) return from.fail(mcrpc::Status(MCRPC_BAD_KIND));
             take_brpc(from, talk, frame);
             begin += wanted;
         }
         talk.bytes.erase(0, begin);
+        if (talk.bytes.empty() && talk.bytes.capacity() > framed::kReadLen) talk.bytes.shrink_to_fit();
+        from.wait_for_rest(!talk.bytes.empty());
     }
 
     void take_brpc(framed::Connection &from, Talk &talk, const baidu::Frame &frame) {
@@ -255,21 +260,11 @@ private:
         const std::string_view caller = mcrpc::view(meta.from_svr_name);
         const mcrpc::Status status = admit(job.request, job.admitted_ns, framed::tenant_of(caller));
         if (!status.ok()) return refuse(status.code(), {});
-        job.trace = context_of_brpc(job.request, meta, job.admitted_ns);
+        must(meta.to_context(job.admitted_ns, job.context), "to_context");
+        job.context.deadline_ns = framed::deadline_ns(job.request, job.admitted_ns);
         job.payload = mcrpc::view(frame.payload);
         job.attachment = mcrpc::view(frame.attachment);
         enqueue(std::move(job), meta.service(), job.request.method_id);
-    }
-
-    // brpc's ids have 8 bytes: W3C's are as long if zeroes come first.
-    static mcrpc::Context context_of_brpc(const mcrpc::Header &header, const baidu::Meta &meta, uint64_t arrival_ns) {
-        mcrpc::Context context;
-        must(mcrpc::Context::read(header, {}, arrival_ns, context), "read");
-        for (int i = 0; i < 8; ++i) {
-            context.trace_id[8 + i] = static_cast<uint8_t>(static_cast<uint64_t>(meta.trace_id) >> (56 - 8 * i));
-            context.span_id[i] = static_cast<uint8_t>(static_cast<uint64_t>(meta.span_id) >> (56 - 8 * i));
-        }
-        return context;
     }
 
     void answer_brpc(framed::Connection &to, const Job &job) {
@@ -298,7 +293,7 @@ private:
 
     // ---- HTTP
 
-    // One answer, and no more than that.
+    // One answer, and no more than that. Who does not hang up then is hung up on.
     static void answer_http(framed::Connection &from, Talk &talk) {
         const bool is_whole = talk.bytes.find("\r\n\r\n") != std::string::npos;
         if (!is_whole && talk.bytes.size() <= kMaxHttpLen) return;
@@ -336,7 +331,9 @@ private:
         } else {
             job.method = method_id == echo_id ? Method::kEcho : Method::kFail;
             const std::lock_guard<std::mutex> lock(mutex_);
-            if (jobs_.size() < options_.queue_len) {
+            const size_t queued_len = queued_len_ + job.len();
+            if (jobs_.size() < options_.queue_len && queued_len <= kMaxQueuedLen) {
+                queued_len_ = queued_len;
                 jobs_.push_back(std::move(job));
                 jobs_ready_.notify_one();
                 return;
@@ -355,6 +352,7 @@ private:
             if (is_closed_) return;
             Job job = std::move(jobs_.front());
             jobs_.pop_front();
+            queued_len_ -= job.len();
             lock.unlock();
             const uint64_t started_ns = mcrpc::now_ns();
             const uint64_t deadline_ns = framed::deadline_ns(job.request, job.admitted_ns);
@@ -362,7 +360,7 @@ private:
             if (job.status.ok()) {
                 const mcrpc::Running running(admission_, kQueue, started_ns);
                 const mcrpc::Context context =
-                    job.is_brpc ? job.trace : framed::context_of(job.request, job.metadata, job.admitted_ns);
+                    job.is_brpc ? job.context : framed::context_of(job.request, job.metadata, job.admitted_ns);
                 const mcrpc::ContextScope scope(context);
                 handle(job);
             }
@@ -425,6 +423,7 @@ private:
     std::mutex mutex_;
     bool is_closed_ = false;
     std::deque<Job> jobs_;
+    size_t queued_len_ = 0;  // of them all
     std::condition_variable jobs_ready_;
     std::vector<Job> answers_;
     const int answers_ready_ = must(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd");

@@ -32,9 +32,9 @@
 #include <cinttypes>
 #include <ctime>
 #include <deque>
-#include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -334,10 +334,7 @@ private:
             useful_ = wasted_ = 0;
         }
         while (!deadlines_.empty() && deadlines_.begin()->first <= now_ns) {
-            const auto found = tasks_.find(deadlines_.begin()->second);
-            deadlines_.erase(deadlines_.begin());
-            if (found == tasks_.end()) continue;
-            const Task task = take(found);
+            const Task task = take(tasks_.find(deadlines_.begin()->second));
             caller_.failed(task, now_ns);
             finish(task, MCRPC_TIMED_OUT);
         }
@@ -379,6 +376,7 @@ private:
 
     Task take(Tasks::iterator at) {
         Task task = std::move(at->second);
+        deadlines_.erase({task.deadline_ns, at->first});
         tasks_.erase(at);
         // The calls of a connection that is gone count no more.
         uint32_t &open_calls = servers_[task.choice.user_data].open_calls;
@@ -393,7 +391,7 @@ private:
     std::mt19937_64 spans_;
     std::deque<Departure> departures_;  // the same way for all, so the first to set out is the first to arrive
     const int timer_ = must(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create");
-    std::multimap<uint64_t, uint32_t> deadlines_;  // calls; those that were answered are still there
+    std::set<std::pair<uint64_t, uint32_t>> deadlines_;  // of the calls in tasks_
     uint32_t last_call_id_ = 0;
     uint64_t ticked_ns_ = 0;
 

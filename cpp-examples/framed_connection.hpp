@@ -3,7 +3,7 @@
 // document tells it to refuse. Nothing here decides anything about load: a Handler does that, from a header alone.
 //
 // A Connection belongs to one thread. It never waits for its socket: its owner does, and closes it as soon as is_broken(). It
-// allocates nothing per frame: its buffers grow to what they once needed.
+// allocates nothing per frame: its buffers grow to what they need, and what is beyond 64 KiB they give back.
 
 #ifndef FRAMED_CONNECTION_HPP
 #define FRAMED_CONNECTION_HPP
@@ -37,15 +37,15 @@ struct Self {
     mcrpc::Limits limits{64u << 10};
     // Beyond this the peer reads too slowly, and is left.
     size_t max_unsent_len = 1u << 20;
+    // For so long the rest of what has begun to come is waited for: an admitted request has its place in the queue already.
+    uint64_t rest_limit_ns = 5'000'000'000;
 };
 
 // What the other side's hello said.
 struct Peer {
     std::string caller{};
-    std::string zone{};
     uint32_t features = 0;
     uint32_t max_body_len = UINT32_MAX;
-    uint32_t max_open_calls = UINT32_MAX;
     // Whom its requests are accounted to: for the upper half of mcrpc_request_t.flags. Two callers may share one.
     uint32_t tenant = 0;
     // It has sent a go-away: it takes no new requests.
@@ -96,6 +96,13 @@ private:
     uint64_t looked_ns_ = 0;
     uint16_t refused_per_10k_ = 0;
 };
+
+// Of what a peer said, without what a terminal would act on.
+inline std::string printable(std::string_view text) {
+    std::string result;
+    for (const char c : text) result.push_back(c >= ' ' && c <= '~' ? c : '?');
+    return result;
+}
 
 class Connection;
 
@@ -167,6 +174,17 @@ public:
             len -= used;
             take(event);
         }
+        wait_for_rest(is_wanted_);
+    }
+
+    // Whether what has come so far ends in the middle of something that takes a place.
+    void wait_for_rest(bool is_waiting) {
+        begun_ns_ = is_waiting ? begun_ns_ > 0 ? begun_ns_ : read_ns_ : 0;
+    }
+
+    // Ends the connection if the rest did not come in time. To be asked about once a second.
+    void end_if_overdue(uint64_t now_ns) {
+        if (begun_ns_ > 0 && now_ns > begun_ns_ + self_.rest_limit_ns) fail(mcrpc::Status(MCRPC_TIMED_OUT));
     }
 
     // Ends the connection because of what the peer sent.
@@ -266,6 +284,7 @@ public:
             if (sent > 0) unsent_.erase(0, static_cast<size_t>(sent));
         }
         if (unsent_.size() > self_.max_unsent_len) break_off();
+        if (unsent_.empty() && unsent_.capacity() > kKeptLen) unsent_.shrink_to_fit();
         if (is_hanging_up_ && unsent_.empty()) shutdown(fd_, SHUT_WR);
     }
 
@@ -299,6 +318,7 @@ private:
     void begin_frame(const mcrpc::Header &header) {
         header_ = header;
         arrival_ns_ = read_ns_;
+        wait_for_rest(false);
         body_.clear();
         metadata_len_ = 0;
         if (body_.capacity() > kKeptLen) body_.shrink_to_fit();
@@ -335,14 +355,11 @@ private:
         }
     }
 
-    // All but what a later one does not say holds from now on.
+    // What a later one does not say does not hold any more.
     void hear_hello(const mcrpc::Metadata &hello) {
-        const auto limit = [](uint32_t said) { return said == 0 ? UINT32_MAX : said; };
         peer_.caller.assign(hello.caller());
-        peer_.zone.assign(hello.zone());
         peer_.features = hello.features;
-        peer_.max_body_len = limit(hello.max_body_len);
-        peer_.max_open_calls = limit(hello.max_open_calls);
+        peer_.max_body_len = hello.max_body_len == 0 ? UINT32_MAX : hello.max_body_len;
         peer_.tenant = tenant_of(hello.caller());
         if (!said_hello_) say_hello();
     }
@@ -420,6 +437,7 @@ private:
     std::string unsent_{};
     size_t metadata_len_ = 0;
     uint64_t read_ns_ = 0;
+    uint64_t begun_ns_ = 0;  // when that was read whose rest is waited for; 0: nothing is
     uint64_t arrival_ns_ = 0;
     uint32_t open_calls_ = 0;
     bool is_wanted_ = false;  // the handler waits for the rest of the request that is being read

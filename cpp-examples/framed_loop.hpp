@@ -11,6 +11,7 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -75,6 +76,10 @@ inline void prepare(bool dies_with_parent, pid_t parent) {
     if (dies_with_parent) prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (dies_with_parent && getppid() != parent) std::exit(0);
     prctl(PR_SET_TIMERSLACK, 1000);  // 1 us instead of 50, so that a request takes what it should
+    rlimit files{};
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
 }
 
 // The tenth of a second that is being counted.
@@ -116,7 +121,8 @@ public:
         must(bind(listener_, reinterpret_cast<const sockaddr *>(&address), len), "cannot bind the port");
         must(listen(listener_, SOMAXCONN), "listen");
         must(getsockname(listener_, reinterpret_cast<sockaddr *>(&address), &len), "getsockname");
-        watch(listener_, kListener);
+        // Edge-triggered, since a listener stays readable while there is no descriptor left for accept().
+        watch(listener_, kListener, EPOLLIN | EPOLLET);
         std::printf("listening 127.0.0.1:%u\n", ntohs(address.sin_port));
     }
 
@@ -128,6 +134,7 @@ public:
             if (now_ns >= next_tick_ns) {
                 next_tick_ns = std::max(next_tick_ns + tick_ms * kMs, now_ns);
                 on_tick(now_ns);
+                end_overdue(now_ns);
                 flush();
             }
             const uint64_t left_ns = next_tick_ns - std::min(next_tick_ns, mcrpc::now_ns());
@@ -212,7 +219,7 @@ private:
         must(count < 0 && errno == EINTR ? 0 : count, "epoll_wait");
         for (int i = 0; i < count; ++i) {
             switch (events[i].data.u64) {
-            case kListener: accept_one(); break;
+            case kListener: accept_all(); break;
             case kSignal: take_signal(); break;
             case kWake: on_wake(); break;
             default:  // a connection, and here for certain: they are closed in flush() alone
@@ -223,9 +230,24 @@ private:
         flush();
     }
 
-    void accept_one() {
-        const int fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) add(fd, true);
+    // Ends when there are no more, or no descriptors for them, or no listener.
+    void accept_all() {
+        for (;;) {
+            const int fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+            if (fd < 0 && errno == ECONNABORTED) continue;
+            if (fd < 0) return;
+            add(fd, true);
+        }
+    }
+
+    // Once a second.
+    void end_overdue(uint64_t now_ns) {
+        if (now_ns - looked_ns_ < 1000 * kMs) return;
+        looked_ns_ = now_ns;
+        for (auto &[id, entry] : connections_) {
+            entry.connection.end_if_overdue(now_ns);
+            if (entry.connection.is_broken()) touched_.insert(id);
+        }
     }
 
     // One read per turn, so that a busy connection does not keep the others waiting.
@@ -246,6 +268,7 @@ private:
             if (connection.is_broken()) {
                 connections_.erase(found);
                 on_closed(id);
+                accept_all();  // one may have had to wait for a descriptor
             } else if (connection.waits_for(events)) {
                 watch(connection.fd(), id, events, EPOLL_CTL_MOD);
             }
@@ -289,6 +312,7 @@ private:
     int signal_fd_ = -1;
     int listener_ = -1;
     Drain drain_{};
+    uint64_t looked_ns_ = 0;
     uint64_t next_connection_ = kFirstConnection;
     std::unordered_map<ConnectionId, Entry> connections_;
     std::unordered_set<ConnectionId> touched_;  // by this turn

@@ -56,6 +56,7 @@ namespace {
 constexpr uint64_t kSalt = 0x6d63'7270'6320'6578;
 constexpr size_t kMaxQueueLen = 1000;
 constexpr int kEventsPerTurn = 256;
+constexpr int kHousekeepingMs = 1000;
 constexpr int kDrainTickMs = 10;
 constexpr uint32_t kQueue = 0;  // the controller's only one
 constexpr timespec kForkPause = {0, 10'000'000};
@@ -219,9 +220,11 @@ public:
         watch(EPOLL_CTL_ADD, signals_, kSignal, EPOLLIN);
         epoll_event events[kEventsPerTurn];
         while (!is_over()) {
-            const int count = epoll_wait(epoll_, events, kEventsPerTurn, drain_.has_begun() ? kDrainTickMs : -1);
+            const int timeout_ms = drain_.has_begun() ? kDrainTickMs : kHousekeepingMs;
+            const int count = epoll_wait(epoll_, events, kEventsPerTurn, timeout_ms);
             must(count < 0 && errno == EINTR ? 0 : count, "epoll_wait");
             for (int i = 0; i < count; ++i) take(events[i]);
+            end_overdue(mcrpc::now_ns());
             dispatch();
             flush();
         }
@@ -332,8 +335,19 @@ private:
         }
     }
 
+    // Once a second.
+    void end_overdue(uint64_t now_ns) {
+        if (now_ns - looked_ns_ < kHousekeepingMs * 1'000'000ull) return;
+        looked_ns_ = now_ns;
+        for (auto &[id, connection] : connections_) {
+            connection.end_if_overdue(now_ns);
+            if (connection.is_broken()) touched_.insert(&connection);
+        }
+    }
+
     // Ends when there are no more, or no descriptors for them.
     void accept_all() {
+        if (drain_.has_begun()) return;
         for (;;) {
             const int fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
             if (fd < 0 && errno == ECONNABORTED) continue;
@@ -377,10 +391,10 @@ private:
         must(admission_.withheld(kQueue, key, count), "withheld");
     }
 
-    // Nobody wants the answer any more. What a worker has begun, it finishes.
+    // Nobody wants the answer any more: a one-way has none. What a worker has begun, it finishes.
     void on_cancel(framed::Connection &from, uint32_t call_id) override {
         const auto found = std::find_if(jobs_.begin(), jobs_.end(), [&](const Job &job) {
-            return job.connection_id == from.id() && job.request.call_id == call_id;
+            return job.connection_id == from.id() && job.request.kind == MCRPC_KIND_REQUEST && job.request.call_id == call_id;
         });
         if (found == jobs_.end()) return;
         jobs_.erase(found);
@@ -406,7 +420,7 @@ private:
             if (connection->is_broken()) {
                 // Its requests stay in the queue, and their answers find nobody.
                 connections_.erase(connection->id());
-                if (!drain_.has_begun()) accept_all();  // one may have had to wait for a descriptor
+                accept_all();  // one may have had to wait for a descriptor
             } else if (connection->waits_for(events)) {
                 watch(EPOLL_CTL_MOD, connection->fd(), connection->id(), events);
             }
@@ -423,6 +437,7 @@ private:
     framed::Self self_{"mcrpc.example.IoWorkerServer"};
     framed::LoadMeter load_{admission_, kQueue};
     framed::Drain drain_;
+    uint64_t looked_ns_ = 0;
     uint64_t next_id_ = kFirstId;
     std::unordered_map<uint64_t, Worker> workers_;
     std::vector<uint64_t> idle_;  // of the workers; the last one worked last

@@ -165,7 +165,7 @@ public:
         for (uint32_t i = 0; i < options_.threads; ++i) workers.emplace_back([this] { work(); });
         epoll_event events[kEventsPerTurn];
         while (!closed_) {
-            const int timeout_ms = drain_.has_begun() ? kDrainTickMs : options_.host ? kHousekeepingMs : -1;
+            const int timeout_ms = drain_.has_begun() ? kDrainTickMs : kHousekeepingMs;
             const int count = epoll_wait(epoll_, events, kEventsPerTurn, timeout_ms);
             must(count < 0 && errno == EINTR ? 0 : count, "epoll_wait");
             for (int i = 0; i < count; ++i) {
@@ -179,6 +179,7 @@ public:
                     touched_.insert(&connection);
                 }
             }
+            end_overdue(mcrpc::now_ns());
             flush();
             if (options_.host) keep_house(mcrpc::now_ns());
             if (drain_.has_begun()) end_when_drained();
@@ -210,8 +211,19 @@ private:
         static_cast<void>(host_.report_queue(admission_, queue_, now_ns));
     }
 
+    // Once a second.
+    void end_overdue(uint64_t now_ns) {
+        if (now_ns - looked_ns_ < kHousekeepingMs * 1'000'000ull) return;
+        looked_ns_ = now_ns;
+        for (auto &[id, connection] : connections_) {
+            connection.end_if_overdue(now_ns);
+            if (connection.is_broken()) touched_.insert(&connection);
+        }
+    }
+
     // Ends when there are no more, or no descriptors for them.
     void accept_all() {
+        if (drain_.has_begun()) return;
         for (;;) {
             const int fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
             if (fd < 0 && errno == ECONNABORTED) continue;
@@ -258,11 +270,11 @@ private:
         must(admission_.withheld(queue_, key, count), "withheld");
     }
 
-    // Nobody wants the answer any more. What a worker has begun, it finishes.
+    // Nobody wants the answer any more: a one-way has none. What a worker has begun, it finishes.
     void on_cancel(framed::Connection &from, uint32_t call_id) override {
         const std::lock_guard<std::mutex> lock(mutex_);
         const auto found = std::find_if(jobs_.begin(), jobs_.end(), [&](const Job &job) {
-            return job.connection_id == from.id() && job.request.call_id == call_id;
+            return job.connection_id == from.id() && job.request.kind == MCRPC_KIND_REQUEST && job.request.call_id == call_id;
         });
         if (found == jobs_.end()) return;
         jobs_.erase(found);
@@ -333,7 +345,7 @@ private:
             if (connection->is_broken()) {
                 // Its requests stay in the queue, and their answers find nobody.
                 connections_.erase(connection->id());
-                if (!drain_.has_begun()) accept_all();  // one may have had to wait for a descriptor
+                accept_all();  // one may have had to wait for a descriptor
             } else if (connection->waits_for(events)) {
                 watch(EPOLL_CTL_MOD, connection->fd(), connection->id(), events);
             }
@@ -379,6 +391,7 @@ private:
     const int signals_ = must(signalfd(-1, &signal_set_, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd");
     uint64_t next_connection_ = kFirstConnection;
     uint64_t kept_house_ns_ = 0;
+    uint64_t looked_ns_ = 0;
     framed::LoadMeter load_{admission_, queue_};
     framed::Drain drain_;
     std::unordered_map<uint64_t, framed::Connection> connections_;

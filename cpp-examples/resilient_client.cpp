@@ -262,6 +262,11 @@ private:
             Reply reply;
             const uint64_t started_ns = mcrpc::now_ns();
             const mcrpc::Status sent = exchange(attempt, call, reply);
+            if (sent == mcrpc::Status(MCRPC_OUT_OF_TIME)) {
+                // Nothing was sent, which says nothing of the server.
+                attempt.abandon();
+                return count_call(arrival_ns, false, false);
+            }
             if (sent.ok()) attempt.answered(reply.status, reply.cursor, reply.hold_ms);
             if (sent == mcrpc::Status(MCRPC_GOING_AWAY)) attempt.answered(sent.code());
             const bool is_ok = sent.ok() && reply.status == MCRPC_OK;
@@ -288,9 +293,8 @@ private:
         metadata.withheld_count = attempt.withheld_count();
         metadata.withheld_key = attempt.withheld_key();
         const mcrpc::Status status = context_of(call, until_ns).write(mcrpc::now_ns(), request, metadata);
-        if (!status.ok()) return mcrpc::Status(MCRPC_TIMED_OUT);
-        const mcrpc::Status answered = line->call(request, metadata, until_ns, reply);
-        if (answered.ok()) {
+        const mcrpc::Status answered = status.ok() ? line->call(request, metadata, until_ns, reply) : status;
+        if (answered.ok() || !status.ok()) {
             const std::lock_guard<std::mutex> lock(pools_[target].mutex);
             pools_[target].idle.push_back(std::move(line));
         }

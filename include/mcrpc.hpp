@@ -429,6 +429,7 @@ public:
                        Admission &out) noexcept {
         return init(memory.data(), memory.size(), config, now_ns, out);
     }
+    static Status init(const Memory &&, const AdmissionConfig &, std::uint64_t, Admission &) = delete;
 
     // Joins the controller that another process laid out in the same memory. Not needed after fork().
     static Status attach(void *memory, std::size_t len, Admission &out) noexcept {
@@ -726,6 +727,7 @@ public:
         out.host_ = host == nullptr ? nullptr : host->handle();
         return Status(mcrpc_endpoints_init(memory.data(), memory.size(), &config, &out.handle_));
     }
+    static Status init(const Memory &&, const EndpointsConfig &, const Host *, Endpoints &) = delete;
 
     // Puts another list in force, as a whole and at once; calls go on meanwhile. By one thread at a time.
     Status replace(const EndpointSpec *specs, std::uint32_t count, const GroupRule *rules = nullptr,
@@ -828,14 +830,6 @@ private:
 // baidu_std, the protocol of brpc. Views are of the frame that was parsed, or of what was given, and good as long as that is.
 namespace baidu_std {
 
-// The two kinds of views.
-inline std::string_view view(const mcrpc_bytes_t &bytes) noexcept {
-    return bytes.len == 0 ? std::string_view() : std::string_view(reinterpret_cast<const char *>(bytes.data), bytes.len);
-}
-inline mcrpc_bytes_t bytes(std::string_view text) noexcept {
-    return {reinterpret_cast<const std::uint8_t *>(text.data()), text.size()};
-}
-
 // The most that a peer may announce.
 struct Limits {
     std::uint32_t max_body_len = MCRPC_BAIDU_MAX_BODY_LEN;
@@ -851,7 +845,7 @@ struct Origin : mcrpc_baidu_origin_t {
 struct UserField : mcrpc_baidu_field_t {
     constexpr UserField() noexcept : mcrpc_baidu_field_t{} {}
     UserField(std::string_view key_text, std::string_view value_text) noexcept
-        : mcrpc_baidu_field_t{bytes(key_text), bytes(value_text)} {}
+        : mcrpc_baidu_field_t{bytes_of(key_text), bytes_of(value_text)} {}
 };
 
 // What a frame says about itself. A new one says nothing.
@@ -861,8 +855,8 @@ struct Meta : mcrpc_baidu_meta_t {
     static Meta request(std::string_view service, std::string_view method, std::int64_t correlation) noexcept {
         Meta meta;
         meta.present = MCRPC_BAIDU_REQUEST | MCRPC_BAIDU_CORRELATION_ID;
-        meta.service_name = bytes(service);
-        meta.method_name = bytes(method);
+        meta.service_name = bytes_of(service);
+        meta.method_name = bytes_of(method);
         meta.correlation_id = correlation;
         return meta;
     }
@@ -874,7 +868,7 @@ struct Meta : mcrpc_baidu_meta_t {
         meta.correlation_id = correlation;
         if (!text.empty()) {
             meta.present |= MCRPC_BAIDU_ERROR_TEXT;
-            meta.error_text = bytes(text);
+            meta.error_text = bytes_of(text);
         }
         return meta;
     }
@@ -891,7 +885,7 @@ struct Meta : mcrpc_baidu_meta_t {
 
     // The value of a key; `data` is NULL if there is none.
     Status user_field(std::string_view key, mcrpc_bytes_t &out) const noexcept {
-        const mcrpc_bytes_t wanted = bytes(key);
+        const mcrpc_bytes_t wanted = bytes_of(key);
         return Status(mcrpc_baidu_user_field(this, wanted.data, wanted.len, &out));
     }
     // The next pair from `rest`, at first a copy of user_fields; `key.data` is NULL at the end.

@@ -241,12 +241,36 @@ fn what_finds_no_place_is_refused_and_what_is_cancelled_makes_room() {
         assert_eq!(answers[&3].header.status.class(), Class::Overload);
         assert!(!answers[&3].metadata().error_text().is_empty());
         assert_eq!(answers[&4].header.status, Status::OK);
+        // A one-way has no answer that nobody could want: it stays where it is.
+        stream.write_all(&plain(request(10, "Echo"), b"")).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        let bytes = [
+            plain(Header { kind: Kind::OneWay, ..request(11, "Echo") }, b""),
+            plain(Header::new(Kind::Cancel, 11), b""),
+            plain(request(12, "Echo"), b""),
+        ]
+        .concat();
+        assert_eq!(call(&mut stream, &bytes, 2)[&12].header.status.class(), Class::Overload);
         // What is half here when its caller leaves is forgotten: nothing of it stays in the only place.
         let half = plain(request(5, "Echo"), b"payload");
         stream.write_all(&half[..half.len() - 1]).unwrap();
         stream.shutdown(Shutdown::Both).unwrap();
         let mut stream = connect(&server.address);
         assert_eq!(call(&mut stream, &plain(request(6, "Echo"), b""), 1)[&6].header.status, Status::OK);
+    }
+}
+
+#[test]
+fn a_queue_takes_no_more_bytes_than_it_has_room_for() {
+    let server = Program::bridge(SERVERS[0], &["--workers", "1", "--service-ms", "10000"]);
+    let mut stream = connect(&server.address);
+    let long = vec![0; (1 << 20) - 1];
+    for call_id in 1..=20 {
+        stream.write_all(&plain(request(call_id, "Echo"), &long)).unwrap();
+    }
+    // The worker has one, and sixteen wait.
+    for _ in 18..=20 {
+        assert_eq!(read_frame(&mut stream).unwrap().header.status, Status::QUEUE_FULL);
     }
 }
 
@@ -409,6 +433,57 @@ fn every_server_that_is_told_to_end_says_goodbye_and_answers_what_it_has() {
 }
 
 #[test]
+fn no_server_keeps_a_place_for_a_request_whose_rest_does_not_come() {
+    let servers = ALL_SERVERS.map(|(program, arguments)| Program::bridge(program, arguments));
+    let native = plain(request(1, "Echo"), b"payload");
+    let unknown = [0xC7, 0x1F, 0, 0, 7, 0, 0, 0].into_iter().chain([0; 24]).collect::<Vec<_>>();
+    let start = Instant::now();
+    let open = |server: &Program, bytes: &[u8]| {
+        let mut stream = connect(&server.address);
+        stream.set_read_timeout(Some(Duration::from_secs(9))).unwrap();
+        stream.write_all(bytes).unwrap();
+        stream
+    };
+    let mut stuck: Vec<_> = servers.iter().map(|server| open(server, &native[..native.len() - 1])).collect();
+    let brpc = brpc_request(1, b"payload", b"");
+    for bytes in [&b"PR"[..], b"GET /health HTTP/1.1\r\n", &brpc[..brpc.len() - 1]] {
+        stuck.push(open(&servers[0], bytes));
+    }
+    // Who is between two requests, or sends what is skipped, takes nobody's place.
+    let mut idle = [native, brpc, unknown].map(|bytes| open(&servers[0], &bytes));
+    for stream in &mut stuck {
+        while stream.read(&mut [0; 64]).unwrap() > 0 {}
+    }
+    assert!(start.elapsed() > Duration::from_secs(4), "{:?}", start.elapsed());
+    for server in &servers {
+        assert!(server.complaint().contains("timed_out"));
+    }
+    for stream in &mut idle {
+        stream.set_nonblocking(true).unwrap();
+        while let Ok(len) = stream.read(&mut [0; 1024]) {
+            assert!(len > 0, "it was hung up on");
+        }
+    }
+}
+
+#[test]
+fn a_server_without_descriptors_waits_for_one() {
+    let limited = format!("ulimit -n 24; exec {} --die-with-parent", SERVERS[0]);
+    let server = Program::start("/bin/sh", &["-c", &limited]);
+    let ticks = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.child.id())).unwrap();
+        stat.split(' ').skip(13).take(2).map(|number| number.parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let mut streams: Vec<_> = (0..40).map(|_| connect(&server.address)).collect();
+    let used = ticks();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(ticks() - used < 5, "it does not spin");
+    let mut last = streams.pop().unwrap();
+    drop(streams);
+    assert_eq!(call(&mut last, &plain(request(1, "Echo"), b""), 1)[&1].header.status, Status::OK);
+}
+
+#[test]
 fn every_server_hears_hellos_answers_pings_and_needs_checksums_when_told_to() {
     for (program, arguments) in ALL_SERVERS {
         let server = Program::bridge(program, &[arguments, &["--checksums", "--service-ms", "1"]].concat());
@@ -508,11 +583,43 @@ fn a_brpc_client_is_told_of_overload_and_of_the_end_in_its_own_codes() {
     let mut printed = BufReader::new(peer.stdout.take().unwrap()).lines();
     assert_eq!(printed.next().unwrap().unwrap(), "sent");
     server.signal(Signal::TERM);
-    // The signal comes through a descriptor, and the server must have read it.
-    std::thread::sleep(Duration::from_millis(50));
+    // The signal comes through a descriptor; when the server has read it, it listens no more.
+    while TcpStream::connect(&server.address).is_ok() {
+        std::thread::yield_now();
+    }
     peer.stdin.take().unwrap().write_all(b"\n").unwrap();
     assert_eq!(printed.next().unwrap().unwrap(), "logoff hold");
     assert!(peer.wait().unwrap().success() && server.child.wait().unwrap().success());
+}
+
+/// Runs a client against a server that answers all that it wrote with these bytes.
+fn client_answered(arguments: &[&str], answers: Vec<u8>) -> std::process::Output {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        stream.write_all(&answers).unwrap();
+        // The client hangs up.
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let arguments = [&["--server", &address, "--count", "2", "--timeout-ms", "500"], arguments].concat();
+    let output = Command::new(CLIENTS[0]).args(arguments).output().unwrap();
+    server.join().unwrap();
+    output
+}
+
+#[test]
+fn a_client_takes_one_answer_for_each_call_and_a_request_for_none() {
+    let answer = plain(Header::new(Kind::Response, 1), b"");
+    let output = client_answered(&[], answer.repeat(3));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success() && printed.ends_with("message \n1 calls were not answered\n"), "{printed}");
+
+    let output = client_answered(&["--protocol", "baidu_std"], brpc_request(1, b"", b""));
+    let (printed, complaint) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(!output.status.success() && printed == "2 calls were not answered\n", "{printed}");
+    assert!(complaint.contains("bad_kind"), "{complaint}");
 }
 
 /// What a client prints, and whether it is content.
@@ -536,7 +643,7 @@ fn the_client_calls_a_brpc_server() {
         let mut line = String::new();
         server.stdout.read_line(&mut line).unwrap();
         for part in [
-            "example.EchoService.Echo log_id 77 timeout_ms 1000 from mcrpc.example.BridgeClient",
+            "example.EchoService.Echo log_id 77 in time traced from mcrpc.example.BridgeClient",
             "mc-uin=2709160720",
             "mc-business-id=138",
             "mc-priority=2",
@@ -580,6 +687,10 @@ fn the_client_and_the_server_understand_each_other_in_both_protocols() {
     }
     let server = Program::bridge(SERVERS[0], &["--checksums"]);
     assert!(client(CLIENTS[0], &server, &["--checksums"]).1);
+    for protocol in ["native", "baidu_std"] {
+        let (printed, is_ok) = client(CLIENTS[0], &server, &["--protocol", protocol, "--timeout-ms", "1"]);
+        assert!(!is_ok && printed.contains("out_of_time"), "not sent: {printed}");
+    }
     assert!(!client(CLIENTS[0], &server, &[]).1, "its first frame has no checksum");
 }
 

@@ -93,6 +93,14 @@ fn two_servers_share_the_users_by_their_weights() {
 }
 
 #[test]
+fn what_was_not_sent_for_want_of_time_is_no_failure_of_a_server() {
+    let (first, second) = (Server::start(), Server::start());
+    // Less than a millisecond of it is left when a request would go, and none is sent with a budget of 0.
+    let sums = run_client(CLIENTS[0], [&first, &second], &["--protection", "process", "--timeout-ms", "1"]);
+    assert_eq!((sums.ok, sums.attempts), (0, [0, 0]), "{sums:?}");
+}
+
+#[test]
 fn when_a_server_is_gone_the_other_one_answers_except_without_protection() {
     let (mut first, second) = (Server::start(), Server::start());
     first.child.kill().unwrap();

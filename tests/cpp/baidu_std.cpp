@@ -38,9 +38,9 @@ static void a_request_is_admitted_and_answered() {
     CHECK(baidu::Frame::parse(bytes, wanted, limits, frame).ok());
     CHECK(frame.meta.service() == "pkg.Service" && frame.meta.method() == "Method");
     CHECK(frame.meta.has(MCRPC_BAIDU_REQUEST | MCRPC_BAIDU_CORRELATION_ID) && !frame.meta.has(MCRPC_BAIDU_RESPONSE));
-    CHECK(baidu::view(frame.payload) == "hi" && frame.attachment.len == 0);
+    CHECK(mcrpc::view(frame.payload) == "hi" && frame.attachment.len == 0);
     mcrpc_bytes_t value;
-    CHECK(frame.meta.user_field("key", value).ok() && baidu::view(value) == "value");
+    CHECK(frame.meta.user_field("key", value).ok() && mcrpc::view(value) == "value");
     CHECK(frame.meta.user_field("other", value).ok() && value.data == nullptr);
     mcrpc_bytes_t rest = frame.meta.user_fields;
     baidu::UserField field;
@@ -64,7 +64,7 @@ static void an_answer_says_what_a_client_may_do() {
     CHECK(refused.write_response(nullptr, 0, 0, bytes, sizeof bytes, len).ok());
     baidu::Frame frame;
     CHECK(baidu::Frame::parse(bytes, len, baidu::Limits(), frame).ok());
-    CHECK(frame.meta.error_code == MCRPC_BAIDU_ELIMIT && baidu::view(frame.meta.error_text) == "busy");
+    CHECK(frame.meta.error_code == MCRPC_BAIDU_ELIMIT && mcrpc::view(frame.meta.error_text) == "busy");
     CHECK(frame.meta.status().code() == MCRPC_QUEUE_FULL);
     CHECK(baidu::Meta::response(7, mcrpc::Status()).status().ok());
     // What is no response does not say that all went well, and a code that is not there says nothing.

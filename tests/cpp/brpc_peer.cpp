@@ -248,8 +248,11 @@ Message answer_to(const Message &request) {
                                                                        request.meta.user_fields().end())) {
         known += " " + key + "=" + value;
     }
-    std::printf("%s.%s log_id %lld timeout_ms %d from %s%s\n", asked.service_name().c_str(), asked.method_name().c_str(),
-                static_cast<long long>(asked.log_id()), asked.timeout_ms(), asked.from_svr_name().c_str(), known.c_str());
+    const bool is_in_time = asked.timeout_ms() > 0 && asked.timeout_ms() <= 1000;
+    std::printf("%s.%s log_id %lld %s %s from %s%s\n", asked.service_name().c_str(), asked.method_name().c_str(),
+                static_cast<long long>(asked.log_id()), is_in_time ? "in time" : "without time",
+                asked.trace_id() != 0 && asked.span_id() != 0 ? "traced" : "untraced", asked.from_svr_name().c_str(),
+                known.c_str());
     Message answer;
     answer.meta.set_correlation_id(request.meta.correlation_id());
     auto *const response = answer.meta.mutable_response();

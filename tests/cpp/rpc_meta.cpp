@@ -123,7 +123,7 @@ static pb::RpcMeta without_extra_streams(pb::RpcMeta message) {
 
 // What the library read, as a message.
 static pb::RpcMeta as_message(const baidu::Meta &meta) {
-    const auto string = [](const mcrpc_bytes_t &bytes) { return std::string(baidu::view(bytes)); };
+    const auto string = [](const mcrpc_bytes_t &bytes) { return std::string(mcrpc::view(bytes)); };
     pb::RpcMeta message;
     if (meta.has(MCRPC_BAIDU_REQUEST)) {
         auto &request = *message.mutable_request();
@@ -192,7 +192,7 @@ static void check_one() {
     baidu::Frame read;
     CHECK(parse(frame, read).ok());
     CHECK(MessageDifferencer::Equals(as_message(read.meta), without_extra_streams(message)));
-    CHECK(std::string(baidu::view(read.payload)) + std::string(baidu::view(read.attachment)) == body);
+    CHECK(std::string(mcrpc::view(read.payload)) + std::string(mcrpc::view(read.attachment)) == body);
     CHECK(read.attachment.len == static_cast<std::size_t>(message.attachment_size()));
 
     const std::string written = write(read.meta, message, static_cast<std::uint32_t>(body.size()));

@@ -21,6 +21,14 @@ mcrpc::Status admit_from_second_unit(const mcrpc::Admission &, const mcrpc::Requ
 
 static_assert(std::is_trivially_copyable_v<mcrpc::Admission>);
 static_assert(!std::is_copy_constructible_v<mcrpc::Memory>);
+
+// Memory that is gone at the end of the line is refused by what would refer to it.
+template <typename M, typename = void>
+struct Takes : std::false_type {};
+template <typename M>
+struct Takes<M, std::void_t<decltype(mcrpc::Admission::init(std::declval<M>(), mcrpc::AdmissionConfig(), 1,
+                                                            std::declval<mcrpc::Admission &>()))>> : std::true_type {};
+static_assert(Takes<mcrpc::Memory &>::value && Takes<const mcrpc::Memory &>::value && !Takes<mcrpc::Memory>::value);
 static_assert(std::is_nothrow_move_constructible_v<mcrpc::Memory>);
 static_assert(!std::is_copy_constructible_v<mcrpc::Running>);
 
