@@ -1366,8 +1366,7 @@ int32_t mcrpc_baidu_parse(const uint8_t *data, size_t len, uint32_t max_body_len
 // MCRPC_TOO_SMALL, when nothing is written: (NULL, 0) asks for the room to make.
 //
 // The user fields are those of `origin`, which may be NULL, and then the `count` ones at `fields`, of which one with the same key
-// counts instead; to pass on received ones, see
-// mcrpc_baidu_next_user_field(). Returns MCRPC_BAD_KIND if there is no request in the meta, MCRPC_BAD_TEXT if a name or text is not
+// counts instead; to pass on received ones, see mcrpc_baidu_next_user_field(). Returns MCRPC_BAD_KIND if there is no request in the meta, MCRPC_BAD_TEXT if a name or text is not
 // UTF-8, MCRPC_BODY_TOO_LONG above 4 GiB, MCRPC_INVALID_ARGUMENT (unknown bits, reserved is not 0, an attachment that is longer than
 // the payload).
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.

@@ -282,22 +282,12 @@ impl mcrpc_baidu_meta_t {
     }
 }
 
-/// The bytes that C named.
-///
-/// # Safety
-///
-/// As [`pointer::bytes`].
-pub(crate) unsafe fn bytes<'a>(bytes: mcrpc_bytes_t) -> Result<&'a [u8], Status> {
-    // SAFETY: the caller's promise.
-    unsafe { pointer::bytes(bytes.data, bytes.len) }
-}
-
 /// The text that C named.
 ///
 /// # Safety
 ///
 /// As [`pointer::bytes`].
 pub(crate) unsafe fn text<'a>(text: mcrpc_bytes_t) -> Result<&'a str, Status> {
-    // SAFETY: the caller's promise.
-    core::str::from_utf8(unsafe { bytes(text) }?).map_err(|_| Status::BAD_TEXT)
+    // SAFETY: readable and constant during `'a`, by the caller's promise.
+    core::str::from_utf8(unsafe { text.get() }?).map_err(|_| Status::BAD_TEXT)
 }

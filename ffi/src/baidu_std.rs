@@ -134,7 +134,7 @@ pub unsafe extern "C" fn mcrpc_baidu_parse(
         pointer::check(attachment.cast_const())?;
         // SAFETY: the caller promises `len` readable bytes, which this call does not outlive.
         let data = unsafe { pointer::bytes(data, len) }?;
-        // SAFETY: by the caller's promise.
+        // SAFETY: its size is readable by the caller's promise.
         unsafe { sized::whole(meta.cast_const()) }?;
         let (meta_bytes, body) = Frame::split(data, &Limits { max_body_len, max_meta_len })?;
         // SAFETY: writable by the caller's promise; `fill` has left only zeroes.
@@ -158,8 +158,7 @@ pub unsafe extern "C" fn mcrpc_baidu_parse(
 /// MCRPC_TOO_SMALL, when nothing is written: (NULL, 0) asks for the room to make.
 ///
 /// The user fields are those of `origin`, which may be NULL, and then the `count` ones at `fields`, of which one with the same key
-/// counts instead; to pass on received ones, see
-/// mcrpc_baidu_next_user_field(). Returns MCRPC_BAD_KIND if there is no request in the meta, MCRPC_BAD_TEXT if a name or text is not
+/// counts instead; to pass on received ones, see mcrpc_baidu_next_user_field(). Returns MCRPC_BAD_KIND if there is no request in the meta, MCRPC_BAD_TEXT if a name or text is not
 /// UTF-8, MCRPC_BODY_TOO_LONG above 4 GiB, MCRPC_INVALID_ARGUMENT (unknown bits, reserved is not 0, an attachment that is longer than
 /// the payload).
 /// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
@@ -179,7 +178,7 @@ pub unsafe extern "C" fn mcrpc_baidu_write_request(
     len: usize,
     wanted: *mut usize,
 ) -> i32 {
-    // SAFETY: by the caller's promise.
+    // SAFETY: the caller has promised what `write` asks for.
     code(unsafe { write(MCRPC_BAIDU_REQUEST, meta, origin, fields, count, payload_len, out, len, wanted) })
 }
 
@@ -201,7 +200,7 @@ pub unsafe extern "C" fn mcrpc_baidu_write_response(
     wanted: *mut usize,
 ) -> i32 {
     let origin = core::ptr::null();
-    // SAFETY: by the caller's promise.
+    // SAFETY: the caller has promised what `write` asks for.
     code(unsafe { write(MCRPC_BAIDU_RESPONSE, meta, origin, fields, count, payload_len, out, len, wanted) })
 }
 
@@ -222,15 +221,15 @@ unsafe fn write(
     len: usize,
     wanted: *mut usize,
 ) -> Result<(), Status> {
-    // SAFETY: by the caller's promise.
+    // SAFETY: readable for the size that it says, with all it names, and constant meanwhile, by the caller's promise.
     let meta = unsafe { sized::view(meta)?.packed() }?;
     if !meta.has(part) {
         return Err(Status::BAD_KIND);
     }
-    // SAFETY: by the caller's promise.
+    // SAFETY: NULL or readable, by the caller's promise.
     let origin = unsafe { checked_origin(origin) }?;
     pointer::check(wanted.cast_const())?;
-    // SAFETY: by the caller's promise.
+    // SAFETY: `count` fields are readable with all they name, by the caller's promise.
     let fields = unsafe { checked_fields(fields, count) }?;
     // SAFETY: writable, and overlapping nothing that is read, by the caller's promise.
     let out = unsafe { pointer::room(out, len) }?;
@@ -313,10 +312,10 @@ pub unsafe extern "C" fn mcrpc_baidu_user_field(
 ) -> i32 {
     code((|| {
         pointer::check(value.cast_const())?;
-        // SAFETY: by the caller's promise.
+        // SAFETY: `meta` is readable for the size that it says and `key` for `key_len` bytes, by the caller's promise.
         let (meta, key) = unsafe { (sized::view(meta)?, pointer::bytes(key, key_len)?) };
-        // SAFETY: by the caller's promise.
-        let fields = UserFields::within(unsafe { baidu_meta::bytes(meta.user_fields) }?);
+        // SAFETY: the user fields are readable by the caller's promise.
+        let fields = UserFields::within(unsafe { meta.user_fields.get() }?);
         let found = core::str::from_utf8(key).ok().and_then(|key| fields.get(key));
         // SAFETY: checked for null and alignment; writable by the caller's promise.
         unsafe {
@@ -339,7 +338,7 @@ pub unsafe extern "C" fn mcrpc_baidu_next_user_field(rest: *mut mcrpc_bytes_t, f
         pointer::check(rest.cast_const())?;
         pointer::check(field.cast_const())?;
         // SAFETY: checked for null and alignment; readable, and its bytes too, by the caller's promise.
-        let mut fields = UserFields::within(unsafe { baidu_meta::bytes(rest.read()) }?).iter();
+        let mut fields = UserFields::within(unsafe { rest.read().get() }?).iter();
         let found = match fields.next() {
             Some((key, value)) => mcrpc_baidu_field_t {
                 key: mcrpc_bytes_t::of_present(key.as_bytes()),
@@ -375,7 +374,7 @@ pub unsafe extern "C" fn mcrpc_baidu_to_header(
 ) -> i32 {
     code((|| {
         pointer::check(out.cast_const())?;
-        // SAFETY: by the caller's promise.
+        // SAFETY: readable for the size that it says, with all it names, by the caller's promise.
         let header = unsafe { sized::view(meta)?.packed() }?.to_header(payload_len)?;
         // SAFETY: checked for null and alignment; writable by the caller's promise.
         unsafe { out.write(header.into()) };

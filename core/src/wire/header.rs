@@ -325,8 +325,17 @@ const _: () = {
 
 /// The id of a method: FNV-1a, 32 bits, of its full name `pkg.Service.Method` (Fowler, Noll, Vo).
 pub const fn method_id(full_name: &[u8]) -> u32 {
-    let mut hash = 0x811c_9dc5u32;
-    let mut rest = full_name;
+    hash_on(0x811c_9dc5, full_name)
+}
+
+/// The same id, of a method whose service is named apart.
+pub(super) const fn method_id_in(service: &[u8], method: &[u8]) -> u32 {
+    hash_on(hash_on(method_id(service), b"."), method)
+}
+
+/// FNV-1a 32 of what was hashed and `bytes` behind it.
+const fn hash_on(hash: u32, bytes: &[u8]) -> u32 {
+    let (mut hash, mut rest) = (hash, bytes);
     while let [byte, tail @ ..] = rest {
         hash = (hash ^ *byte as u32).wrapping_mul(0x0100_0193);
         rest = tail;

@@ -250,8 +250,8 @@ impl<'b> Writer<'b> {
 ///
 /// # Errors
 ///
-/// [`Status::BAD_TAG`], [`Status::BAD_NAME`] and [`Status::BAD_TEXT`] for what no receiver would accept,
-/// [`Status::METADATA_TOO_LONG`] for a value above 65 535 bytes.
+/// [`Status::BAD_TAG`], [`Status::NAME_TOO_LONG`], [`Status::BAD_NAME`] and [`Status::BAD_TEXT`] for what no receiver would
+/// accept, [`Status::METADATA_TOO_LONG`] for another value above 65 535 bytes.
 pub fn write_tag(tag: Tag, value: &[u8], out: &mut [u8]) -> Result<usize, Status> {
     check_value(tag, value, u16::MAX)?;
     let mut writer = Writer { wanted: 0, ..Writer::new(out) };

@@ -10,7 +10,7 @@ use super::meta::Meta;
 use super::packed::{PackedMeta, field};
 use super::repeated::UserFields;
 use crate::status::Status;
-use crate::wire::header::{Header, Kind};
+use crate::wire::header::{Header, Kind, method_id_in};
 
 /// The key of the user.
 pub const UIN_KEY: &str = "mc-uin";
@@ -69,7 +69,7 @@ impl PackedMeta<'_> {
         Ok(Header {
             priority: origin.priority,
             body_len: payload_len,
-            method_id: method_id(service_name, method_name),
+            method_id: method_id_in(service_name, method_name),
             uin: origin.uin,
             budget_ms: timeout_ms.filter(|&timeout_ms| timeout_ms > 0).unwrap_or(u32::MAX),
             business_id: origin.business_id,
@@ -97,12 +97,6 @@ impl Meta<'_> {
         let response = self.response.as_ref().ok_or(Status::BAD_KIND)?;
         Ok(errors::status_of(response.error_code.unwrap_or(0)))
     }
-}
-
-/// [`crate::wire::header::method_id`] of the two names with a dot between them.
-fn method_id(service_name: &[u8], method_name: &[u8]) -> u32 {
-    let name = service_name.iter().chain(b".").chain(method_name);
-    name.fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 /// The 32 bits that stand for a correlation id, which among requests without a user also spread them over the keys of admission.
