@@ -14,12 +14,11 @@ use support::{LIBRARY_DIR, root, run};
 /// Everything the library asks of a program that links it. `abort` is never reached.
 const MAY_NEED: [&str; 6] = ["abort", "memcpy", "memmove", "memset", "memcmp", "bcmp"];
 /// What opening a host and its housekeeping ask of it, and nothing else does.
-const HOST_MAY_NEED: [&str; 14] = [
+const HOST_MAY_NEED: [&str; 13] = [
     "open",
     "openat",
     "close",
-    "fstat",
-    "fstatat",
+    "statx",
     "fcntl",
     "mmap",
     "munmap",

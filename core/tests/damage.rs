@@ -3,7 +3,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crc::{CRC_32_ISO_HDLC, Crc};
 use mcrpc_core::host::control::{self, Author, Control, Mechanism, Operator, Target};
 use mcrpc_core::host::fail::{self, BucketId, FailBuckets, Levels};
 use mcrpc_core::host::files::Segment;
@@ -66,7 +65,7 @@ fn flip(words: &[AtomicU64], bit: usize) {
 /// Makes the checksum right again.
 fn seal(words: &[AtomicU64]) {
     let bytes: Vec<u8> = (0..CRC).flat_map(|index| get(words, index).to_le_bytes()).collect();
-    set(words, CRC, Crc::<u32>::new(&CRC_32_ISO_HDLC).checksum(&bytes).into());
+    set(words, CRC, crc32fast::hash(&bytes).into());
 }
 
 struct Private {

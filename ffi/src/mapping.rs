@@ -64,12 +64,7 @@ impl Directory {
     /// Which file has this name now.
     #[inline(never)]
     pub(crate) fn identity(&self, name: &CStr) -> Option<Identity> {
-        let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
-        let flags = libc::AT_SYMLINK_NOFOLLOW;
-        // SAFETY: the name ends in NUL, and `stat` has room for the answer.
-        let answer = unsafe { libc::fstatat(self.file.number(), name.as_ptr(), stat.as_mut_ptr(), flags) };
-        // SAFETY: filled in if the call succeeded.
-        (answer == 0).then(|| identity_of(&unsafe { stat.assume_init() }))
+        stat(self.file.number(), name, libc::AT_SYMLINK_NOFOLLOW).map(|found| identity_of(&found))
     }
 
     /// Maps a segment, for reading alone if only its owner writes it. Nothing in it has been checked yet.
@@ -173,11 +168,7 @@ pub(crate) fn own_pid() -> u32 {
 
 /// The inode of the PID namespace in which [`own_pid`] is this process's number; 0 if it cannot be seen.
 pub(crate) fn own_pid_namespace() -> u64 {
-    let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: the path ends in NUL, and `stat` has room for the answer.
-    let answer = unsafe { libc::fstatat(libc::AT_FDCWD, c"/proc/self/ns/pid".as_ptr(), stat.as_mut_ptr(), 0) };
-    // SAFETY: filled in if the call succeeded.
-    if answer == 0 { unsafe { stat.assume_init() }.st_ino } else { 0 }
+    stat(libc::AT_FDCWD, c"/proc/self/ns/pid", 0).map_or(0, |found| found.stx_ino)
 }
 
 /// Whether there is no such process any more.
@@ -191,24 +182,32 @@ fn opened(number: c_int) -> Result<File, Mismatch> {
 }
 
 fn look_at(file: c_int, wanted_kind: libc::mode_t) -> Result<(Facts, Identity), Mismatch> {
-    let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: `stat` has room for the answer.
-    if unsafe { libc::fstat(file, stat.as_mut_ptr()) } != 0 {
-        return Err(last_error());
-    }
-    // SAFETY: filled in, since the call succeeded.
-    let stat = unsafe { stat.assume_init() };
+    let found = stat(file, c"", libc::AT_EMPTY_PATH).ok_or_else(last_error)?;
+    let mode = libc::mode_t::from(found.stx_mode);
     let facts = Facts {
-        is_expected_kind: stat.st_mode & libc::S_IFMT == wanted_kind,
-        owner_uid: stat.st_uid,
-        mode: stat.st_mode & 0o7777,
-        len: u64::try_from(stat.st_size).unwrap_or(0),
+        is_expected_kind: mode & libc::S_IFMT == wanted_kind,
+        owner_uid: found.stx_uid,
+        mode: mode & 0o7777,
+        len: found.stx_size,
     };
-    Ok((facts, identity_of(&stat)))
+    Ok((facts, identity_of(&found)))
 }
 
-fn identity_of(stat: &libc::stat) -> Identity {
-    Identity { device: stat.st_dev, inode: stat.st_ino }
+/// `statx`, since `fstat` and its like are functions of the C library from glibc 2.33 on only: a library built there would not
+/// start with an older one.
+#[inline(never)]
+fn stat(directory: c_int, name: &CStr, flags: c_int) -> Option<libc::statx> {
+    let mut found = core::mem::MaybeUninit::<libc::statx>::uninit();
+    let mask = libc::STATX_BASIC_STATS;
+    // SAFETY: the name ends in NUL, and `found` has room for the answer.
+    let answer = unsafe { libc::statx(directory, name.as_ptr(), flags, mask, found.as_mut_ptr()) };
+    // SAFETY: filled in if the call succeeded.
+    (answer == 0).then(|| unsafe { found.assume_init() })
+}
+
+fn identity_of(found: &libc::statx) -> Identity {
+    let device = u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor);
+    Identity { device, inode: found.stx_ino }
 }
 
 /// What the last system call said; an unexpected number is in `found`.

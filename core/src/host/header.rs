@@ -16,6 +16,8 @@
 //! Words 0 to 7 never change once the state is *ready*. A reader copies them once, checks all of them, and keeps its own
 //! copy: nothing that is written later can lead it out of bounds.
 
+use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
+
 use super::region::{Shared, View};
 use crate::status::Status;
 
@@ -280,10 +282,13 @@ pub fn raw(segment: View<'_>) -> Raw {
     }
 }
 
+/// Bit by bit: a header is looked at when it is mapped.
+const HEADER_CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+
 fn crc(words: &[u64; CRC]) -> u32 {
     let mut bytes = [0; CRC * 8];
     for (chunk, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
         *chunk = word.to_le_bytes();
     }
-    crc32fast::hash(&bytes)
+    HEADER_CRC.checksum(&bytes)
 }

@@ -60,18 +60,25 @@ impl<'a> View<'a> {
         self.0.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
+    // Both are written out: a library that is optimised for size unrolls nothing.
+
     /// The eight words from `index` on, each relaxed; zeroes if they are not all there.
     #[inline]
     pub fn load_line(self, index: usize) -> [u64; LINE] {
-        self.load_words(index)
+        let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        match self.0.get(index..).and_then(|rest| rest.first_chunk()) {
+            Some([a, b, c, d, e, f, g, h]) => [load(a), load(b), load(c), load(d), load(e), load(f), load(g), load(h)],
+            None => [0; LINE],
+        }
     }
 
-    /// The words from `index` on, each relaxed; zeroes if they are not all there.
+    /// The four words from `index` on, each relaxed; zeroes if they are not all there.
     #[inline]
-    pub fn load_words<const COUNT: usize>(self, index: usize) -> [u64; COUNT] {
-        match self.0.get(index..).and_then(|rest| rest.first_chunk::<COUNT>()) {
-            Some(words) => words.each_ref().map(|word| word.load(Ordering::Relaxed)),
-            None => [0; COUNT],
+    pub fn load_four(self, index: usize) -> [u64; 4] {
+        let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        match self.0.get(index..).and_then(|rest| rest.first_chunk()) {
+            Some([a, b, c, d]) => [load(a), load(b), load(c), load(d)],
+            None => [0; 4],
         }
     }
 

@@ -224,7 +224,6 @@ impl<'a> Stat<'a> {
     /// # Errors
     ///
     /// [`Status::INVALID_ARGUMENT`] for an id above [`MAX_ID`] or the counter 0, 0; [`Status::TABLE_FULL`].
-    #[inline]
     pub fn column(&self, counter: CounterKey) -> Result<Column, Status> {
         let wanted = counter.to_word().ok_or(Status::INVALID_ARGUMENT)?;
         let mut column = home(wanted, self.geometry.columns);
@@ -250,7 +249,6 @@ impl<'a> Stat<'a> {
     }
 
     /// Raises a maximum to at least `value`, of which the low 48 bits count, within the window of `now`. Hot.
-    #[inline]
     pub fn set_max(&self, seat: u32, column: Column, value: u64, now: Nanos) {
         let index = self.geometry.word(seat, column);
         let value = if value > MAX_MASK { MAX_MASK } else { value };

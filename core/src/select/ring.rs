@@ -74,10 +74,10 @@ impl<'a> Ring<'a> {
     #[inline]
     fn nearest(&self, place: u64) -> u64 {
         let first = part(self.index, (place >> self.shift) as usize);
-        let points: [u64; LOOKED_AT] = self.points.load_words(first);
         // A point before the place is nearly once around the ring away.
-        let nearest =
-            points.iter().fold(u64::MAX, |nearest, point| nearest.min(point.wrapping_sub(place << SLOT_BITS)));
+        let distance = |point: u64| point.wrapping_sub(place << SLOT_BITS);
+        let [a, b, c, d] = self.points.load_four(first);
+        let nearest = distance(a).min(distance(b)).min(distance(c).min(distance(d)));
         if nearest <= u64::MAX / 2 { nearest } else { self.nearest_from(first, place) }
     }
 
@@ -110,32 +110,30 @@ pub fn build(points: Shared<'_>, index: Shared<'_>, members: impl Iterator<Item 
     let len = points.view().len().saturating_sub(LOOKED_AT);
     let count = len / POINTS as usize;
     let bits = index_bits(count as u32);
-    let places = || {
-        members.clone().take(count).flat_map(|(number, hash)| {
-            (0..u64::from(POINTS)).map(move |point| {
+    let for_each_place = |visit: &dyn Fn(u64, u64)| {
+        for (number, hash) in members.clone().take(count) {
+            for point in 0..u64::from(POINTS) {
                 let place = Salt(hash).hash(point) >> (64 - PLACE_BITS);
-                (place, place << SLOT_BITS | number as u64 & SLOT_MASK)
-            })
-        })
+                visit(place, place << SLOT_BITS | number as u64 & SLOT_MASK);
+            }
+        }
     };
     let part_of = |place: u64| (place >> (PLACE_BITS - bits)) as usize;
     // Counting sort by part: count, sum up to where each part ends, fill each from its end.
     for word in 0..index.view().len() {
         index.set(word, 0);
     }
-    for (place, _) in places() {
-        set_part(index, part_of(place), part(index.view(), part_of(place)) + 1);
-    }
+    for_each_place(&|place, _| set_part(index, part_of(place), part(index.view(), part_of(place)) + 1));
     let mut end = 0;
     for at in 0..1 << bits {
         end += part(index.view(), at);
         set_part(index, at, end);
     }
-    for (place, point) in places() {
+    for_each_place(&|place, point| {
         let at = part(index.view(), part_of(place)).saturating_sub(1);
         set_part(index, part_of(place), at);
         points.set(at, point);
-    }
+    });
     sort_within_parts(points, len);
     (0..LOOKED_AT).for_each(|at| points.set(len + at, points.load(at)));
 }
