@@ -16,7 +16,8 @@ fn main() {
         "ffi/src",
         "ffi/Cargo.toml",
         "ffi/artefact/src",
-        "ffi/artefact/build.rs",
+        "ffi/artefact/build",
+        "ffi/artefact/exports.txt",
         "ffi/artefact/Cargo.toml",
         "ffi/artefact/Cargo.lock",
         "include",
@@ -50,28 +51,13 @@ fn main() {
     }
 }
 
-/// Runs cargo for the library, with its own profile and without what this build sets for itself.
+/// Builds the library as it is installed.
 fn build_library(root: &Path, out: &Path) -> PathBuf {
-    let target_dir = out.join("artefact");
-    let status = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"))
-        .args(["build", "--release", "--locked", "--quiet", "--manifest-path"])
-        .arg(root.join("ffi/artefact/Cargo.toml"))
-        .arg("--target-dir")
-        .arg(&target_dir)
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTC_WRAPPER")
-        .env_remove("RUSTC_WORKSPACE_WRAPPER")
-        .env_remove("CARGO_BUILD_TARGET")
-        .status()
-        .expect("cargo can be started");
-    assert!(status.success(), "building ffi/artefact failed");
-    let library_dir = target_dir.join("release");
-    // The name under which programs look for it when they start; cargo makes only the name for linking.
-    let soname = library_dir.join("libmcrpc.so.0");
-    if !soname.exists() {
-        std::os::unix::fs::symlink("libmcrpc.so", &soname).expect("the library's directory is writable");
-    }
+    let library_dir = out.join("library");
+    let script = root.join("ffi/artefact/build");
+    let status = Command::new(&script).arg(&library_dir).status();
+    let status = status.unwrap_or_else(|error| panic!("cannot run {}: {error}", script.display()));
+    assert!(status.success(), "building the library failed");
     library_dir
 }
 

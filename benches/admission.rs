@@ -60,7 +60,7 @@ struct Api {
 
 impl Api {
     fn load() -> Api {
-        let library = library::open();
+        let library = library::open("mcrpc");
         let find = |name| library::find(&library, name);
         // SAFETY: each type above repeats the signature of the function of that name in `mcrpc-ffi`, from whose sources this very
         // library was built by the build script.

@@ -6,6 +6,7 @@ mod agent;
 mod demo;
 mod host;
 mod inspect;
+mod man;
 mod operator;
 mod route;
 mod sim;
@@ -48,6 +49,8 @@ enum Command {
     Skip(skip::Options),
     /// Record the call graph of one user; or list the users
     Dye(dye::Options),
+    /// Write the manual pages
+    Man(man::Options),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Shield(options) => shield::run(&options),
         Command::Skip(options) => skip::run(&options),
         Command::Dye(options) => dye::run(&options),
+        Command::Man(options) => man::run(&options),
     };
     result.unwrap_or_else(|error| {
         eprintln!("mcrpc: {error:#}");

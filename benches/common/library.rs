@@ -4,9 +4,9 @@ use std::path::Path;
 
 use libloading::{Library, Symbol};
 
-/// Opens the library that the build script has built.
-pub fn open() -> Library {
-    let path = Path::new(env!("MCRPC_LIBRARY_DIR")).join("libmcrpc.so");
+/// Opens one of the libraries that the build script has built: `mcrpc`, or `mcrpc_wire`.
+pub fn open(name: &str) -> Library {
+    let path = Path::new(env!("MCRPC_LIBRARY_DIR")).join(format!("lib{name}.so.0"));
     // SAFETY: the library has no initialisers to run.
     unsafe { Library::new(path) }.expect("the shared library was built")
 }

@@ -40,7 +40,7 @@ impl<'a> Contestant<'a> {
 }
 
 fn main() {
-    let library = library::open();
+    let library = library::open("mcrpc_wire");
     let mut all = Vec::new();
     all.extend(native::contestants(&library));
     all.extend(baidu::contestants());

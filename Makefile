@@ -1,0 +1,57 @@
+# The library for C and the command, built by cargo and installed for pkg-config, CMake and plain compilers.
+#
+#     make                               build both
+#     make install                       into PREFIX (/usr/local), below DESTDIR if that is set
+#     make install-library               the library and the headers only: takes seconds, and needs no crate but two
+#     make deb                           a Debian package in target/debian, by cargo-deb
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+BUILD ?= target/library
+CARGO ?= cargo
+INSTALL ?= install
+STRIP ?= strip
+
+VERSION := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+LIBRARIES := libmcrpc libmcrpc_wire
+
+.PHONY: all library command install install-library install-command deb clean
+
+all: library command
+
+library:
+	CARGO="$(CARGO)" ffi/artefact/build "$(BUILD)"
+
+command:
+	$(CARGO) build --release --locked -p mcrpc-command
+
+install: install-library install-command
+
+install-library: library
+	$(INSTALL) -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(LIBDIR)/cmake/mcrpc" "$(DESTDIR)$(INCLUDEDIR)"
+	$(INSTALL) -m 644 include/mcrpc.h include/mcrpc.hpp include/mcrpc_generate.h "$(DESTDIR)$(INCLUDEDIR)"
+	$(INSTALL) -m 644 "$(BUILD)/libmcrpc.a" "$(BUILD)/libmcrpc.so" "$(DESTDIR)$(LIBDIR)"
+	for name in $(LIBRARIES); do \
+	    $(INSTALL) -m 644 "$(BUILD)/$$name.so.0" "$(DESTDIR)$(LIBDIR)/$$name.so.$(VERSION)" && \
+	    $(STRIP) --strip-unneeded "$(DESTDIR)$(LIBDIR)/$$name.so.$(VERSION)" && \
+	    ln -sf $$name.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/$$name.so.0" || exit 1; \
+	done
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
+	    packaging/mcrpc.pc.in > "$(DESTDIR)$(LIBDIR)/pkgconfig/mcrpc.pc"
+	sed -e 's|@VERSION@|$(VERSION)|g' packaging/mcrpcConfig.cmake.in > "$(DESTDIR)$(LIBDIR)/cmake/mcrpc/mcrpcConfig.cmake"
+	sed -e 's|@VERSION@|$(VERSION)|g' packaging/mcrpcConfigVersion.cmake.in > "$(DESTDIR)$(LIBDIR)/cmake/mcrpc/mcrpcConfigVersion.cmake"
+
+install-command: command
+	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1"
+	$(INSTALL) -m 755 target/release/mcrpc "$(DESTDIR)$(BINDIR)"
+	target/release/mcrpc man "$(DESTDIR)$(MANDIR)/man1"
+
+deb:
+	$(MAKE) install DESTDIR="$(CURDIR)/target/stage" PREFIX=/usr LIBDIR=/usr/lib
+	$(CARGO) deb --no-build --no-strip -p mcrpc-command
+
+clean:
+	rm -rf "$(BUILD)" target/stage target/debian
