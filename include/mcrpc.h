@@ -263,7 +263,7 @@ enum {
     MCRPC_SHIELDED = -231,
     // An operator has this share of the calls to the target left out: do without the answer.
     MCRPC_SKIPPED = -232,
-    // The set has no endpoint that may be called: none in the zone and group, or all were tried; look at the routes.
+    // The set has no endpoint that may be called, none in the zone and group, or all were tried: look at the routes.
     MCRPC_NO_ENDPOINT = -233,
     // The call was tried as often as the settings allow: answer with its last failure.
     MCRPC_ATTEMPTS_EXHAUSTED = -234,

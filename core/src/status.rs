@@ -168,7 +168,7 @@ statuses! {
     SHIELDED = -231, "shielded", Shielded, "An operator has shielded the endpoint for the whole host: choose another one.";
     SKIPPED = -232, "skipped", Skipped, "An operator has this share of the calls to the target left out: do without the answer.";
 
-    NO_ENDPOINT = -233, "no_endpoint", Shielded, "The set has no endpoint that may be called: none in the zone and group, or all were tried; look at the routes.";
+    NO_ENDPOINT = -233, "no_endpoint", Shielded, "The set has no endpoint that may be called, none in the zone and group, or all were tried: look at the routes.";
     ATTEMPTS_EXHAUSTED = -234, "attempts_exhausted", Skipped, "The call was tried as often as the settings allow: answer with its last failure.";
     BUDGET_EXHAUSTED = -235, "budget_exhausted", Skipped, "So many calls were tried again lately that another attempt would only add load: answer with the last failure.";
     OUT_OF_TIME = -236, "out_of_time", Deadline, "The call's deadline has passed, so it is not sent: answer with its last failure, or with a timeout.";

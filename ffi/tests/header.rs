@@ -1,6 +1,6 @@
 //! Given the sources of the C layer, when the header is generated, then it is the one that is committed.
 //!
-//! `MCRPC_UPDATE=1 cargo test -p mcrpc-ffi --test header` writes it anew, and the list of statuses in the documentation with it.
+//! `MCRPC_UPDATE=1 cargo test -p mcrpc-ffi --test header` writes it anew.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -35,11 +35,6 @@ const SOURCES: [&str; 16] = [
 #[test]
 fn the_committed_header_is_the_generated_one() {
     compare_or_update("include/mcrpc.h", &generate_header());
-}
-
-#[test]
-fn the_documented_statuses_are_the_ones_in_the_code() {
-    compare_or_update("docs/status.md", &generate_status_document());
 }
 
 fn compare_or_update(path: &str, generated: &str) {
@@ -305,27 +300,6 @@ fn metadata_constants() -> String {
         ("UNKNOWN", Protocol::Unknown),
     ] {
         writeln!(text, "#define MCRPC_PROTOCOL_{name} {}", protocol as u32).unwrap();
-    }
-    text
-}
-
-fn generate_status_document() -> String {
-    let mut text = String::from(
-        "# Every status
-
-One list serves the C return code, the status of a response header, the label of a metric and the sentence that a
-person reads. GENERATED from `core/src/status.rs` by `MCRPC_UPDATE=1 cargo test -p mcrpc-ffi --test header`.
-
-A number never changes its meaning, and new ones may appear: treat one that you do not know by its sign.
-
-| number | name | who may do what | what happened, and what to do |
-|---|---|---|---|
-",
-    );
-    for entry in Status::ALL {
-        let (number, name) = (entry.status.0, entry.name.to_str().unwrap());
-        let sentence = entry.text.to_str().unwrap();
-        writeln!(text, "| {number} | <a id=\"{name}\"></a>`{name}` | {:?} | {sentence} |", entry.class).unwrap();
     }
     text
 }
