@@ -10,7 +10,8 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
-BUILD ?= target/library
+# Where cargo and this file put what they build.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 CARGO ?= cargo
 INSTALL ?= install
 STRIP ?= strip
@@ -23,7 +24,7 @@ LIBRARIES := libmcrpc libmcrpc_wire
 all: library command
 
 library:
-	CARGO="$(CARGO)" ffi/artefact/build "$(BUILD)"
+	CARGO="$(CARGO)" ffi/artefact/build "$(TARGET)/library"
 
 command:
 	$(CARGO) build --release --locked -p mcrpc-command
@@ -33,9 +34,9 @@ install: install-library install-command
 install-library: library
 	$(INSTALL) -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(LIBDIR)/cmake/mcrpc" "$(DESTDIR)$(INCLUDEDIR)"
 	$(INSTALL) -m 644 include/mcrpc.h include/mcrpc.hpp include/mcrpc_generate.h "$(DESTDIR)$(INCLUDEDIR)"
-	$(INSTALL) -m 644 "$(BUILD)/libmcrpc.a" "$(BUILD)/libmcrpc.so" "$(DESTDIR)$(LIBDIR)"
+	$(INSTALL) -m 644 "$(TARGET)/library/libmcrpc.a" "$(TARGET)/library/libmcrpc.so" "$(DESTDIR)$(LIBDIR)"
 	for name in $(LIBRARIES); do \
-	    $(INSTALL) -m 644 "$(BUILD)/$$name.so.0" "$(DESTDIR)$(LIBDIR)/$$name.so.$(VERSION)" && \
+	    $(INSTALL) -m 644 "$(TARGET)/library/$$name.so.0" "$(DESTDIR)$(LIBDIR)/$$name.so.$(VERSION)" && \
 	    $(STRIP) --strip-unneeded "$(DESTDIR)$(LIBDIR)/$$name.so.$(VERSION)" && \
 	    ln -sf $$name.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/$$name.so.0" || exit 1; \
 	done
@@ -46,12 +47,12 @@ install-library: library
 
 install-command: command
 	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1"
-	$(INSTALL) -m 755 target/release/mcrpc "$(DESTDIR)$(BINDIR)"
-	target/release/mcrpc man "$(DESTDIR)$(MANDIR)/man1"
+	$(INSTALL) -m 755 $(TARGET)/release/mcrpc "$(DESTDIR)$(BINDIR)"
+	$(TARGET)/release/mcrpc man "$(DESTDIR)$(MANDIR)/man1"
 
 deb:
 	$(MAKE) install DESTDIR="$(CURDIR)/target/stage" PREFIX=/usr LIBDIR=/usr/lib
 	$(CARGO) deb --no-build --no-strip -p mcrpc-command
 
 clean:
-	rm -rf "$(BUILD)" target/stage target/debian
+	rm -rf "$(TARGET)/library" target/stage "$(TARGET)/debian"

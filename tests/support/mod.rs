@@ -47,3 +47,10 @@ pub fn run(command: &mut Command) -> String {
     assert!(output.status.success(), "{command:?}: {}\n{out}\n{err}", output.status);
     out.into_owned()
 }
+
+/// Stops a test with the name of the Debian package when a program that it runs is not installed.
+pub fn need(program: &str, package: &str) {
+    let found =
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|path| path.join(program).is_file());
+    assert!(found, "this test runs {program}: install it (Debian: apt install {package})");
+}

@@ -1,0 +1,12 @@
+// The headers in a second file of the same program.
+#ifdef MCRPC_WRAPPER
+#include <mcrpc.hpp>
+#else
+#include <mcrpc.h>
+#endif
+
+uint32_t key_of_second_unit(uint64_t uin);
+
+uint32_t key_of_second_unit(uint64_t uin) {
+    return mcrpc_key(42, 0, uin, 0, 0);
+}
