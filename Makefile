@@ -51,6 +51,7 @@ install-command: command
 	$(TARGET)/release/mcrpc man "$(DESTDIR)$(MANDIR)/man1"
 
 deb:
+	rm -rf target/stage
 	$(MAKE) install DESTDIR="$(CURDIR)/target/stage" PREFIX=/usr LIBDIR=/usr/lib
 	$(CARGO) deb --no-build --no-strip -p mcrpc-command
 

@@ -2,8 +2,9 @@
 //
 // GENERATED from ffi/src by `MCRPC_UPDATE=1 cargo test -p mcrpc-ffi --test header`. Do not edit.
 //
-// Linking      cc program.c -lmcrpc              shared, soname libmcrpc.so.0
-//              cc program.c libmcrpc.a           static; no further library is needed
+// Linking      cc program.c $(pkg-config --cflags --libs mcrpc)   or -lmcrpc: shared, libmcrpc.so.0, and libmcrpc_wire.so.0
+//                                                if frames, contexts or baidu_std are called
+//              cc program.c libmcrpc.a           static, the parts that are called; no further library is needed
 // C++          #include <mcrpc.hpp> instead: the same with types and without casts, C++17, header only.
 // Memory       All of it is yours. The library allocates nothing, frees nothing. A handle or a decoder is a plain struct:
 //              copy it, drop it; there is nothing to destroy. A host alone maps files and keeps one open: it stays where
