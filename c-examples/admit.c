@@ -1,6 +1,6 @@
 // Four workers of 10 ms, offered four times what they can do: libmcrpc decides whom they serve. The clock is a number.
 //
-// Build it, with LIB the directory of the library (and libmcrpc.so.0 in it, for the second line):
+// Build it, with LIB the directory of the library:
 //
 //     gcc -std=c11 -O2 -Iinclude c-examples/admit.c $LIB/libmcrpc.a -o admit
 //     gcc -std=c11 -O2 -Iinclude c-examples/admit.c -L$LIB -lmcrpc -Wl,-rpath,$LIB -o admit

@@ -1,6 +1,6 @@
 // Two processes of one host: what the first learns about a broken machine keeps the second from calling it. No agent.
 //
-// Build it, with LIB the directory of the library (and libmcrpc.so.0 in it, for the second line):
+// Build it, with LIB the directory of the library:
 //
 //     gcc -std=c11 -O2 -Iinclude c-examples/host.c $LIB/libmcrpc.a -o host
 //     gcc -std=c11 -O2 -Iinclude c-examples/host.c -L$LIB -lmcrpc -Wl,-rpath,$LIB -o host

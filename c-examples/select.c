@@ -1,6 +1,6 @@
 // A client of three machines, of which one breaks for a while: libmcrpc decides whom it calls. The clock is a number.
 //
-// Build it, with LIB the directory of the library (and libmcrpc.so.0 in it, for the second line):
+// Build it, with LIB the directory of the library:
 //
 //     gcc -std=c11 -O2 -Iinclude c-examples/select.c $LIB/libmcrpc.a -o select
 //     gcc -std=c11 -O2 -Iinclude c-examples/select.c -L$LIB -lmcrpc -Wl,-rpath,$LIB -o select

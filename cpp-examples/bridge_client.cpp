@@ -13,7 +13,7 @@
 //
 // The path of a call, in the order of the functions of Client: call, await, end.
 //
-// Build it, with LIB the directory of the library (and libmcrpc.so.0 in it, for the second line):
+// Build it, with LIB the directory of the library:
 //
 // g++ -std=c++17 -Iinclude cpp-examples/bridge_client.cpp $LIB/libmcrpc.a -o bridge_client
 // g++ -std=c++17 -Iinclude cpp-examples/bridge_client.cpp -L$LIB -lmcrpc -Wl,-rpath,$LIB -o bridge_client

@@ -21,7 +21,7 @@
 // A brpc client sends no timeout unless it is told to; its requests have half a second then, which is what brpc's own channels
 // wait. It has no hello and no goodbye: on SIGTERM its further requests are answered with ELOGOFF, until the server ends.
 //
-// Build it, with LIB the directory of the library (and libmcrpc.so.0 in it, for the second line):
+// Build it, with LIB the directory of the library:
 //
 // g++ -std=c++17 -pthread -Iinclude cpp-examples/bridge_server.cpp $LIB/libmcrpc.a -o bridge_server
 // g++ -std=c++17 -pthread -Iinclude cpp-examples/bridge_server.cpp -L$LIB -lmcrpc -Wl,-rpath,$LIB -o bridge_server

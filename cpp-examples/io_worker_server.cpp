@@ -15,7 +15,7 @@
 //
 // Only the IO layer tells the controller what happens to requests, so its books are right whatever a worker dies of.
 //
-// Build it, with LIB the directory of the library (and libmcrpc.so.0 in it, for the second line):
+// Build it, with LIB the directory of the library:
 //
 // g++ -std=c++17 -Iinclude cpp-examples/io_worker_server.cpp $LIB/libmcrpc.a -o server
 // g++ -std=c++17 -Iinclude cpp-examples/io_worker_server.cpp -L$LIB -lmcrpc -Wl,-rpath,$LIB -o server

@@ -20,7 +20,7 @@
 // With --host it joins the host's shared segments: `mcrpc top` shows its queues, `mcrpc mode` and `mcrpc kill` switch its
 // admission while it runs.
 //
-// Build it, with LIB the directory of the library (and libmcrpc.so.0 in it, for the second line):
+// Build it, with LIB the directory of the library:
 //
 // g++ -std=c++17 -pthread -Iinclude cpp-examples/overload_server.cpp $LIB/libmcrpc.a -o server
 // g++ -std=c++17 -pthread -Iinclude cpp-examples/overload_server.cpp -L$LIB -lmcrpc -Wl,-rpath,$LIB -o server
