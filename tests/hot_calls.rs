@@ -1,5 +1,5 @@
-//! Given the table of the hot calls, when each of them is made under each rule of the hot path, on the library as it is linked into
-//! a C program, then it holds; and the table has every function that `ffi/abi.toml` calls hot.
+//! Given the table of the hot calls, when each of them is made under each rule of the hot path, on the library as it is
+//! linked into a C program, then it holds; and the table has every function that `ffi/abi.toml` calls hot.
 
 mod support;
 
@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use mcrpc_core::host::files::Segment;
+use mcrpc_core::host::stat::{CounterKey, Counters, Kind as CounterKind};
 use support::hot_calls::{TABLE, publish};
 use support::{BOTH, Linkage, compile, root, run};
 
@@ -53,6 +55,23 @@ fn each_hot_call_may_be_made_by_a_signal_handler_before_every_instruction_of_the
 #[test]
 fn each_hot_call_may_be_made_in_the_children_of_a_process_whose_thread_makes_it() {
     holds_for_each_call("fork");
+}
+
+/// Four threads call all the time: each child of theirs works, and in the end every request was counted once.
+#[test]
+fn ten_thousand_forks_of_a_process_whose_threads_call_leave_nothing_hanging_and_nothing_uncounted() {
+    for (linkage, forks) in [(Linkage::Static, 10_000), (Linkage::Shared, 1_000)] {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("mcrpc");
+        let publisher = publish(&directory);
+        let program = build(root.path(), "tests/c/fork_storm.c", linkage);
+        let rounds = run(Command::new(program).arg(&directory).arg(forks.to_string()));
+        let mapping = publisher.directory().map(Segment::Stat).unwrap();
+        let counters = Counters::attach(mapping.view(), mapping.len()).unwrap();
+        let key = CounterKey { id: 1, key: 1, kind: CounterKind::Sum };
+        let (_, column) = counters.counters().find(|(counter, _)| *counter == key).unwrap();
+        assert_eq!(counters.sum(column).to_string(), rounds.trim_end());
+    }
 }
 
 fn holds_for_each_call(rule: &str) {

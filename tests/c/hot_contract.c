@@ -182,6 +182,7 @@ static void in_a_forked_child(const struct hot_call *call) {
         pid_t pid = fork();
         CHECK(pid >= 0);
         if (pid == 0) {
+            alarm(PATIENCE_S);
             int good = 1;
             for (int n = 0; n < ROUNDS; n++) {
                 good &= run_hot_call(call, &world);

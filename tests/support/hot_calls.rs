@@ -1,5 +1,5 @@
-//! The table of the hot calls (`tests/c/hot_calls.h`), and the host that its programs want: an agent has found out something
-//! about an endpoint, an operator has said something, and the other endpoints are well.
+//! The table of the hot calls (`tests/c/hot_calls.h`), and the host that its programs want: an agent has found out
+//! something about an endpoint, an operator has said something, and the other endpoints are well.
 
 use std::path::Path;
 
