@@ -1,5 +1,5 @@
-/* Counts what the program asks of the allocator and of the system's memory: malloc and its relatives, mmap and brk are replaced. To
- * be included by one file of a program. */
+/* Counts what the program asks of the allocator and of the system's memory: malloc and its relatives, mmap and brk are
+ * replaced. To be included by one file of a program. */
 #ifndef ALLOCATIONS_H
 #define ALLOCATIONS_H
 

@@ -53,7 +53,10 @@ static const mcrpc_context_t *lookup(void) {
 
 void open_shared(const char *directory) {
     mcrpc_context_set_lookup(lookup);
-    CHECK(mcrpc_host_open(directory, NULL, MS, &host) == MCRPC_OK);
+    /* Nobody refreshes the strategies while a program is being measured. */
+    mcrpc_host_config_t config = MCRPC_HOST_CONFIG_INIT;
+    config.max_age_ms = 3600000;
+    CHECK(mcrpc_host_open(directory, &config, MS, &host) == MCRPC_OK);
     open_admission();
     open_endpoints();
 }

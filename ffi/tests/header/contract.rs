@@ -109,9 +109,12 @@ impl Contract {
     /// For the header: all rules, as comments.
     pub fn header_comment(&self) -> String {
         let mut text = String::from(
-            "//\n// Which function may be called where. After each group of functions: by how many threads at once; what it does beyond\n\
-             // its arguments (\"nothing\": no allocation, lock or system call); whether from a signal handler that has interrupted the\n\
-             // same function; whether in a child of a process with several threads; the most bytes of stack, where that is promised.\n//\n",
+            "//
+// Which function may be called where. After each group of functions: by how many threads at once; what it does beyond
+// its arguments (\"nothing\": no allocation, lock or system call); whether from a signal handler that has interrupted the
+// same function; whether in a child of a process with several threads; the most bytes of stack, where that is promised.
+//
+",
         );
         for group in &self.groups {
             for line in wrapped(&group.functions, ", ", 110) {
