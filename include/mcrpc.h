@@ -60,11 +60,14 @@
 // its arguments ("nothing": no allocation, lock or system call); whether from a signal handler that has interrupted the
 // same function; whether in a child of a process with several threads; the most bytes of stack, where that is promised.
 //
+// mcrpc_status_name, mcrpc_status_text, mcrpc_version, mcrpc_version_string
+//     hot; threads: any number; does: nothing; signal handler: yes; after fork: yes; stack: 512 bytes
+// mcrpc_header_parse, mcrpc_header_emit, mcrpc_method_id
+//     hot; threads: any number; does: nothing; signal handler: yes; after fork: yes; stack: 512 bytes
 // mcrpc_admit, mcrpc_dequeued, mcrpc_done, mcrpc_abandoned, mcrpc_cursor, mcrpc_admission_withheld
 //     hot; threads: any number, any processes; does: nothing; signal handler: yes; after fork: yes;
 //     stack: 512 bytes
-// mcrpc_key, mcrpc_request_from_header, mcrpc_refusal_status, mcrpc_status_name, mcrpc_status_text,
-// mcrpc_version, mcrpc_version_string
+// mcrpc_key, mcrpc_request_from_header, mcrpc_refusal_status
 //     hot; threads: any number; does: nothing; signal handler: yes; after fork: yes; stack: 512 bytes
 // mcrpc_admission_memory_size, mcrpc_admission_attach, mcrpc_admission_set_mode, mcrpc_admission_set_enforced,
 // mcrpc_admission_set_cpu, mcrpc_admission_set_tenant_weight, mcrpc_admission_queue_lost,
@@ -72,16 +75,9 @@
 //     threads: any number, any processes; does: nothing; signal handler: yes; after fork: yes
 // mcrpc_admission_init
 //     threads: one, before all others; does: nothing; signal handler: no; after fork: yes
-// mcrpc_endpoint_v4, mcrpc_strategy, mcrpc_host_mode, mcrpc_host_killed, mcrpc_host_dyed, mcrpc_host_salt,
-// mcrpc_host_cpu, mcrpc_shield_check, mcrpc_skip_check
-//     hot; threads: any number, any processes; does: nothing; signal handler: yes; after fork: yes;
-//     stack: 512 bytes
-// mcrpc_bucket_open, mcrpc_bucket_pour, mcrpc_bucket_check, mcrpc_counter_open, mcrpc_counter_add,
-// mcrpc_counter_max, mcrpc_count, mcrpc_set_max, mcrpc_trace
-//     hot; threads: any number, any processes; does: nothing; signal handler: yes;
-//     after fork: yes: in the common seat until the first tick; stack: 512 bytes
-// mcrpc_admission_follow, mcrpc_bucket_empty, mcrpc_host_report_queue, mcrpc_host_segment_status,
-// mcrpc_host_memory_size
+// mcrpc_admission_follow
+//     threads: any number; does: nothing; signal handler: yes; after fork: yes
+// mcrpc_host_segment_status, mcrpc_host_memory_size
 //     threads: any number; does: nothing; signal handler: yes; after fork: yes
 // mcrpc_host_tick
 //     threads: any number; one works, the others return; does: opens, maps and looks at files;
@@ -89,6 +85,19 @@
 // mcrpc_host_open, mcrpc_host_create, mcrpc_host_close
 //     threads: one, while nobody else uses the host; does: opens, maps and unmaps files; signal handler: no;
 //     after fork: yes; stack: 8192 bytes
+// mcrpc_endpoint_v4, mcrpc_strategy, mcrpc_host_mode, mcrpc_host_killed, mcrpc_host_dyed, mcrpc_host_salt,
+// mcrpc_shield_check, mcrpc_skip_check
+//     hot; threads: any number, any processes; does: nothing; signal handler: yes; after fork: yes;
+//     stack: 512 bytes
+// mcrpc_host_cpu
+//     hot; threads: any number, any processes; does: nothing; signal handler: yes; after fork: yes;
+//     stack: 512 bytes
+// mcrpc_bucket_open, mcrpc_bucket_pour, mcrpc_bucket_check, mcrpc_counter_open, mcrpc_counter_add,
+// mcrpc_counter_max, mcrpc_count, mcrpc_set_max, mcrpc_trace
+//     hot; threads: any number, any processes; does: nothing; signal handler: yes;
+//     after fork: yes: in the common seat until the first tick; stack: 512 bytes
+// mcrpc_bucket_empty, mcrpc_host_report_queue
+//     threads: any number; does: nothing; signal handler: yes; after fork: yes
 // mcrpc_select, mcrpc_report, mcrpc_heard, mcrpc_outcome_of, mcrpc_outcome_is_retriable
 //     hot; threads: any number, any processes; a call by one at a time; does: nothing; signal handler: yes;
 //     after fork: yes; stack: 512 bytes
@@ -97,9 +106,8 @@
 // mcrpc_endpoints_init, mcrpc_endpoints_replace
 //     threads: one at a time per set; calls go on during a replacement; does: nothing; signal handler: no;
 //     after fork: yes
-// mcrpc_header_parse, mcrpc_header_emit, mcrpc_method_id, mcrpc_frame_init, mcrpc_frame_wanted,
-// mcrpc_frame_parse, mcrpc_metadata_parse, mcrpc_head_write, mcrpc_tag_next, mcrpc_tag_write, mcrpc_checksum,
-// mcrpc_sniff
+// mcrpc_frame_init, mcrpc_frame_wanted, mcrpc_frame_parse, mcrpc_metadata_parse, mcrpc_head_write,
+// mcrpc_tag_next, mcrpc_tag_write, mcrpc_checksum, mcrpc_sniff
 //     hot; threads: any number; does: nothing; signal handler: yes; after fork: yes; stack: 512 bytes
 // mcrpc_frame_next, mcrpc_frame_answered
 //     hot; threads: one at a time per decoder; does: nothing; signal handler: yes, with another decoder;

@@ -18,7 +18,7 @@ pub struct Contract {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Group {
-    part: Part,
+    part: String,
     since: String,
     hot: bool,
     threads: String,
@@ -27,30 +27,6 @@ struct Group {
     fork: String,
     stack_bytes: Option<u32>,
     functions: Vec<String>,
-}
-
-#[derive(Clone, Copy, PartialEq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Part {
-    Admission,
-    Host,
-    Client,
-    Wire,
-    Baidu,
-}
-
-impl Part {
-    const ALL: [Part; 5] = [Part::Admission, Part::Host, Part::Client, Part::Wire, Part::Baidu];
-
-    fn name(self) -> &'static str {
-        match self {
-            Part::Admission => "admission",
-            Part::Host => "host",
-            Part::Client => "client",
-            Part::Wire => "wire",
-            Part::Baidu => "baidu",
-        }
-    }
 }
 
 impl Contract {
@@ -74,7 +50,7 @@ impl Contract {
         let mut text = String::new();
         for group in &self.groups {
             for function in &group.functions {
-                writeln!(text, "{} {} {function}", group.part.name(), group.since).unwrap();
+                writeln!(text, "{} {} {function}", group.part, group.since).unwrap();
             }
         }
         text
@@ -89,7 +65,7 @@ impl Contract {
         for group in &self.groups {
             let Group { part, threads, effects, signal, fork, .. } = group;
             let (names, stack) = (code(&group.functions), group.stack());
-            let (part, effects) = (part.name(), if effects == "none" { "no" } else { effects });
+            let effects = if effects == "none" { "no" } else { effects };
             writeln!(text, "| {names} | {part} | {threads} | {effects} | {signal} | {fork} | {stack} |").unwrap();
         }
         text
@@ -98,10 +74,13 @@ impl Contract {
     /// For the README: which functions are hot.
     pub fn short_table(&self) -> String {
         let mut text = String::from("| part | hot functions |\n|---|---|\n");
-        for part in Part::ALL {
-            let groups = self.groups.iter().filter(|group| group.hot && group.part == part);
-            let names: Vec<_> = groups.flat_map(|group| group.functions.iter().cloned()).collect();
-            writeln!(text, "| {} | {} |", part.name(), code(&names)).unwrap();
+        // The groups of a part follow each other.
+        for groups in self.groups.chunk_by(|one, next| one.part == next.part) {
+            let hot = groups.iter().filter(|group| group.hot);
+            let names: Vec<_> = hot.flat_map(|group| group.functions.iter().cloned()).collect();
+            if !names.is_empty() {
+                writeln!(text, "| {} | {} |", groups[0].part, code(&names)).unwrap();
+            }
         }
         text
     }
