@@ -660,7 +660,8 @@ pub unsafe extern "C" fn mcrpc_admission_queue_snapshot(
 }
 
 /// The status of a reason: index 0 to MCRPC_REFUSAL_COUNT - 1 of the tables in mcrpc_queue_snapshot_t.
-/// MCRPC_INVALID_ARGUMENT for another index. Any thread; signal-safe. Since 0.1.
+/// MCRPC_INVALID_ARGUMENT for another index.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 #[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
 pub extern "C" fn mcrpc_refusal_status(index: u32) -> i32 {
     Refusal::ALL.get(index as usize).map_or(Status::INVALID_ARGUMENT, |reason| reason.status()).0

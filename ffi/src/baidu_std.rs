@@ -385,7 +385,7 @@ pub unsafe extern "C" fn mcrpc_baidu_to_header(
 /// The error code that tells a brpc client of a status: chosen by what the client then does. Overload is ELIMIT, which is tried on
 /// another server and not counted by the client's circuit breaker; a server that closes is ELOGOFF; what has no time left is
 /// ERPCTIMEDOUT; bytes that cannot be understood are EREQUEST; a service's own positive code is itself; the rest is EINTERNAL.
-/// Any thread; signal-safe. Since 0.1.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 #[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
 pub extern "C" fn mcrpc_baidu_error_of(status: i32) -> i32 {
     errors::error_of(Status(status))
@@ -394,7 +394,7 @@ pub extern "C" fn mcrpc_baidu_error_of(status: i32) -> i32 {
 /// What the error code of a brpc server means to mcrpc_outcome_of() and mcrpc_report(). ELIMIT and EOVERCROWDED are MCRPC_QUEUE_FULL,
 /// ELOGOFF is MCRPC_GOING_AWAY, ERPCTIMEDOUT is MCRPC_DEADLINE_IN_QUEUE, ENOSERVICE and ENOMETHOD are their namesakes; another
 /// positive code is itself, as the service's own, and a negative one is EINTERNAL.
-/// Any thread; signal-safe. Since 0.1.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 #[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
 pub extern "C" fn mcrpc_baidu_status_of(error_code: i32) -> i32 {
     errors::status_of(error_code).0

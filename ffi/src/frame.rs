@@ -90,7 +90,7 @@ unsafe fn checked<'a>(decoder: *mut mcrpc_frame_decoder_t) -> Result<&'a mut Dec
 }
 
 /// Sets up a decoder at the start of a stream, for frames under `limits` (NULL: the defaults).
-/// Any thread; no allocation, lock or system call. Since 0.1.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
 ///

@@ -150,7 +150,7 @@ pub unsafe extern "C" fn mcrpc_header_emit(header: *const mcrpc_header_t, out: *
 }
 
 /// The id of a method: FNV-1a 32 of its full name "pkg.Service.Method", which has `len` bytes. 0 if there is no name.
-/// Any thread; no allocation, lock or system call. Since 0.1.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 ///
 /// # Safety
 ///

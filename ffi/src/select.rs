@@ -234,14 +234,16 @@ pub unsafe extern "C" fn mcrpc_heard(
 }
 
 /// 1 if another endpoint may do better after this outcome (MCRPC_OUTCOME_...), else 0. A failure of the service's own is only
-/// tried again if the program says so. Any thread; signal-safe. Since 0.1.
+/// tried again if the program says so.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 #[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
 pub extern "C" fn mcrpc_outcome_is_retriable(outcome: u32) -> c_int {
     Outcome::from_number(outcome).is_some_and(Outcome::is_retriable).into()
 }
 
 /// The outcome (MCRPC_OUTCOME_...) of an attempt that ended with a status of this library's list or with a code of the
-/// service's own. Any thread; signal-safe. Since 0.1.
+/// service's own.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 #[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
 pub extern "C" fn mcrpc_outcome_of(status: i32) -> u32 {
     Outcome::of(Status(status)) as u32

@@ -20,27 +20,30 @@ const fn decimal(digits: &str) -> u32 {
 }
 
 /// The version of the library that runs: major * 1000000 + minor * 1000 + patch. Compare it with
-/// MCRPC_VERSION_NUMBER, the version of this header. Any thread; signal-safe. Since 0.1.
+/// MCRPC_VERSION_NUMBER, the version of this header.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 #[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
 pub extern "C" fn mcrpc_version() -> u32 {
     VERSION
 }
 
-/// The version of the library that runs, as text. Static. Any thread; signal-safe. Since 0.1.
+/// The version of the library that runs, as text. Static.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 #[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
 pub extern "C" fn mcrpc_version_string() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
 /// The name of a status, such as "below_cursor": a metric label. Static; "unknown" for a number that this version
-/// does not know, never NULL. Any thread; signal-safe. Since 0.1.
+/// does not know, never NULL.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 #[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
 pub extern "C" fn mcrpc_status_name(status: i32) -> *const c_char {
     Status(status).description().map_or(c"unknown", |entry| entry.name.get()).as_ptr()
 }
 
-/// What a status means and what to do about it, as one sentence for people. Static, never NULL. Any thread;
-/// signal-safe. Since 0.1.
+/// What a status means and what to do about it, as one sentence for people. Static, never NULL.
+/// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 #[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
 pub extern "C" fn mcrpc_status_text(status: i32) -> *const c_char {
     Status(status)

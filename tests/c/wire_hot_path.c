@@ -221,7 +221,7 @@ static const struct calls nothing = {
     nothing_request_from_context, nothing_context_current};
 
 int main(int argc, char **argv) {
-    static const struct subject subject = {exercise, &real, &nothing, &evidence, 1000, NULL, NULL};
+    static const struct subject subject = {exercise, &real, &nothing, &evidence, 1000, NULL};
     CHECK(argc == 2);
     mcrpc_context_set_lookup(lookup);
     return check_rule(argv[1], &subject);

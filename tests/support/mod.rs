@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod frames;
+pub mod hot_calls;
 pub mod server;
 
 use std::path::{Path, PathBuf};

@@ -1,10 +1,14 @@
 //! Given the sources of the C layer, when the header is generated, then it is the one that is committed.
 //!
-//! `MCRPC_UPDATE=1 cargo test -p mcrpc-ffi --test header` writes it anew.
+//! `MCRPC_UPDATE=1 cargo test -p mcrpc-ffi --test header` writes it anew, and all that is made from `ffi/abi.toml`.
 
+mod contract;
+
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use contract::Contract;
 use mcrpc_core::admission::{ALIGN, Config};
 use mcrpc_core::select::settings::Settings;
 use mcrpc_core::shield::leak::Leak;
@@ -37,6 +41,66 @@ fn the_committed_header_is_the_generated_one() {
     compare_or_update("include/mcrpc.h", &generate_header());
 }
 
+/// Every function has its contract, and every contract its function.
+#[test]
+fn the_contract_lists_the_functions_of_the_header() {
+    let contract = Contract::read();
+    let listed: Vec<_> = contract.functions().collect();
+    let set: BTreeSet<_> = listed.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(set.len(), listed.len(), "a function is listed twice in ffi/abi.toml");
+    let declared: BTreeSet<String> = declarations().into_iter().map(|(name, _)| name).collect();
+    let missing: Vec<_> = declared.difference(&set).collect();
+    let unknown: Vec<_> = set.difference(&declared).collect();
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "ffi/abi.toml lacks {missing:?}, and has {unknown:?} for nothing"
+    );
+}
+
+#[test]
+fn a_function_is_called_hot_where_it_is_declared_if_its_contract_says_so() {
+    let contract = Contract::read();
+    let hot: BTreeSet<_> = contract.hot().map(str::to_owned).collect();
+    let said: BTreeSet<_> =
+        declarations().into_iter().filter(|(_, comment)| comment.contains("Hot")).map(|(name, _)| name).collect();
+    let differing: Vec<_> = said.symmetric_difference(&hot).collect();
+    assert!(differing.is_empty(), "the comment and ffi/abi.toml do not agree about {differing:?}");
+}
+
+#[test]
+fn what_is_made_from_the_contract_is_what_is_committed() {
+    let contract = Contract::read();
+    compare_or_update("ffi/artefact/exports.txt", &contract.exports());
+    compare_or_update_section("docs/abi.md", &contract.documented_table());
+    compare_or_update_section("README.md", &contract.short_table());
+}
+
+/// The functions of the header, with the comments above them.
+fn declarations() -> Vec<(String, String)> {
+    let (mut found, mut comment) = (Vec::new(), String::new());
+    for line in generate_header().lines() {
+        if line.starts_with("//") {
+            comment.push_str(line);
+            continue;
+        }
+        let name = line.split('(').next().and_then(|front| front.rsplit([' ', '*']).next());
+        if let Some(name) = name.filter(|name| name.starts_with("mcrpc_") && line.ends_with(");")) {
+            found.push((name.to_owned(), comment.clone()));
+        }
+        comment.clear();
+    }
+    found
+}
+
+/// The same as [`compare_or_update`] for the part of a hand-written document between two marks.
+fn compare_or_update_section(path: &str, generated: &str) {
+    const MARKS: [&str; 2] = ["<!-- made from ffi/abi.toml -->\n", "<!-- end -->"];
+    let text = std::fs::read_to_string(root().join(path)).unwrap();
+    let (before, rest) = text.split_once(MARKS[0]).unwrap_or_else(|| panic!("{path} has no mark {:?}", MARKS[0]));
+    let (_, after) = rest.split_once(MARKS[1]).unwrap_or_else(|| panic!("{path} has no mark {:?}", MARKS[1]));
+    compare_or_update(path, &format!("{before}{}{generated}{}{after}", MARKS[0], MARKS[1]));
+}
+
 fn compare_or_update(path: &str, generated: &str) {
     let file = root().join(path);
     if std::env::var_os("MCRPC_UPDATE").is_some() {
@@ -57,6 +121,9 @@ fn generate_header() -> String {
     let directory = tempfile::tempdir().unwrap();
     let mut config = cbindgen::Config::from_file(root().join("ffi/cbindgen.toml")).unwrap();
     config.after_includes = Some(constants());
+    config.header = config
+        .header
+        .map(|head| format!("{}{}", head.trim_end_matches('\n').to_owned() + "\n", Contract::read().header_comment()));
     let mut builder = cbindgen::Builder::new().with_config(config);
     for source in exported_sources(directory.path()) {
         builder = builder.with_src(source);
