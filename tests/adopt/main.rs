@@ -5,6 +5,7 @@
 mod support;
 
 mod c_server;
+mod prefork;
 mod program;
 
 use std::sync::Mutex;
