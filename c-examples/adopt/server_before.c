@@ -1,5 +1,5 @@
-// A server as many have them, before (server_before.c) and after (server_after.c) it adopts libmcrpc: diff shows what was
-// added. It has an IO thread with epoll, a bounded queue, worker threads, and a protocol of its own:
+// A server as many have them, before (server_before.c) and after (server_after.c) it adopts libmcrpc: diff shows what that
+// took. It has an IO thread with epoll, a bounded queue, worker threads, and a protocol of its own:
 //
 //     request   "pay 4711 300\n"   what is wanted, for which user, and how many milliseconds the caller waits
 //     answer    "0\n"              or a code that says why not

@@ -5,6 +5,7 @@
 mod support;
 
 mod c_server;
+mod coroutines;
 mod prefork;
 mod program;
 
