@@ -56,8 +56,8 @@ using Reply = std::unique_ptr<redisReply, Free>;
 
 // A connection that cannot be used any more.
 int32_t status_of(const redisContext &connection) {
-    if (connection.err == REDIS_ERR_IO && (errno == EAGAIN || errno == ETIMEDOUT)) return MCRPC_TIMED_OUT;
-    return connection.err == REDIS_ERR_TIMEOUT ? MCRPC_TIMED_OUT : MCRPC_READ_FAILED;
+    const bool is_late = connection.err == REDIS_ERR_IO && (errno == EAGAIN || errno == ETIMEDOUT);
+    return is_late ? MCRPC_TIMED_OUT : MCRPC_READ_FAILED;
 }
 
 // An answer, which may be an error: some are of the instance, and another one may do better.
@@ -94,7 +94,7 @@ public:
         check(endpoints_.replace(specs.data(), static_cast<uint32_t>(specs.size())));
     }
 
-    // A command about a user, that may be sent twice. A status of the library's list, or 1 if the command is wrong.
+    // A command about a user that may be run twice. Returns a status of the library's list, or 1 if the command is wrong.
     int32_t call(uint64_t user, uint8_t priority, const char *command) {
         const uint64_t admitted_ns = mcrpc::now_ns();
         mcrpc::Request request;
@@ -258,7 +258,7 @@ int main(int argc, char **argv) {
         callers.emplace_back([&, caller] {
             for (uint64_t user = static_cast<uint64_t>(caller); !is_over; user += kCallers) {
                 const bool is_important = caller % 4 == 0;
-                const std::string command = "INCR visits:" + std::to_string(user % 10'000);
+                const std::string command = "GET user:" + std::to_string(user % 10'000);
                 const int32_t status = pool.call(user, is_important ? 0 : 1, command.c_str());
                 (is_important ? important : ordinary).add(status);
                 std::this_thread::sleep_for(kPause);

@@ -8,6 +8,7 @@ mod c_server;
 mod coroutines;
 mod prefork;
 mod program;
+mod redis_pool;
 
 use std::sync::Mutex;
 
