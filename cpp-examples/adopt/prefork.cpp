@@ -18,7 +18,7 @@
 
 namespace {
 
-// What the callbacks share: made in the master, inherited by the children.
+// What the callbacks share. Memory and handle are made in the master and inherited by the children.
 struct Protection {
     mcrpc::Memory memory;
     mcrpc::Admission admission;
@@ -32,7 +32,7 @@ void check(mcrpc::Status status) {
     std::abort();
 }
 
-// Before any fork: children inherit the memory, the handle and the host.
+// Before any fork: all children are to share it.
 void before_master_run(Protection &mine, const prefork::Options &options) {
     mcrpc::AdmissionConfig config;
     config.queue_count = static_cast<uint32_t>(options.children);
@@ -41,15 +41,15 @@ void before_master_run(Protection &mine, const prefork::Options &options) {
     check(config.memory_size(len));
     mine.memory = mcrpc::Memory::shared(len);
     check(mcrpc::Admission::init(mine.memory, config, mcrpc::now_ns(), mine.admission));
-    mcrpc::HostConfig host_config;
-    host_config.set_name("prefork");
-    check(mine.host.open(std::getenv("MCRPC_DIR"), host_config, mcrpc::now_ns()));
 }
 
 // The queue may be that of a child that was killed: what was queued and running there is not any more.
 void before_child_run(Protection &mine, int child) {
     mine.queue = static_cast<uint32_t>(child);
     check(mine.admission.queue_lost(mine.queue));
+    mcrpc::HostConfig config;
+    config.set_name("prefork");
+    check(mine.host.open(std::getenv("MCRPC_DIR"), config, mcrpc::now_ns()));
 }
 
 // May it be queued?

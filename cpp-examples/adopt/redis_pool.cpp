@@ -66,7 +66,8 @@ int32_t status_of(const redisReply &reply) {
     const std::string_view text(reply.str, reply.len);
     const auto is = [text](std::string_view code) { return text.substr(0, text.find(' ')) == code; };
     if (text == "ERR max number of clients reached" || is("BUSY") || is("OOM")) return MCRPC_QUEUE_FULL;
-    if (is("LOADING") || is("MASTERDOWN") || is("CLUSTERDOWN") || is("READONLY")) return MCRPC_GOING_AWAY;
+    if (is("LOADING") || is("MASTERDOWN") || is("CLUSTERDOWN")) return MCRPC_CONNECT_FAILED;
+    if (is("READONLY")) return MCRPC_WRITE_FAILED;
     return 1;  // the command is wrong: it would be so elsewhere
 }
 

@@ -19,7 +19,7 @@ use crate::program::{Built, Running};
 use crate::support::{BOTH, Linkage, root};
 
 const BEFORE: &str = "c-examples/adopt/server_before.c";
-const AFTER: &str = "c-examples/adopt/server_after.c";
+pub const AFTER: &str = "c-examples/adopt/server_after.c";
 
 const WORKERS: usize = 4;
 const QUEUE_LEN: usize = 256;
@@ -149,13 +149,14 @@ fn under_load(source: &str, linkage: Linkage) -> (Counts, f64) {
 #[test]
 fn under_overload_answers_are_late_before_and_in_time_after() {
     let _machine = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let (counts, _) = under_load(BEFORE, Linkage::Static);
+    let (counts, seconds) = under_load(BEFORE, Linkage::Static);
+    println!("before: {counts:?} in {seconds:.1} s");
     let (in_time, late) = (counts.in_time.into_inner(), counts.late.into_inner());
     assert!(late > 4 * in_time, "before: {in_time} in time, {late} late");
 
     for linkage in BOTH {
         let (counts, seconds) = under_load(AFTER, linkage);
-        println!("{counts:?} in {seconds:.1} s");
+        println!("after: {counts:?} in {seconds:.1} s");
         let (in_time, late) = (counts.in_time.into_inner(), counts.late.into_inner());
         assert!(in_time as f64 > 0.4 * CAPACITY_PER_S * seconds, "after: {in_time} in time in {seconds:.1} s");
         assert!(in_time > 4 * late, "after: {in_time} in time, {late} late");

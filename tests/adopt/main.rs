@@ -6,6 +6,7 @@ mod support;
 
 mod c_server;
 mod coroutines;
+mod pages;
 mod prefork;
 mod program;
 mod redis_pool;
