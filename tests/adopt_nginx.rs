@@ -222,6 +222,12 @@ fn given_a_wrong_configuration_then_nginx_says_what_is_wrong() {
         let text = check_configuration(http);
         assert!(text.contains(said), "{http}: {text}");
     }
-    let text = check_configuration(&configuration("mode=off"));
+}
+
+#[test]
+fn given_the_configuration_of_the_page_then_nginx_takes_it() {
+    let page = std::fs::read_to_string(support::root().join("docs/adopt/nginx.md")).unwrap();
+    let block = page.split("```nginx\n").nth(1).unwrap().split("```").next().unwrap();
+    let text = check_configuration(&format!("mcrpc_host /run/mcrpc;\n{block}"));
     assert!(text.contains("test is successful"), "{text}");
 }

@@ -53,7 +53,8 @@ impl Nginx {
         write_configuration(directory.path(), processes, http);
         let master = command(directory.path()).spawn().expect("the Debian package nginx is installed");
         let nginx = Nginx { directory, master };
-        nginx.wait_until("it answers", || UnixStream::connect(nginx.socket()).is_ok());
+        // It listens before it has processes that answer.
+        nginx.wait_until("it answers", || nginx.workers().len() == processes);
         nginx
     }
 

@@ -15,8 +15,8 @@
  *         }
  *     }
  *
- * A decision is made once per request of a client, in the preaccess phase; its subrequests, error pages and internal redirects
- * belong to it. It ends with the request's pool, so however the request ends, once.
+ * A decision is made once per request of a client, in the preaccess phase; its subrequests, error pages and internal
+ * redirects belong to it. It ends with the request's pool, so however the request ends, once.
  */
 #include "directives.h"
 
@@ -260,8 +260,12 @@ static ngx_int_t preconfiguration(ngx_conf_t *cf) {
     static ngx_http_variable_t variables[] = {
         { .name = ngx_string("mcrpc_status"), .get_handler = status_variable },
         { .name = ngx_string("mcrpc_cursor"), .get_handler = cursor_variable },
-        { .name = ngx_string("mcrpc_running"), .get_handler = level_variable, .data = offsetof(mcrpc_queue_snapshot_t, running) },
-        { .name = ngx_string("mcrpc_queued"), .get_handler = level_variable, .data = offsetof(mcrpc_queue_snapshot_t, queued) },
+        { .name = ngx_string("mcrpc_running"),
+          .get_handler = level_variable,
+          .data = offsetof(mcrpc_queue_snapshot_t, running) },
+        { .name = ngx_string("mcrpc_queued"),
+          .get_handler = level_variable,
+          .data = offsetof(mcrpc_queue_snapshot_t, queued) },
     };
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
         ngx_http_variable_t *variable = ngx_http_add_variable(cf, &variables[i].name, NGX_HTTP_VAR_NOCACHEABLE);

@@ -73,22 +73,23 @@ static int is_gone(ngx_atomic_uint_t owner) {
 
 void mcrpc_zone_take_queue(mcrpc_zone_t *zone, ngx_log_t *log) {
     mcrpc_shared_t *shared = zone->shared;
+    ngx_atomic_uint_t self = (ngx_atomic_uint_t)ngx_pid;
     for (uint32_t queue = 0; queue < shared->config.queue_count; queue++) {
         ngx_atomic_uint_t owner = shared->owners[queue];
-        if (owner == 0 || !is_gone(owner) || !ngx_atomic_cmp_set(&shared->owners[queue], owner, (ngx_atomic_uint_t)ngx_pid)) {
+        if (owner == 0 || !is_gone(owner) || !ngx_atomic_cmp_set(&shared->owners[queue], owner, self)) {
             continue;
         }
         mcrpc_admission_queue_lost(&zone->admission, queue);
         shared->owners[queue] = 0;
     }
     for (uint32_t queue = 0; queue < shared->config.queue_count; queue++) {
-        if (ngx_atomic_cmp_set(&shared->owners[queue], 0, (ngx_atomic_uint_t)ngx_pid)) {
+        if (ngx_atomic_cmp_set(&shared->owners[queue], 0, self)) {
             mcrpc_slots_init(&zone->slots, &zone->admission, queue, zone->config.workers_per_queue);
             zone->has_queue = 1;
             return;
         }
     }
-    ngx_log_error(NGX_LOG_ERR, log, 0, "mcrpc_zone \"%V\": no queue left, so this process refuses nothing; make the zone larger",
+    ngx_log_error(NGX_LOG_ERR, log, 0, "mcrpc_zone \"%V\": no queue left, so this process refuses nothing: enlarge it",
                   &zone->shm_zone->shm.name);
 }
 

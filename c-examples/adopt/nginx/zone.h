@@ -1,8 +1,8 @@
 /* A controller in a shared memory zone of nginx, with a queue for each worker process.
  *
- * Every process takes a queue when it starts, and gives it back when it ends. One that was killed cannot: whoever starts next
- * (nginx starts another one at once) finds its process gone, and forgets what ran there. During a reload old and new processes
- * have queues of their own side by side. */
+ * Every process takes a queue when it starts, and gives it back when it ends. One that was killed cannot: whoever starts
+ * next (nginx starts another one at once) finds its process gone, and forgets what ran there. During a reload old and new
+ * processes have queues of their own side by side. */
 #ifndef MCRPC_NGINX_ZONE_H
 #define MCRPC_NGINX_ZONE_H
 
