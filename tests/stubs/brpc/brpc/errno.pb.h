@@ -1,0 +1,28 @@
+#ifndef STUB_BRPC_ERRNO_PB_H
+#define STUB_BRPC_ERRNO_PB_H
+
+namespace brpc {
+
+enum Errno {
+    ENOSERVICE = 1001,
+    ENOMETHOD = 1002,
+    EREQUEST = 1003,
+    EBACKUPREQUEST = 1007,
+    ERPCTIMEDOUT = 1008,
+    EFAILEDSOCKET = 1009,
+    EHTTP = 1010,
+    EOVERCROWDED = 1011,
+    EEOF = 1014,
+    EUNUSED = 1015,
+    ESSL = 1016,
+    EH2RUNOUTSTREAMS = 1017,
+    EREJECT = 1018,
+    EINTERNAL = 2001,
+    ELOGOFF = 2003,
+    ELIMIT = 2004,
+    ECLOSE = 2005,
+};
+
+}  // namespace brpc
+
+#endif
