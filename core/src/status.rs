@@ -79,6 +79,15 @@ macro_rules! statuses {
 
             /// The whole list, in the order of its numbers from zero down.
             pub const ALL: &[Description] = &LIST;
+
+            /// What a caller may do about it.
+            #[inline]
+            pub const fn class(self) -> Class {
+                match self.0 {
+                    $($number => Class::$class,)*
+                    _ => Class::Other,
+                }
+            }
         }
 
         const NUMBERS: &[(Status, Class)] = &[$((Status($number), Class::$class)),*];
@@ -205,11 +214,6 @@ impl Status {
     #[inline]
     pub const fn is_ok(self) -> bool {
         self.0 == 0
-    }
-
-    /// What a caller may do about it.
-    pub fn class(self) -> Class {
-        self.description().map_or(Class::Other, |entry| entry.class)
     }
 }
 

@@ -204,12 +204,13 @@ pub unsafe extern "C" fn mcrpc_baidu_write_response(
     code(unsafe { write(MCRPC_BAIDU_RESPONSE, meta, origin, fields, count, payload_len, out, len, wanted) })
 }
 
-/// Writes a meta that has this part. One frame of stack for what both functions do.
+/// Writes a meta that has this part. Part of either function, so that it takes no frame of stack of its own.
 ///
 /// # Safety
 ///
 /// As [`mcrpc_baidu_write_request`].
 #[allow(clippy::too_many_arguments, reason = "those of the two functions for C")]
+#[inline(always)]
 unsafe fn write(
     part: u32,
     meta: *const mcrpc_baidu_meta_t,

@@ -96,6 +96,7 @@ pub(super) fn close(view: View<'_>, limits: &Limits, turn: Turn) {
     let span_us = (span_ns.clamp(NANOS_PER_MICRO, MAX_SPAN_NS) / NANOS_PER_MICRO) as u32;
     let mut window = Window { served: Served { span_us, ..Served::default() }, ..Window::default() };
     gather(view, limits, &mut window);
+    window.new_work = demand::observe(closer, queues, window.served.span_us.into(), window.is_first);
     // Gathering took long if the leader was stopped meanwhile: then what it gathered is not one window.
     if measurable && head.hot.election.is_current(turn) {
         learn(head, &window, limits, queues.len() as u32);
@@ -126,7 +127,7 @@ fn past_the_cursor(queues: &[Queue]) -> u64 {
 }
 
 /// Adds up what the queues counted, and brings each queue's own capacity up to date.
-#[inline(never)]
+#[inline(always)]
 fn gather(View { head, queues }: View<'_>, limits: &Limits, window: &mut Window) {
     let closer = &head.closer;
     let expected_mrps = expected_capacity(limits.workers, closer.mean_service_ns.get());
@@ -135,7 +136,6 @@ fn gather(View { head, queues }: View<'_>, limits: &Limits, window: &mut Window)
     }
     window.served.waited_at_both_ends &= window.queued > 0;
     window.is_first = closer.windows_closed.get() == 0;
-    window.new_work = demand::observe(closer, queues, window.served.span_us.into(), window.is_first);
 }
 
 #[inline(never)]
@@ -254,7 +254,11 @@ fn judge(View { head, queues }: View<'_>, window: &Window, limits: &Limits) -> O
     // Others may use the processor too: however full it is, this service is not driven out.
     let least_mrps = known_mrps.unwrap_or_else(|| closer.demand_mrps.get().min(MAX_MRPS)) / MIN_RATE_DIVISOR;
     let cpu_bound_mrps = is_cpu_bound.then_some(window.cpu_bound_mrps.max(least_mrps));
-    let capacity_mrps = [known_mrps, cpu_bound_mrps].into_iter().flatten().min().filter(|_| shedding);
+    let capacity_mrps = match (known_mrps, cpu_bound_mrps) {
+        _ if !shedding => None,
+        (Some(known), Some(cpu_bound)) => Some(known.min(cpu_bound)),
+        (known, cpu_bound) => known.or(cpu_bound),
+    };
     let share_q16 = match (limits.policy, capacity_mrps) {
         (Policy::PassRate, _) => step_pass_rate(closer, overloaded),
         (Policy::FeedForward, Some(capacity_mrps)) => {

@@ -333,7 +333,7 @@ impl<'a> Admission<'a> {
         let hot = &self.view.head.hot;
         match self.queue(queue) {
             Ok(queue) if self.is_cursor_in_force(queue) => {
-                let [cursor, marginal] = [&hot.cursor, &hot.marginal_cursor].map(|cell| Cursor(cell.get()));
+                let (cursor, marginal) = (Cursor(hot.cursor.get()), Cursor(hot.marginal_cursor.get()));
                 if self.view.queues.len() > 1 {
                     return cursor;
                 }

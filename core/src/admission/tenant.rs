@@ -99,7 +99,7 @@ pub(super) fn observe(view: View<'_>, capacity_mrps: u64, span_us: u64) {
 
 #[inline(never)]
 fn follow_tenants(View { head, queues }: View<'_>, span_us: u64) {
-    for (tenant, seen) in head.tenants.iter().enumerate().skip(1) {
+    for (tenant, (seen, _)) in (1..).zip(named(head)) {
         let (mut offered, mut admitted, mut as_claimed) = (0u64, 0u64, 0u64);
         for counts in queues.iter().filter_map(|queue| queue.tenants.get(tenant)) {
             offered = offered.wrapping_add(counts.offered.get());
@@ -117,14 +117,20 @@ fn follow_rate(average: &Cell64, count: u64, span_us: u64) {
     average.set(follow(average.get(), count, span_us, TENANT_US, HALF_Q16));
 }
 
+/// All tenants but the one of requests that name none.
+fn named(head: &Head) -> impl Iterator<Item = (&TenantSeen, &Quota)> {
+    let ([_, seen @ ..], [_, quotas @ ..]) = (&head.tenants, &head.quotas);
+    seen.iter().zip(quotas)
+}
+
 /// Demotes of each tenant above its level as much as it gets above its share, if another one is short.
 #[inline(never)]
 fn demote(head: &Head, level: u64, span_us: u64) {
-    let somebody_is_short = head.tenants.iter().zip(&head.quotas).skip(1).any(|(seen, quota)| {
+    let somebody_is_short = named(head).any(|(seen, quota)| {
         let asked_mrps = seen.offered_mrps.get().min(quota.fair_mrps(level));
         seen.admitted_mrps.get() < asked_mrps - asked_mrps / SHORT_DIVISOR
     });
-    for (seen, quota) in head.tenants.iter().zip(&head.quotas).skip(1) {
+    for (seen, quota) in named(head) {
         let kept = ONE_Q16 - u64::from(quota.demoted_q16.get()).min(ONE_Q16);
         let fair_mrps = quota.fair_mrps(level);
         let wanted = if somebody_is_short && seen.offered_mrps.get() > fair_mrps {
@@ -146,7 +152,7 @@ fn demote(head: &Head, level: u64, span_us: u64) {
 #[inline(never)]
 fn fair_level(head: &Head, capacity_mrps: u64) -> u64 {
     let used = |level: u64| {
-        head.tenants.iter().zip(&head.quotas).skip(1).fold(0u64, |sum, (seen, quota)| {
+        named(head).fold(0u64, |sum, (seen, quota)| {
             sum.saturating_add(seen.offered_mrps.get().min(level.saturating_mul(quota.weight())))
         })
     };

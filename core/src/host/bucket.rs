@@ -152,8 +152,11 @@ impl Buckets {
 /// taken, never a mixture.
 #[inline]
 fn match_in(line: &[u64; LINE], fingerprint: Fingerprint) -> Option<u32> {
-    let [a, b, c, d, e, f, g, h] = line.map(|word| word ^ fingerprint.0);
-    let least = a.min(b).min(c.min(d)).min(e.min(f).min(g.min(h)));
+    let value = |word: u64| word ^ fingerprint.0;
+    let [a, b, c, d, e, f, g, h] = *line;
+    let (low, high) =
+        (value(a).min(value(b)).min(value(c)).min(value(d)), value(e).min(value(f)).min(value(g)).min(value(h)));
+    let least = low.min(high);
     if least <= VALUE_MASK { Some(least as u32) } else { None }
 }
 

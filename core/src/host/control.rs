@@ -298,10 +298,12 @@ impl<'a> Control<'a> {
 
     #[inline]
     fn find(&self, list: List, key: impl FnOnce() -> [u64; 3]) -> Option<u32> {
-        if self.words.load(list.count_word()) == 0 {
-            return None;
-        }
-        list.buckets().find(self.words, hash(key(), self.seed))
+        if self.words.load(list.count_word()) == 0 { None } else { self.find_in(list, hash(key(), self.seed)) }
+    }
+
+    #[inline(never)]
+    fn find_in(&self, list: List, hash: u64) -> Option<u32> {
+        list.buckets().find(self.words, hash)
     }
 
     /// The shields in force and past.

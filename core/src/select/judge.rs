@@ -57,7 +57,7 @@ impl<'a> Walk<'_, '_, 'a> {
             && self.table().place(index).weight >= self.place(on).max_weight
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn look_closely(&mut self, index: usize, on: &OnRing) -> Verdict {
         if on.zone.is_some_and(|zone| zone != self.table().place(index).zone) {
             return Verdict::Lost;
@@ -159,7 +159,7 @@ impl<'a> Walk<'_, '_, 'a> {
     }
 
     #[inline(never)]
-    fn entry(&self, strategy: &Table<'_>, index: usize) -> Option<Entry> {
+    pub(super) fn entry(&self, strategy: &Table<'_>, index: usize) -> Option<Entry> {
         strategy.lookup(&self.table().endpoint(index))
     }
 

@@ -126,14 +126,13 @@ struct Tally {
 #[inline]
 fn tally(walk: &Walk<'_, '_, '_>, ring: usize, below: usize) -> Tally {
     let mut tally = Tally { endpoints: 0, unwell: 0, shielded: 0, cursor: Cursor(0) };
-    let (table, settings) = (walk.set.table(walk.generation), &walk.set.settings);
-    let group = table.ring_place(ring / SCOPES, ring % SCOPES).group;
+    let table = walk.table();
     for index in 0..table.len() {
-        let endpoint = table.endpoint(index);
-        if !table.is_member(index, group, ring % SCOPES, settings) {
+        if !is_on_ring(walk, ring, index) {
             continue;
         }
-        let entry = walk.host.strategy.and_then(|strategy| strategy.lookup(&endpoint));
+        let endpoint = table.endpoint(index);
+        let entry = walk.host.strategy.and_then(|strategy| walk.entry(strategy, index));
         let health = table.health(index, walk.set.shared(walk.host));
         let level = entry.map_or(Cursor::OPEN, |entry| entry.reject_level.cursor());
         // Also of those that are shielded: whether that has effect is for each call to find out.
@@ -148,4 +147,12 @@ fn tally(walk: &Walk<'_, '_, '_>, ring: usize, below: usize) -> Tally {
         tally.shielded += u32::from(word.is_shielded() && severity(&endpoint, word) < below);
     }
     tally
+}
+
+/// Kept apart, so that what it needs is not on the stack while an endpoint is looked up.
+#[inline(never)]
+fn is_on_ring(walk: &Walk<'_, '_, '_>, ring: usize, index: usize) -> bool {
+    let table = walk.table();
+    let group = table.ring_place(ring / SCOPES, ring % SCOPES).group;
+    table.is_member(index, group, ring % SCOPES, &walk.set.settings)
 }

@@ -133,7 +133,7 @@ impl<'a> Table<'a> {
     #[inline]
     pub(super) fn endpoint(&self, index: usize) -> Endpoint {
         let entry = self.entry(index);
-        Endpoint::from_words([0, 1, 2].map(|word| self.words.load(entry + word)))
+        Endpoint::from_words([self.words.load(entry), self.words.load(entry + 1), self.words.load(entry + 2)])
     }
 
     #[inline]

@@ -53,8 +53,9 @@ impl Leak {
     ///
     /// [`Status::INVALID_ARGUMENT`].
     pub fn validate(&self) -> Result<(), Status> {
-        let within = |ns| [1, ns, self.capacity_ns, 86_400 * NANOS_PER_SECOND].is_sorted();
-        if within(self.drain_ns) && within(self.limit_ns) { Ok(()) } else { Err(Status::INVALID_ARGUMENT) }
+        let within = |ns| ns >= 1 && ns <= self.capacity_ns;
+        let is_valid = within(self.drain_ns) && within(self.limit_ns) && self.capacity_ns <= 86_400 * NANOS_PER_SECOND;
+        if is_valid { Ok(()) } else { Err(Status::INVALID_ARGUMENT) }
     }
 
     /// The word after one more failure; `None` if that changes nothing, because the bucket cannot be fuller.

@@ -131,24 +131,16 @@ impl<'a> Reader<'a> {
     /// Skips the rest of a group, whose end must carry the number of its beginning.
     #[cold]
     fn skip_group(&mut self, number: u32) -> Result<(), Malformed> {
-        let mut open = [number; MAX_GROUP_DEPTH];
-        let mut depth = 1usize;
+        // The numbers of the open groups, the innermost lowest: in a register rather than on a coroutine's stack.
+        let (mut open, mut depth) = (u128::from(number), 1);
         loop {
             let (number, wire_type) = self.key()?;
             match wire_type {
-                START_GROUP => {
-                    *open.get_mut(depth).ok_or(Malformed)? = number;
-                    depth += 1;
-                }
-                END_GROUP => {
-                    depth = depth.saturating_sub(1);
-                    if open.get(depth) != Some(&number) {
-                        return Err(Malformed);
-                    }
-                    if depth == 0 {
-                        return Ok(());
-                    }
-                }
+                START_GROUP if depth == MAX_GROUP_DEPTH => return Err(Malformed),
+                START_GROUP => (open, depth) = (open << u32::BITS | u128::from(number), depth + 1),
+                END_GROUP if open as u32 != number => return Err(Malformed),
+                END_GROUP if depth == 1 => return Ok(()),
+                END_GROUP => (open, depth) = (open >> u32::BITS, depth - 1),
                 VARINT => drop(self.varint()?),
                 BYTES => drop(self.bytes()?),
                 _ => self.skip_fixed(wire_type)?,

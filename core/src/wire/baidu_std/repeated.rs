@@ -180,7 +180,7 @@ pub(super) fn legible(bytes: &[u8]) -> &str {
 }
 
 /// Checks a string.
-#[inline]
+#[inline(never)]
 pub(super) fn text(bytes: &[u8]) -> Result<&str, Malformed> {
     core::str::from_utf8(bytes).map_err(|_| Malformed)
 }
