@@ -34,9 +34,11 @@ pub const MCRPC_REQUEST_CONTINUES_TASK: u32 = 2;
 /// or the business; 1 to 63, larger ones share their places, 0 is nobody. See mcrpc_admission_tenant_snapshot().
 pub const MCRPC_REQUEST_TENANT_SHIFT: u32 = 16;
 
-/// How many reasons for a refusal there are: the length of the tables in mcrpc_queue_snapshot_t.
+/// How many reasons for a refusal there are.
 pub const MCRPC_REFUSAL_COUNT: usize = 7;
 const _: () = assert!(MCRPC_REFUSAL_COUNT == Refusal::COUNT);
+/// The length of the tables in mcrpc_queue_snapshot_t: there is room for reasons of later versions.
+pub const MCRPC_REFUSAL_ROOM: usize = 16;
 
 /// A deadline that never comes.
 pub const MCRPC_NO_DEADLINE: u64 = u64::MAX;
@@ -114,7 +116,7 @@ impl mcrpc_admission_config_t {
 #[repr(C)]
 pub struct mcrpc_admission_t {
     /// Private.
-    pub opaque: [u64; 16],
+    pub opaque: [u64; 24],
 }
 
 #[derive(Clone, Copy)]
@@ -140,13 +142,19 @@ pub struct mcrpc_request_t {
     pub key: u32,
     /// MCRPC_REQUEST_..., and the tenant << MCRPC_REQUEST_TENANT_SHIFT.
     pub flags: u32,
+    /// Must be 0.
+    pub reserved: u64,
 }
+
+/// Flags that this version does not know.
+const UNKNOWN_FLAGS: u32 =
+    !(u32::MAX << MCRPC_REQUEST_TENANT_SHIFT | MCRPC_REQUEST_RETRY | MCRPC_REQUEST_CONTINUES_TASK);
 
 impl From<Request> for mcrpc_request_t {
     fn from(request: Request) -> mcrpc_request_t {
         let retry = if request.is_retry { MCRPC_REQUEST_RETRY } else { 0 };
         let continues = if request.continues_task { MCRPC_REQUEST_CONTINUES_TASK } else { 0 };
-        mcrpc_request_t { deadline_ns: request.deadline.0, key: request.key.0, flags: retry | continues }
+        mcrpc_request_t { deadline_ns: request.deadline.0, key: request.key.0, flags: retry | continues, reserved: 0 }
     }
 }
 
@@ -204,17 +212,18 @@ pub struct mcrpc_queue_snapshot_t {
     pub wait_count: u64,
     /// What the queue's workers can complete, in 1/1000 of a request per second; 0 while that is not known.
     pub capacity_mrps: u64,
-    /// Requests refused, by reason: the status of index i is mcrpc_refusal_status(i).
-    pub refused: [u64; MCRPC_REFUSAL_COUNT],
+    /// Requests refused, by reason: the status of index i is mcrpc_refusal_status(i). Those from MCRPC_REFUSAL_COUNT on are 0,
+    /// or of a later version than this header.
+    pub refused: [u64; MCRPC_REFUSAL_ROOM],
     /// Requests that would have been refused while in observe mode, by reason.
-    pub would_refuse: [u64; MCRPC_REFUSAL_COUNT],
+    pub would_refuse: [u64; MCRPC_REFUSAL_ROOM],
 }
 
-// SAFETY: repr(C), four u32 and nineteen u64 at offset 16, so without padding; any bits are valid.
+// SAFETY: repr(C), four u32 and 37 u64 at offset 16, so without padding; any bits are valid.
 unsafe impl Sized32 for mcrpc_queue_snapshot_t {
-    const FIRST_VERSION_SIZE: usize = 168;
+    const FIRST_VERSION_SIZE: usize = 312;
 }
-const _: () = assert!(size_of::<mcrpc_queue_snapshot_t>() == 168);
+const _: () = assert!(size_of::<mcrpc_queue_snapshot_t>() == 312);
 
 /// What a controller knows of a tenant. Set struct_size before asking. Counts grow from 0 and wrap.
 #[derive(Clone, Copy, Debug, Default)]
@@ -365,6 +374,9 @@ pub unsafe extern "C" fn mcrpc_admit(
         pointer::check(request)?;
         // SAFETY: checked for null and alignment; readable by the caller's promise.
         let request = unsafe { request.read() };
+        if request.flags & UNKNOWN_FLAGS != 0 || request.reserved != 0 {
+            return Err(Status::INVALID_ARGUMENT);
+        }
         let request = Request {
             key: Key(request.key),
             deadline: Nanos(request.deadline_ns),
@@ -651,12 +663,21 @@ pub unsafe extern "C" fn mcrpc_admission_queue_snapshot(
             wait_sum_ns: snapshot.wait_sum_ns,
             wait_count: snapshot.wait_count,
             capacity_mrps: snapshot.capacity_mrps,
-            refused: snapshot.refused,
-            would_refuse: snapshot.would_refuse,
+            refused: with_room(&snapshot.refused),
+            would_refuse: with_room(&snapshot.would_refuse),
         };
         // SAFETY: the caller promises that the struct is as long as its size field says.
         unsafe { sized::write(out, &value) }
     })())
+}
+
+/// Counts by reason, and zeroes for those of later versions.
+fn with_room(counts: &[u64; MCRPC_REFUSAL_COUNT]) -> [u64; MCRPC_REFUSAL_ROOM] {
+    let mut table = [0; MCRPC_REFUSAL_ROOM];
+    for (place, count) in table.iter_mut().zip(counts) {
+        *place = *count;
+    }
+    table
 }
 
 /// The status of a reason: index 0 to MCRPC_REFUSAL_COUNT - 1 of the tables in mcrpc_queue_snapshot_t.

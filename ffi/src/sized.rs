@@ -137,3 +137,70 @@ pub(crate) unsafe fn fill<'a, T: Sized32>(target: *mut T) -> Result<&'a mut T, S
         Ok(&mut *target)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! With a struct that has grown by one field twice: none of the library's has, so far.
+
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[repr(C)]
+    struct Grown {
+        struct_size: u32,
+        first: u32,
+        second: u32,
+        third: u32,
+    }
+
+    // SAFETY: repr(C), four u32, the first is the size; any bits are valid.
+    unsafe impl Sized32 for Grown {
+        const FIRST_VERSION_SIZE: usize = 8;
+    }
+
+    /// The struct of a program that knows `fields` of them, all with one value.
+    fn of_program(fields: usize, value: u32) -> Vec<u32> {
+        let mut words = std::vec![value; 1 + fields];
+        words[0] = size_of_val(&words[..]) as u32;
+        words
+    }
+
+    #[test]
+    fn given_a_program_of_any_version_when_its_struct_is_read_then_what_it_does_not_know_is_zero() {
+        for (fields, wanted) in [
+            (0, Err(Status::BAD_STRUCT_SIZE)),
+            (1, Ok([7, 0, 0])),
+            (2, Ok([7, 7, 0])),
+            (3, Ok([7, 7, 7])),
+            (4, Err(Status::BAD_STRUCT_SIZE)),
+        ] {
+            let words = of_program(fields, 7);
+            // SAFETY: as many bytes are readable as the first word says.
+            let got = unsafe { read(words.as_ptr().cast::<Grown>()) };
+            assert_eq!(got.map(|it| [it.first, it.second, it.third]), wanted, "{fields} fields");
+        }
+        let mut newer = of_program(4, 7);
+        newer[4] = 0;
+        // SAFETY: as many bytes are readable as the first word says.
+        assert!(unsafe { read(newer.as_ptr().cast::<Grown>()) }.is_ok(), "a field that it does not use");
+    }
+
+    #[test]
+    fn given_a_program_of_any_version_when_its_struct_is_written_then_it_gets_as_much_as_it_has_room_for() {
+        let value = Grown { struct_size: 0, first: 1, second: 2, third: 3 };
+        for (fields, wanted) in [(1, &[1][..]), (2, &[1, 2]), (3, &[1, 2, 3]), (5, &[1, 2, 3, 0, 0])] {
+            let mut words = of_program(fields, 9);
+            let len = words[0];
+            // SAFETY: as many bytes are writable as the first word says.
+            assert_eq!(unsafe { write(words.as_mut_ptr().cast::<Grown>(), &value) }, Ok(()));
+            assert_eq!((words[0], &words[1..]), (len, wanted), "{fields} fields");
+        }
+        let mut none = of_program(0, 9);
+        // SAFETY: its size is readable.
+        assert_eq!(unsafe { write(none.as_mut_ptr().cast::<Grown>(), &value) }, Err(Status::BAD_STRUCT_SIZE));
+    }
+}
