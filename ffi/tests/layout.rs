@@ -307,6 +307,16 @@ fn generate() -> String {
 #define AT(type, field, offset, len) \\
     _Static_assert(offsetof(type, field) == (offset) && sizeof(((type *)0)->field) == (len), #type \".\" #field \" has moved\")
 
+/* A header may be held against the layout of an earlier one: what begins with its size may have grown at its end, and reserved
+   fields may be in use. */
+#ifdef LAYOUT_IS_OF_EARLIER_VERSION
+#define GROWS(type, len) _Static_assert(sizeof(type) >= (len), #type \" is shorter\")
+#define RESERVED(type, field, offset, len) _Static_assert(sizeof(type) >= (offset) + (len), #type \" is shorter\")
+#else
+#define GROWS(type, len) LEN(type, len)
+#define RESERVED(type, field, offset, len) AT(type, field, offset, len)
+#endif
+
 /* What differs with the width of pointers: 64 and 32 bits. */
 #if UINTPTR_MAX == UINT64_MAX
 #define BITS(on_64, on_32) (on_64)
@@ -317,9 +327,11 @@ fn generate() -> String {
     );
     for it in structs() {
         let (offsets, end) = packed(&it);
-        writeln!(text, "\nLEN({}, {});", it.name, number(end)).unwrap();
+        let grows = it.fields.first().is_some_and(|field| field.name == "struct_size");
+        writeln!(text, "\n{}({}, {});", if grows { "GROWS" } else { "LEN" }, it.name, number(end)).unwrap();
         for (field, offset) in it.fields.iter().zip(offsets) {
-            writeln!(text, "AT({}, {}, {}, {});", it.name, field.name, number(offset), number(field.lens)).unwrap();
+            let kind = if field.name.starts_with("reserved") { "RESERVED" } else { "AT" };
+            writeln!(text, "{kind}({}, {}, {}, {});", it.name, field.name, number(offset), number(field.lens)).unwrap();
         }
     }
     text + "\n#endif\n"

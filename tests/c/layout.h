@@ -8,6 +8,16 @@
 #define AT(type, field, offset, len) \
     _Static_assert(offsetof(type, field) == (offset) && sizeof(((type *)0)->field) == (len), #type "." #field " has moved")
 
+/* A header may be held against the layout of an earlier one: what begins with its size may have grown at its end, and reserved
+   fields may be in use. */
+#ifdef LAYOUT_IS_OF_EARLIER_VERSION
+#define GROWS(type, len) _Static_assert(sizeof(type) >= (len), #type " is shorter")
+#define RESERVED(type, field, offset, len) _Static_assert(sizeof(type) >= (offset) + (len), #type " is shorter")
+#else
+#define GROWS(type, len) LEN(type, len)
+#define RESERVED(type, field, offset, len) AT(type, field, offset, len)
+#endif
+
 /* What differs with the width of pointers: 64 and 32 bits. */
 #if UINTPTR_MAX == UINT64_MAX
 #define BITS(on_64, on_32) (on_64)
@@ -15,7 +25,7 @@
 #define BITS(on_64, on_32) (on_32)
 #endif
 
-LEN(mcrpc_limits_t, 20);
+GROWS(mcrpc_limits_t, 20);
 AT(mcrpc_limits_t, struct_size, 0, 4);
 AT(mcrpc_limits_t, max_body_len, 4, 4);
 AT(mcrpc_limits_t, max_open_calls, 8, 4);
@@ -37,13 +47,13 @@ AT(mcrpc_header_t, metadata_len, 34, 2);
 AT(mcrpc_header_t, kind, 36, 1);
 AT(mcrpc_header_t, flags, 37, 1);
 AT(mcrpc_header_t, priority, 38, 1);
-AT(mcrpc_header_t, reserved, 39, 1);
+RESERVED(mcrpc_header_t, reserved, 39, 1);
 
 LEN(mcrpc_bytes_t, BITS(16, 8));
 AT(mcrpc_bytes_t, data, 0, BITS(8, 4));
 AT(mcrpc_bytes_t, len, BITS(8, 4), BITS(8, 4));
 
-LEN(mcrpc_metadata_t, BITS(216, 144));
+GROWS(mcrpc_metadata_t, BITS(216, 144));
 AT(mcrpc_metadata_t, struct_size, 0, 4);
 AT(mcrpc_metadata_t, features, 4, 4);
 AT(mcrpc_metadata_t, call_graph_id, 8, 8);
@@ -59,7 +69,7 @@ AT(mcrpc_metadata_t, reject_hold_ms, 64, 2);
 AT(mcrpc_metadata_t, reject_share_per_10k, 66, 2);
 AT(mcrpc_metadata_t, trace_flags, 68, 1);
 AT(mcrpc_metadata_t, compression, 69, 1);
-AT(mcrpc_metadata_t, reserved, 70, 2);
+RESERVED(mcrpc_metadata_t, reserved, 70, 2);
 AT(mcrpc_metadata_t, caller, 72, BITS(16, 8));
 AT(mcrpc_metadata_t, service, BITS(88, 80), BITS(16, 8));
 AT(mcrpc_metadata_t, method, BITS(104, 88), BITS(16, 8));
@@ -77,18 +87,18 @@ LEN(mcrpc_frame_event_t, BITS(80, 72));
 AT(mcrpc_frame_event_t, kind, 0, 4);
 AT(mcrpc_frame_event_t, last, 4, 4);
 AT(mcrpc_frame_event_t, status, 8, 4);
-AT(mcrpc_frame_event_t, reserved, 12, 4);
+RESERVED(mcrpc_frame_event_t, reserved, 12, 4);
 AT(mcrpc_frame_event_t, header, 16, 40);
 AT(mcrpc_frame_event_t, bytes, 56, BITS(16, 8));
-AT(mcrpc_frame_event_t, reserved_too, BITS(72, 64), 8);
+RESERVED(mcrpc_frame_event_t, reserved_too, BITS(72, 64), 8);
 
-LEN(mcrpc_baidu_meta_t, BITS(248, 176));
+GROWS(mcrpc_baidu_meta_t, BITS(248, 176));
 AT(mcrpc_baidu_meta_t, struct_size, 0, 4);
-AT(mcrpc_baidu_meta_t, reserved, 4, 4);
+RESERVED(mcrpc_baidu_meta_t, reserved, 4, 4);
 AT(mcrpc_baidu_meta_t, present, 8, 4);
 AT(mcrpc_baidu_meta_t, need_feedback, 12, 1);
 AT(mcrpc_baidu_meta_t, writable, 13, 1);
-AT(mcrpc_baidu_meta_t, reserved_too, 14, 2);
+RESERVED(mcrpc_baidu_meta_t, reserved_too, 14, 2);
 AT(mcrpc_baidu_meta_t, service_name, 16, BITS(16, 8));
 AT(mcrpc_baidu_meta_t, method_name, BITS(32, 24), BITS(16, 8));
 AT(mcrpc_baidu_meta_t, request_id, BITS(48, 32), BITS(16, 8));
@@ -117,13 +127,13 @@ LEN(mcrpc_baidu_origin_t, 16);
 AT(mcrpc_baidu_origin_t, uin, 0, 8);
 AT(mcrpc_baidu_origin_t, business_id, 8, 2);
 AT(mcrpc_baidu_origin_t, priority, 10, 1);
-AT(mcrpc_baidu_origin_t, reserved, 11, 5);
+RESERVED(mcrpc_baidu_origin_t, reserved, 11, 5);
 
 LEN(mcrpc_baidu_field_t, BITS(32, 16));
 AT(mcrpc_baidu_field_t, key, 0, BITS(16, 8));
 AT(mcrpc_baidu_field_t, value, BITS(16, 8), BITS(16, 8));
 
-LEN(mcrpc_admission_config_t, 56);
+GROWS(mcrpc_admission_config_t, 56);
 AT(mcrpc_admission_config_t, struct_size, 0, 4);
 AT(mcrpc_admission_config_t, queue_count, 4, 4);
 AT(mcrpc_admission_config_t, workers_per_queue, 8, 4);
@@ -146,18 +156,18 @@ LEN(mcrpc_request_t, 24);
 AT(mcrpc_request_t, deadline_ns, 0, 8);
 AT(mcrpc_request_t, key, 8, 4);
 AT(mcrpc_request_t, flags, 12, 4);
-AT(mcrpc_request_t, reserved, 16, 8);
+RESERVED(mcrpc_request_t, reserved, 16, 8);
 
 LEN(mcrpc_host_t, 4096);
 AT(mcrpc_host_t, opaque, 0, 4096);
 
-LEN(mcrpc_tenant_snapshot_t, 24);
+GROWS(mcrpc_tenant_snapshot_t, 24);
 AT(mcrpc_tenant_snapshot_t, struct_size, 0, 4);
 AT(mcrpc_tenant_snapshot_t, demoted_per_10k, 4, 4);
 AT(mcrpc_tenant_snapshot_t, offered, 8, 8);
 AT(mcrpc_tenant_snapshot_t, admitted, 16, 8);
 
-LEN(mcrpc_admission_snapshot_t, 56);
+GROWS(mcrpc_admission_snapshot_t, 56);
 AT(mcrpc_admission_snapshot_t, struct_size, 0, 4);
 AT(mcrpc_admission_snapshot_t, mode, 4, 4);
 AT(mcrpc_admission_snapshot_t, shedding, 8, 4);
@@ -169,11 +179,11 @@ AT(mcrpc_admission_snapshot_t, demand_mrps, 32, 8);
 AT(mcrpc_admission_snapshot_t, capacity_mrps, 40, 8);
 AT(mcrpc_admission_snapshot_t, service_floor_ns, 48, 8);
 
-LEN(mcrpc_queue_snapshot_t, 312);
+GROWS(mcrpc_queue_snapshot_t, 312);
 AT(mcrpc_queue_snapshot_t, struct_size, 0, 4);
 AT(mcrpc_queue_snapshot_t, queued, 4, 4);
 AT(mcrpc_queue_snapshot_t, running, 8, 4);
-AT(mcrpc_queue_snapshot_t, reserved, 12, 4);
+RESERVED(mcrpc_queue_snapshot_t, reserved, 12, 4);
 AT(mcrpc_queue_snapshot_t, admitted, 16, 8);
 AT(mcrpc_queue_snapshot_t, completed, 24, 8);
 AT(mcrpc_queue_snapshot_t, wait_sum_ns, 32, 8);
@@ -182,7 +192,7 @@ AT(mcrpc_queue_snapshot_t, capacity_mrps, 48, 8);
 AT(mcrpc_queue_snapshot_t, refused, 56, 128);
 AT(mcrpc_queue_snapshot_t, would_refuse, 184, 128);
 
-LEN(mcrpc_context_t, BITS(128, 104));
+GROWS(mcrpc_context_t, BITS(128, 104));
 AT(mcrpc_context_t, struct_size, 0, 4);
 AT(mcrpc_context_t, flags, 4, 4);
 AT(mcrpc_context_t, uin, 8, 8);
@@ -196,12 +206,12 @@ AT(mcrpc_context_t, business_id, 68, 2);
 AT(mcrpc_context_t, priority, 70, 1);
 AT(mcrpc_context_t, attempt, 71, 1);
 AT(mcrpc_context_t, trace_flags, 72, 1);
-AT(mcrpc_context_t, reserved, 73, 7);
+RESERVED(mcrpc_context_t, reserved, 73, 7);
 AT(mcrpc_context_t, ticket, 80, BITS(16, 8));
 AT(mcrpc_context_t, cookie, BITS(96, 88), BITS(16, 8));
 AT(mcrpc_context_t, tags, BITS(112, 96), BITS(16, 8));
 
-LEN(mcrpc_host_config_t, 64);
+GROWS(mcrpc_host_config_t, 64);
 AT(mcrpc_host_config_t, struct_size, 0, 4);
 AT(mcrpc_host_config_t, owner_uid, 4, 4);
 AT(mcrpc_host_config_t, max_age_ms, 8, 4);
@@ -209,10 +219,10 @@ AT(mcrpc_host_config_t, seats, 12, 4);
 AT(mcrpc_host_config_t, counters, 16, 4);
 AT(mcrpc_host_config_t, buckets, 20, 4);
 AT(mcrpc_host_config_t, trace_cells, 24, 4);
-AT(mcrpc_host_config_t, reserved, 28, 4);
+RESERVED(mcrpc_host_config_t, reserved, 28, 4);
 AT(mcrpc_host_config_t, name, 32, 32);
 
-LEN(mcrpc_segment_status_t, 40);
+GROWS(mcrpc_segment_status_t, 40);
 AT(mcrpc_segment_status_t, struct_size, 0, 4);
 AT(mcrpc_segment_status_t, status, 4, 4);
 AT(mcrpc_segment_status_t, found, 8, 8);
@@ -224,7 +234,7 @@ LEN(mcrpc_endpoint_t, 24);
 AT(mcrpc_endpoint_t, address, 0, 16);
 AT(mcrpc_endpoint_t, service_id, 16, 4);
 AT(mcrpc_endpoint_t, port, 20, 2);
-AT(mcrpc_endpoint_t, reserved, 22, 2);
+RESERVED(mcrpc_endpoint_t, reserved, 22, 2);
 
 LEN(mcrpc_strategy_t, 16);
 AT(mcrpc_strategy_t, status, 0, 4);
@@ -237,7 +247,7 @@ AT(mcrpc_leak_t, drain_ns, 0, 8);
 AT(mcrpc_leak_t, limit_ns, 8, 8);
 AT(mcrpc_leak_t, capacity_ns, 16, 8);
 
-LEN(mcrpc_endpoints_config_t, 80);
+GROWS(mcrpc_endpoints_config_t, 80);
 AT(mcrpc_endpoints_config_t, struct_size, 0, 4);
 AT(mcrpc_endpoints_config_t, capacity, 4, 4);
 AT(mcrpc_endpoints_config_t, scope, 8, 4);
@@ -268,28 +278,28 @@ AT(mcrpc_endpoint_spec_t, region, 26, 2);
 AT(mcrpc_endpoint_spec_t, zone, 28, 2);
 AT(mcrpc_endpoint_spec_t, group, 30, 2);
 AT(mcrpc_endpoint_spec_t, user_data, 32, 8);
-AT(mcrpc_endpoint_spec_t, reserved, 40, 24);
+RESERVED(mcrpc_endpoint_spec_t, reserved, 40, 24);
 
 LEN(mcrpc_group_rule_t, 40);
 AT(mcrpc_group_rule_t, group, 0, 2);
 AT(mcrpc_group_rule_t, share_per_10k, 2, 2);
-AT(mcrpc_group_rule_t, reserved, 4, 4);
+RESERVED(mcrpc_group_rule_t, reserved, 4, 4);
 AT(mcrpc_group_rule_t, first_uin, 8, 8);
 AT(mcrpc_group_rule_t, last_uin, 16, 8);
-AT(mcrpc_group_rule_t, reserved_too, 24, 16);
+RESERVED(mcrpc_group_rule_t, reserved_too, 24, 16);
 
-LEN(mcrpc_endpoints_snapshot_t, 264);
+GROWS(mcrpc_endpoints_snapshot_t, 264);
 AT(mcrpc_endpoints_snapshot_t, struct_size, 0, 4);
 AT(mcrpc_endpoints_snapshot_t, count, 4, 4);
 AT(mcrpc_endpoints_snapshot_t, decisions, 8, 256);
 
-LEN(mcrpc_health_t, 40);
+GROWS(mcrpc_health_t, 40);
 AT(mcrpc_health_t, struct_size, 0, 4);
 AT(mcrpc_health_t, state, 4, 4);
 AT(mcrpc_health_t, level, 8, 4);
 AT(mcrpc_health_t, share, 12, 4);
 AT(mcrpc_health_t, left_ms, 16, 4);
-AT(mcrpc_health_t, reserved, 20, 4);
+RESERVED(mcrpc_health_t, reserved, 20, 4);
 AT(mcrpc_health_t, probes, 24, 8);
 AT(mcrpc_health_t, shields, 32, 8);
 
@@ -302,9 +312,9 @@ AT(mcrpc_call_t, service_id, 28, 4);
 AT(mcrpc_call_t, method_id, 32, 4);
 AT(mcrpc_call_t, attempts, 36, 1);
 AT(mcrpc_call_t, continues_task, 37, 1);
-AT(mcrpc_call_t, reserved, 38, 2);
+RESERVED(mcrpc_call_t, reserved, 38, 2);
 AT(mcrpc_call_t, tried, 40, 32);
-AT(mcrpc_call_t, reserved_too, 72, 24);
+RESERVED(mcrpc_call_t, reserved_too, 72, 24);
 
 LEN(mcrpc_choice_t, 96);
 AT(mcrpc_choice_t, endpoint, 0, 24);
@@ -316,7 +326,7 @@ AT(mcrpc_choice_t, withheld_key, 44, 4);
 AT(mcrpc_choice_t, generation, 48, 8);
 AT(mcrpc_choice_t, cell, 56, 8);
 AT(mcrpc_choice_t, identity, 64, 4);
-AT(mcrpc_choice_t, reserved, 68, 4);
-AT(mcrpc_choice_t, reserved_too, 72, 24);
+RESERVED(mcrpc_choice_t, reserved, 68, 4);
+RESERVED(mcrpc_choice_t, reserved_too, 72, 24);
 
 #endif
