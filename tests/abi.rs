@@ -40,6 +40,7 @@ const LATER: [(&str, &str, &str); 6] = [
 #[test]
 fn a_program_of_the_first_version_runs_on_a_later_library() {
     let later = Path::new(env!("CARGO_TARGET_TMPDIR")).join("later-version");
+    run(Command::new("rm").arg("-rf").arg(later.join("source")));
     run(Command::new("mkdir").arg("-p").arg(later.join("source")));
     run(Command::new("cp").args(["-r", "Cargo.toml", "core", "ffi"]).arg(later.join("source")).current_dir(root()));
     for (file, now, then) in LATER {
