@@ -256,7 +256,7 @@ pub unsafe extern "C" fn mcrpc_admission_memory_size(config: *const mcrpc_admiss
     code((|| {
         pointer::check(out.cast_const())?;
         // SAFETY: the caller promises that the config is readable.
-        let size = Admission::memory_size(&unsafe { sized::read(config) }?.to_core()?)?;
+        let size = Admission::memory_size(&unsafe { read_config(config) }?)?;
         // SAFETY: checked for null and alignment; writable by the caller's promise.
         unsafe { out.write(size) };
         Ok(())
@@ -287,7 +287,7 @@ pub unsafe extern "C" fn mcrpc_admission_init(
         pointer::check(out.cast_const())?;
         let memory = NonNull::new(memory.cast::<u8>()).ok_or(Status::NULL_ARGUMENT)?;
         // SAFETY: the caller promises that the config is readable.
-        let config = unsafe { sized::read(config) }?.to_core()?;
+        let config = unsafe { read_config(config) }?;
         // SAFETY: the caller gives the memory to this library for as long as it uses a handle.
         let admission = unsafe { Admission::init(memory, len, &config, Nanos(now_ns)) }?;
         // SAFETY: checked for null and alignment, large enough by the assertion above, writable by the caller's promise.
@@ -653,31 +653,24 @@ pub unsafe extern "C" fn mcrpc_admission_queue_snapshot(
     code((|| {
         // SAFETY: a handle from init or attach, by the caller's promise.
         let snapshot = unsafe { handle(admission) }?.queue_snapshot(queue)?;
-        let value = mcrpc_queue_snapshot_t {
-            struct_size: 0,
+        let mut value = mcrpc_queue_snapshot_t {
             queued: snapshot.queued,
             running: snapshot.running,
-            reserved: 0,
             admitted: snapshot.admitted,
             completed: snapshot.completed,
             wait_sum_ns: snapshot.wait_sum_ns,
             wait_count: snapshot.wait_count,
             capacity_mrps: snapshot.capacity_mrps,
-            refused: with_room(&snapshot.refused),
-            would_refuse: with_room(&snapshot.would_refuse),
+            ..Default::default()
         };
+        if let (Some(refused), Some(would_refuse)) =
+            (value.refused.first_chunk_mut(), value.would_refuse.first_chunk_mut())
+        {
+            (*refused, *would_refuse) = (snapshot.refused, snapshot.would_refuse);
+        }
         // SAFETY: the caller promises that the struct is as long as its size field says.
         unsafe { sized::write(out, &value) }
     })())
-}
-
-/// Counts by reason, and zeroes for those of later versions.
-fn with_room(counts: &[u64; MCRPC_REFUSAL_COUNT]) -> [u64; MCRPC_REFUSAL_ROOM] {
-    let mut table = [0; MCRPC_REFUSAL_ROOM];
-    for (place, count) in table.iter_mut().zip(counts) {
-        *place = *count;
-    }
-    table
 }
 
 /// The status of a reason: index 0 to MCRPC_REFUSAL_COUNT - 1 of the tables in mcrpc_queue_snapshot_t.
@@ -685,6 +678,15 @@ fn with_room(counts: &[u64; MCRPC_REFUSAL_COUNT]) -> [u64; MCRPC_REFUSAL_ROOM] {
 #[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
 pub extern "C" fn mcrpc_refusal_status(index: u32) -> i32 {
     Refusal::ALL.get(index as usize).map_or(Status::INVALID_ARGUMENT, |reason| reason.status()).0
+}
+
+/// # Safety
+///
+/// Unless null, `config` is readable for its struct_size.
+#[inline(never)]
+unsafe fn read_config(config: *const mcrpc_admission_config_t) -> Result<Config, Status> {
+    // SAFETY: the caller's promise.
+    unsafe { sized::read(config) }?.to_core()
 }
 
 /// The controller behind a handle.

@@ -141,10 +141,13 @@ impl mcrpc_endpoints_config_t {
     }
 }
 
+// Settings are read once: small code counts more than speed.
+#[inline(never)]
 fn short(number: u32) -> Result<u16, Status> {
     u16::try_from(number).map_err(|_| Status::INVALID_ARGUMENT)
 }
 
+#[inline(never)]
 fn per_10k(number: u32) -> Result<Per10k, Status> {
     Per10k::new(short(number)?).ok_or(Status::INVALID_ARGUMENT)
 }
@@ -345,14 +348,20 @@ pub unsafe extern "C" fn mcrpc_endpoints_replace(
         let mut core_rules =
             [GroupRule { group: 0, share: Per10k::NONE, first: Uin(0), last: Uin(0) }; MAX_GROUP_RULES];
         for (index, rule) in rules.iter().enumerate() {
-            if rule.reserved != 0 || rule.reserved_too != [0; 2] {
+            let [a, b] = rule.reserved_too;
+            if u64::from(rule.reserved) | a | b != 0 {
                 return Err(Status::INVALID_ARGUMENT);
             }
             let share = Per10k::new(rule.share_per_10k).ok_or(Status::INVALID_ARGUMENT)?;
             let place = core_rules.get_mut(index).ok_or(Status::INVALID_ARGUMENT)?;
             *place = GroupRule { group: rule.group, share, first: Uin(rule.first_uin), last: Uin(rule.last_uin) };
         }
-        if specs.iter().any(|spec| spec.reserved != [0; 3] || spec.endpoint.reserved != 0) {
+        let mut reserved = 0;
+        for spec in specs {
+            let [a, b, c] = spec.reserved;
+            reserved |= a | b | c | u64::from(spec.endpoint.reserved);
+        }
+        if reserved != 0 {
             return Err(Status::INVALID_ARGUMENT);
         }
         let spec = |index: usize| spec_to_core(&specs.get(index).copied().unwrap_or_default());

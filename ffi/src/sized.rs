@@ -53,22 +53,27 @@ pub(crate) unsafe fn read<T: Sized32>(source: *const T) -> Result<T, Status> {
 /// Unless null, `target` points to a readable `u32` and to as many writable bytes as that `u32` says.
 pub(crate) unsafe fn write<T: Sized32>(target: *mut T, value: &T) -> Result<(), Status> {
     pointer::check(target.cast_const())?;
-    // SAFETY: not null and aligned; the caller promises that the size field is readable.
+    // SAFETY: not null and aligned; writable for its size by the caller's promise. `value` is as long as a `T`.
+    unsafe { copy_out(core::ptr::from_ref(value).cast(), target.cast(), T::FIRST_VERSION_SIZE, size_of::<T>()) }
+}
+
+/// Copies a struct of `known_size` bytes, but for its size, over the one that the caller gives: the same code for all structs.
+///
+/// # Safety
+///
+/// `target` points to an aligned, readable `u32`, and to as many writable bytes as that says; `value` is readable for `known_size` bytes.
+#[inline(never)]
+unsafe fn copy_out(value: *const u8, target: *mut u8, first_size: usize, known_size: usize) -> Result<(), Status> {
+    // SAFETY: the caller promises that the size field is readable, and that it is aligned.
     let given = unsafe { target.cast::<u32>().read() } as usize;
-    if given < T::FIRST_VERSION_SIZE || given > size_of::<T>() + MAX_TAIL {
+    if given < first_size || given > known_size + MAX_TAIL {
         return Err(Status::BAD_STRUCT_SIZE);
     }
-    let known = given.min(size_of::<T>()) - size_of::<u32>();
-    // SAFETY: both sides are at least `size_of::<u32>() + known` long: `value` because `known` is cut to its size,
-    // `target` because `given` bytes are writable by the caller's promise; what is zeroed ends at `given`.
+    let (from, known) = (size_of::<u32>(), given.min(known_size));
+    // SAFETY: `known` bytes are no more than either side has, and no fewer than a size field; what is zeroed ends at `given`.
     unsafe {
-        core::ptr::copy_nonoverlapping(
-            core::ptr::from_ref(value).cast::<u8>().add(size_of::<u32>()),
-            target.cast::<u8>().add(size_of::<u32>()),
-            known,
-        );
-        let written = size_of::<u32>() + known;
-        core::ptr::write_bytes(target.cast::<u8>().add(written), 0, given - written);
+        core::ptr::copy_nonoverlapping(value.add(from), target.add(from), known - from);
+        core::ptr::write_bytes(target.add(known), 0, given - known);
     }
     Ok(())
 }
