@@ -61,7 +61,8 @@ pub(crate) unsafe fn write<T: Sized32>(target: *mut T, value: &T) -> Result<(), 
 ///
 /// # Safety
 ///
-/// `target` points to an aligned, readable `u32`, and to as many writable bytes as that says; `value` is readable for `known_size` bytes.
+/// `target` points to an aligned, readable `u32`, and to as many writable bytes as that says; `value` is readable for
+/// `known_size` bytes.
 #[inline(never)]
 unsafe fn copy_out(value: *const u8, target: *mut u8, first_size: usize, known_size: usize) -> Result<(), Status> {
     // SAFETY: the caller promises that the size field is readable, and that it is aligned.
