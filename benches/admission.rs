@@ -138,13 +138,14 @@ impl<'a> Bench<'a> {
     ) -> Bench<'a> {
         let file = std::fs::OpenOptions::new().read(true).write(true).open(file).unwrap();
         let memory = MmapOptions::new().map_raw(&file).unwrap();
-        let mut handle = mcrpc_admission_t { opaque: [0; 16] };
+        let mut handle = mcrpc_admission_t { opaque: [0; 24] };
         assert_eq!(set_up(memory.as_mut_ptr().cast(), memory.len(), &raw mut handle), 0);
         let requests = (0..KEYS as u64)
             .map(|n| mcrpc_request_t {
                 deadline_ns: MCRPC_NO_DEADLINE,
                 key: (api.key)(7, 0, n * 7919 + 1, (n % 64) as u8, 0),
                 flags: 0,
+                reserved: 0,
             })
             .collect();
         Bench { api, handle, requests, now_ns: shared_clock_ns(), queued: 0, _memory: memory }

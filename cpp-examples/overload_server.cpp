@@ -113,7 +113,7 @@ void print_report(const Options &options, const mcrpc::Admission &admission) {
                 static_cast<double>(all.capacity_mrps) / 1000);
     std::printf(",\"demand_per_s\":%.1f,\"windows_closed\":%" PRIu64 ",\"queues\":[",
                 static_cast<double>(all.demand_mrps) / 1000, all.windows_closed);
-    const auto print_reasons = [](const char *name, const uint64_t (&counts)[MCRPC_REFUSAL_COUNT]) {
+    const auto print_reasons = [](const char *name, const uint64_t (&counts)[MCRPC_REFUSAL_ROOM]) {
         std::printf(",\"%s\":", name);
         for (uint32_t i = 0; i < MCRPC_REFUSAL_COUNT; ++i) {
             const char *reason = mcrpc_status_name(mcrpc_refusal_status(i));

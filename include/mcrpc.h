@@ -220,7 +220,7 @@
       MCRPC_POLICY_FEED_FORWARD, 9500, 0 }
 
 // A request to start from: no deadline, the highest importance.
-#define MCRPC_REQUEST_INIT { MCRPC_NO_DEADLINE, 0, 0 }
+#define MCRPC_REQUEST_INIT { MCRPC_NO_DEADLINE, 0, 0, 0 }
 
 // The settings of a host to start from.
 #define MCRPC_HOST_CONFIG_INIT \
@@ -530,8 +530,11 @@ enum {
 // or the business; 1 to 63, larger ones share their places, 0 is nobody. See mcrpc_admission_tenant_snapshot().
 #define MCRPC_REQUEST_TENANT_SHIFT 16
 
-// How many reasons for a refusal there are: the length of the tables in mcrpc_queue_snapshot_t.
+// How many reasons for a refusal there are.
 #define MCRPC_REFUSAL_COUNT 7
+
+// The length of the tables in mcrpc_queue_snapshot_t: there is room for reasons of later versions.
+#define MCRPC_REFUSAL_ROOM 16
 
 // A deadline that never comes.
 #define MCRPC_NO_DEADLINE UINT64_MAX
@@ -647,6 +650,9 @@ enum {
 // How many kinds of decisions are counted.
 #define MCRPC_DECISION_COUNT 19
 
+// The length of the table in mcrpc_endpoints_snapshot_t: there is room for decisions of later versions.
+#define MCRPC_DECISION_ROOM 32
+
 // The first attempt of a call; or, if one was made before, a retry.
 #define MCRPC_ATTEMPT_NEXT 0
 
@@ -691,7 +697,7 @@ typedef struct {
 } mcrpc_limits_t;
 
 // A frame header in the host's terms. Of method_id and status, and of budget_ms and cursor, each kind of frame
-// carries one; the other is 0.
+// carries one; the other is 0. It mirrors the header on the wire, and does not grow.
 typedef struct {
     // The user, or 0.
     uint64_t uin;
@@ -722,7 +728,7 @@ typedef struct {
     uint8_t reserved;
 } mcrpc_header_t;
 
-// Bytes that lie somewhere else: a name, a value, a payload. No bytes are `{ NULL, 0 }`.
+// Bytes that lie somewhere else: a name, a value, a payload. No bytes are `{ NULL, 0 }`. It does not grow.
 typedef struct {
     // The first one.
     const uint8_t *data;
@@ -810,6 +816,8 @@ typedef struct {
     mcrpc_header_t header;
     // The piece, inside the bytes that were passed in; never empty.
     mcrpc_bytes_t bytes;
+    // 0.
+    uint64_t reserved_too;
 } mcrpc_frame_event_t;
 
 // What a frame of baidu_std says about itself: brpc's RpcMeta. A field counts if its bit in `present` is set, and those of a
@@ -889,7 +897,7 @@ typedef struct {
     uint8_t reserved[5];
 } mcrpc_baidu_origin_t;
 
-// A pair of the map user_fields. UTF-8.
+// A pair of the map user_fields. UTF-8. It does not grow.
 typedef struct {
     // Its key.
     mcrpc_bytes_t key;
@@ -936,7 +944,7 @@ typedef struct {
 // settings. It may be copied, used by all threads at once, and used on after fork(); it needs no clean-up.
 typedef struct {
     // Private.
-    uint64_t opaque[16];
+    uint64_t opaque[24];
 } mcrpc_admission_t;
 
 // What a decision needs to know of a request. Start from MCRPC_REQUEST_INIT, or let mcrpc_request_from_header() fill it
@@ -948,6 +956,8 @@ typedef struct {
     uint32_t key;
     // MCRPC_REQUEST_..., and the tenant << MCRPC_REQUEST_TENANT_SHIFT.
     uint32_t flags;
+    // Must be 0.
+    uint64_t reserved;
 } mcrpc_request_t;
 
 // The host as one process sees it. It must lie in memory that is private to the process (static, heap or stack, not
@@ -1013,10 +1023,11 @@ typedef struct {
     uint64_t wait_count;
     // What the queue's workers can complete, in 1/1000 of a request per second; 0 while that is not known.
     uint64_t capacity_mrps;
-    // Requests refused, by reason: the status of index i is mcrpc_refusal_status(i).
-    uint64_t refused[MCRPC_REFUSAL_COUNT];
+    // Requests refused, by reason: the status of index i is mcrpc_refusal_status(i). Those from MCRPC_REFUSAL_COUNT on are 0,
+    // or of a later version than this header.
+    uint64_t refused[MCRPC_REFUSAL_ROOM];
     // Requests that would have been refused while in observe mode, by reason.
-    uint64_t would_refuse[MCRPC_REFUSAL_COUNT];
+    uint64_t would_refuse[MCRPC_REFUSAL_ROOM];
 } mcrpc_queue_snapshot_t;
 
 // The context of a request: who asks, how important it is, until when the answer is wanted, and what travels with it.
@@ -1078,7 +1089,7 @@ typedef struct {
     uint32_t buckets;
     // mcrpc_host_create() only: cells of 64 bytes in the trace ring of a process, a power of two from 16 to 65536.
     uint32_t trace_cells;
-    // 0.
+    // Must be 0.
     uint32_t reserved;
     // What the process is called in `mcrpc top`; ends at the first NUL, if there is one.
     uint8_t name[MCRPC_NAME_LEN];
@@ -1100,7 +1111,7 @@ typedef struct {
     uint64_t unanswered;
 } mcrpc_segment_status_t;
 
-// One endpoint of one service.
+// One endpoint of one service. It is the key of the host's tables, and does not grow.
 typedef struct {
     // The IPv6 address in network order, or ten 0, two 255 and the IPv4 address.
     uint8_t address[16];
@@ -1108,11 +1119,11 @@ typedef struct {
     uint32_t service_id;
     // The port, in the host's byte order.
     uint16_t port;
-    // 0.
+    // Must be 0.
     uint16_t reserved;
 } mcrpc_endpoint_t;
 
-// What to do with calls to an endpoint.
+// What to do with calls to an endpoint. It is returned by value, and does not grow.
 typedef struct {
     // MCRPC_OK: this is what the host knows. Anything else, mostly MCRPC_NO_POLICY: it knows nothing, and all pass.
     int32_t status;
@@ -1125,6 +1136,7 @@ typedef struct {
 } mcrpc_strategy_t;
 
 // How a bucket leaks; the same for all who use it. 0 < drain, limit <= capacity <= one day. Start from MCRPC_LEAK_INIT.
+// It does not grow: all versions must agree on a bucket that they share.
 typedef struct {
     // How long one failure takes to leak out.
     uint64_t drain_ns;
@@ -1199,6 +1211,8 @@ typedef struct {
     uint16_t group;
     // Yours: comes back with each choice.
     uint64_t user_data;
+    // Must be 0.
+    uint64_t reserved[3];
 } mcrpc_endpoint_spec_t;
 
 // Sends users to the endpoints of a group, as long as the rule stands: a grey release. The first rule that fits counts.
@@ -1207,12 +1221,14 @@ typedef struct {
     uint16_t group;
     // Which share of the users in the range, 0 to 10000; always the same ones.
     uint16_t share_per_10k;
-    // 0.
+    // Must be 0.
     uint32_t reserved;
     // The first user of the range.
     uint64_t first_uin;
     // The last one.
     uint64_t last_uin;
+    // Must be 0.
+    uint64_t reserved_too[2];
 } mcrpc_group_rule_t;
 
 // What a set decided so far. Set struct_size before asking.
@@ -1225,7 +1241,8 @@ typedef struct {
     // _WITHHELD, _SHIELDED, _BUCKET_FULL. Retries, backup requests, probes, calls made to measure an endpoint that a pass rate
     // holds back, calls to shielded endpoints because too many are, endpoints shielded by calls through this set. Calls
     // that would have been refused, were the mechanism not only observed: shield, pass rate, skip, fast reject, budget.
-    uint64_t decisions[MCRPC_DECISION_COUNT];
+    // Those from MCRPC_DECISION_COUNT on are 0, or of a later version than this header.
+    uint64_t decisions[MCRPC_DECISION_ROOM];
 } mcrpc_endpoints_snapshot_t;
 
 // What is known of an endpoint. Set struct_size before asking.
@@ -1267,10 +1284,12 @@ typedef struct {
     // 1 if the service has served an earlier call of the same task: then its cursor does not apply. Send it with
     // MCRPC_FLAG_CONTINUES_TASK.
     uint8_t continues_task;
-    // 0. Private from here on.
+    // Must be 0.
     uint8_t reserved[2];
-    // The endpoints that were tried.
+    // The endpoints that were tried. Private.
     uint32_t tried[MCRPC_MAX_ATTEMPTS];
+    // Must be 0.
+    uint64_t reserved_too[3];
 } mcrpc_call_t;
 
 // The endpoint for an attempt.
@@ -1295,6 +1314,8 @@ typedef struct {
     uint32_t identity;
     // 0.
     uint32_t reserved;
+    // 0.
+    uint64_t reserved_too[3];
 } mcrpc_choice_t;
 
 #ifdef __cplusplus
@@ -1812,7 +1833,7 @@ int32_t mcrpc_endpoints_init(void *memory, size_t len, const mcrpc_endpoints_con
 // Puts another list of endpoints and of rules for groups in force, as a whole and at once. What is known of endpoints that
 // stay is kept. Calls go on meanwhile; two threads must not replace at the same time. `host` may be NULL.
 // Returns MCRPC_TABLE_FULL for more endpoints than there is room for, _INVALID_ARGUMENT for one that is there twice, a weight
-// or share outside its range, or too many rules: then the old list stays in force. It takes about 10 us per endpoint.
+// or share outside its range, reserved fields that are not 0, or too many rules: then the old list stays in force. It takes about 10 us per endpoint.
 // Any thread; no allocation, lock or system call. Since 0.1.
 int32_t mcrpc_endpoints_replace(const mcrpc_endpoints_t *endpoints, const mcrpc_host_t *host, const mcrpc_endpoint_spec_t *specs, uint32_t count, const mcrpc_group_rule_t *rules, uint32_t rule_count);
 

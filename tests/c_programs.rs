@@ -105,6 +105,16 @@ fn wrong_arguments_give_a_status_and_never_a_fault() {
 }
 
 #[test]
+fn structs_of_any_version_are_read_and_written_as_far_as_they_go() {
+    for linkage in BOTH {
+        for source in ["tests/c/growing.c", "tests/c/reserved.c", "tests/c/layout.c"] {
+            let directory = tempfile::tempdir().unwrap();
+            run(&mut Command::new(compile(directory.path(), &[source], &["-std=c11"], linkage)));
+        }
+    }
+}
+
+#[test]
 fn a_set_of_endpoints_does_what_the_header_says() {
     for linkage in BOTH {
         let directory = tempfile::tempdir().unwrap();

@@ -285,5 +285,5 @@ fn spec(world: &World, index: usize) -> mcrpc_endpoint_spec_t {
         reserved: 0,
     };
     let (weight, region, zone, group) = (spec.weight, spec.region, spec.zone, spec.group);
-    mcrpc_endpoint_spec_t { endpoint, weight, region, zone, group, user_data: spec.user_data }
+    mcrpc_endpoint_spec_t { endpoint, weight, region, zone, group, user_data: spec.user_data, ..Default::default() }
 }

@@ -34,9 +34,11 @@ pub const MCRPC_REQUEST_CONTINUES_TASK: u32 = 2;
 /// or the business; 1 to 63, larger ones share their places, 0 is nobody. See mcrpc_admission_tenant_snapshot().
 pub const MCRPC_REQUEST_TENANT_SHIFT: u32 = 16;
 
-/// How many reasons for a refusal there are: the length of the tables in mcrpc_queue_snapshot_t.
+/// How many reasons for a refusal there are.
 pub const MCRPC_REFUSAL_COUNT: usize = 7;
 const _: () = assert!(MCRPC_REFUSAL_COUNT == Refusal::COUNT);
+/// The length of the tables in mcrpc_queue_snapshot_t: there is room for reasons of later versions.
+pub const MCRPC_REFUSAL_ROOM: usize = 16;
 
 /// A deadline that never comes.
 pub const MCRPC_NO_DEADLINE: u64 = u64::MAX;
@@ -114,7 +116,7 @@ impl mcrpc_admission_config_t {
 #[repr(C)]
 pub struct mcrpc_admission_t {
     /// Private.
-    pub opaque: [u64; 16],
+    pub opaque: [u64; 24],
 }
 
 #[derive(Clone, Copy)]
@@ -140,13 +142,19 @@ pub struct mcrpc_request_t {
     pub key: u32,
     /// MCRPC_REQUEST_..., and the tenant << MCRPC_REQUEST_TENANT_SHIFT.
     pub flags: u32,
+    /// Must be 0.
+    pub reserved: u64,
 }
+
+/// Flags that this version does not know.
+const UNKNOWN_FLAGS: u32 =
+    !(u32::MAX << MCRPC_REQUEST_TENANT_SHIFT | MCRPC_REQUEST_RETRY | MCRPC_REQUEST_CONTINUES_TASK);
 
 impl From<Request> for mcrpc_request_t {
     fn from(request: Request) -> mcrpc_request_t {
         let retry = if request.is_retry { MCRPC_REQUEST_RETRY } else { 0 };
         let continues = if request.continues_task { MCRPC_REQUEST_CONTINUES_TASK } else { 0 };
-        mcrpc_request_t { deadline_ns: request.deadline.0, key: request.key.0, flags: retry | continues }
+        mcrpc_request_t { deadline_ns: request.deadline.0, key: request.key.0, flags: retry | continues, reserved: 0 }
     }
 }
 
@@ -204,17 +212,18 @@ pub struct mcrpc_queue_snapshot_t {
     pub wait_count: u64,
     /// What the queue's workers can complete, in 1/1000 of a request per second; 0 while that is not known.
     pub capacity_mrps: u64,
-    /// Requests refused, by reason: the status of index i is mcrpc_refusal_status(i).
-    pub refused: [u64; MCRPC_REFUSAL_COUNT],
+    /// Requests refused, by reason: the status of index i is mcrpc_refusal_status(i). Those from MCRPC_REFUSAL_COUNT on are 0,
+    /// or of a later version than this header.
+    pub refused: [u64; MCRPC_REFUSAL_ROOM],
     /// Requests that would have been refused while in observe mode, by reason.
-    pub would_refuse: [u64; MCRPC_REFUSAL_COUNT],
+    pub would_refuse: [u64; MCRPC_REFUSAL_ROOM],
 }
 
-// SAFETY: repr(C), four u32 and nineteen u64 at offset 16, so without padding; any bits are valid.
+// SAFETY: repr(C), four u32 and 37 u64 at offset 16, so without padding; any bits are valid.
 unsafe impl Sized32 for mcrpc_queue_snapshot_t {
-    const FIRST_VERSION_SIZE: usize = 168;
+    const FIRST_VERSION_SIZE: usize = 312;
 }
-const _: () = assert!(size_of::<mcrpc_queue_snapshot_t>() == 168);
+const _: () = assert!(size_of::<mcrpc_queue_snapshot_t>() == 312);
 
 /// What a controller knows of a tenant. Set struct_size before asking. Counts grow from 0 and wrap.
 #[derive(Clone, Copy, Debug, Default)]
@@ -247,7 +256,7 @@ pub unsafe extern "C" fn mcrpc_admission_memory_size(config: *const mcrpc_admiss
     code((|| {
         pointer::check(out.cast_const())?;
         // SAFETY: the caller promises that the config is readable.
-        let size = Admission::memory_size(&unsafe { sized::read(config) }?.to_core()?)?;
+        let size = Admission::memory_size(&unsafe { read_config(config) }?)?;
         // SAFETY: checked for null and alignment; writable by the caller's promise.
         unsafe { out.write(size) };
         Ok(())
@@ -278,7 +287,7 @@ pub unsafe extern "C" fn mcrpc_admission_init(
         pointer::check(out.cast_const())?;
         let memory = NonNull::new(memory.cast::<u8>()).ok_or(Status::NULL_ARGUMENT)?;
         // SAFETY: the caller promises that the config is readable.
-        let config = unsafe { sized::read(config) }?.to_core()?;
+        let config = unsafe { read_config(config) }?;
         // SAFETY: the caller gives the memory to this library for as long as it uses a handle.
         let admission = unsafe { Admission::init(memory, len, &config, Nanos(now_ns)) }?;
         // SAFETY: checked for null and alignment, large enough by the assertion above, writable by the caller's promise.
@@ -365,6 +374,9 @@ pub unsafe extern "C" fn mcrpc_admit(
         pointer::check(request)?;
         // SAFETY: checked for null and alignment; readable by the caller's promise.
         let request = unsafe { request.read() };
+        if request.flags & UNKNOWN_FLAGS != 0 || request.reserved != 0 {
+            return Err(Status::INVALID_ARGUMENT);
+        }
         let request = Request {
             key: Key(request.key),
             deadline: Nanos(request.deadline_ns),
@@ -641,19 +653,21 @@ pub unsafe extern "C" fn mcrpc_admission_queue_snapshot(
     code((|| {
         // SAFETY: a handle from init or attach, by the caller's promise.
         let snapshot = unsafe { handle(admission) }?.queue_snapshot(queue)?;
-        let value = mcrpc_queue_snapshot_t {
-            struct_size: 0,
+        let mut value = mcrpc_queue_snapshot_t {
             queued: snapshot.queued,
             running: snapshot.running,
-            reserved: 0,
             admitted: snapshot.admitted,
             completed: snapshot.completed,
             wait_sum_ns: snapshot.wait_sum_ns,
             wait_count: snapshot.wait_count,
             capacity_mrps: snapshot.capacity_mrps,
-            refused: snapshot.refused,
-            would_refuse: snapshot.would_refuse,
+            ..Default::default()
         };
+        if let (Some(refused), Some(would_refuse)) =
+            (value.refused.first_chunk_mut(), value.would_refuse.first_chunk_mut())
+        {
+            (*refused, *would_refuse) = (snapshot.refused, snapshot.would_refuse);
+        }
         // SAFETY: the caller promises that the struct is as long as its size field says.
         unsafe { sized::write(out, &value) }
     })())
@@ -665,6 +679,15 @@ pub unsafe extern "C" fn mcrpc_admission_queue_snapshot(
 #[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
 pub extern "C" fn mcrpc_refusal_status(index: u32) -> i32 {
     Refusal::ALL.get(index as usize).map_or(Status::INVALID_ARGUMENT, |reason| reason.status()).0
+}
+
+/// # Safety
+///
+/// Unless null, `config` is readable for its struct_size.
+#[inline(never)]
+unsafe fn read_config(config: *const mcrpc_admission_config_t) -> Result<Config, Status> {
+    // SAFETY: the caller's promise.
+    unsafe { sized::read(config) }?.to_core()
 }
 
 /// The controller behind a handle.

@@ -43,7 +43,7 @@ const _: () = {
     assert!(MCRPC_BAIDU_ELOGOFF == errors::ELOGOFF && MCRPC_BAIDU_ELIMIT == errors::ELIMIT);
 };
 
-/// A pair of the map user_fields. UTF-8.
+/// A pair of the map user_fields. UTF-8. It does not grow.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct mcrpc_baidu_field_t {

@@ -4,7 +4,7 @@ use mcrpc_core::status::Status;
 
 use crate::pointer;
 
-/// Bytes that lie somewhere else: a name, a value, a payload. No bytes are `{ NULL, 0 }`.
+/// Bytes that lie somewhere else: a name, a value, a payload. No bytes are `{ NULL, 0 }`. It does not grow.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct mcrpc_bytes_t {

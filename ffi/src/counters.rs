@@ -24,6 +24,7 @@ pub const MCRPC_TRACE_MAX_LEN: usize = 888;
 const _: () = assert!(MCRPC_TRACE_MAX_LEN == mcrpc_core::host::trace::MAX_RECORD_LEN);
 
 /// How a bucket leaks; the same for all who use it. 0 < drain, limit <= capacity <= one day. Start from MCRPC_LEAK_INIT.
+/// It does not grow: all versions must agree on a bucket that they share.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct mcrpc_leak_t {
@@ -154,7 +155,7 @@ pub unsafe extern "C" fn mcrpc_bucket_open(
         let host = unsafe { host::get(host) }?;
         let buckets = host.fail.get().ok_or(Status::NO_POLICY)?;
         // SAFETY: checked for null and alignment; readable by the caller's promise.
-        let id = buckets.bucket(&unsafe { endpoint.read() }.to_core())?;
+        let id = buckets.bucket(&unsafe { endpoint.read() }.checked()?)?;
         // SAFETY: checked for null and alignment; writable by the caller's promise.
         unsafe { out.write(id.number()) };
         Ok(())

@@ -53,6 +53,8 @@ const _: () = assert!(MCRPC_MAX_GROUP_RULES == MAX_GROUP_RULES);
 /// How many kinds of decisions are counted.
 pub const MCRPC_DECISION_COUNT: usize = 19;
 const _: () = assert!(MCRPC_DECISION_COUNT == Decision::COUNT);
+/// The length of the table in mcrpc_endpoints_snapshot_t: there is room for decisions of later versions.
+pub const MCRPC_DECISION_ROOM: usize = 32;
 
 /// Settings of a set. Start from MCRPC_ENDPOINTS_CONFIG_INIT. All sets of a host that call the same endpoints should have
 /// the same times.
@@ -139,10 +141,13 @@ impl mcrpc_endpoints_config_t {
     }
 }
 
+// Settings are read once: small code counts more than speed.
+#[inline(never)]
 fn short(number: u32) -> Result<u16, Status> {
     u16::try_from(number).map_err(|_| Status::INVALID_ARGUMENT)
 }
 
+#[inline(never)]
 fn per_10k(number: u32) -> Result<Per10k, Status> {
     Per10k::new(short(number)?).ok_or(Status::INVALID_ARGUMENT)
 }
@@ -163,6 +168,8 @@ pub struct mcrpc_endpoint_spec_t {
     pub group: u16,
     /// Yours: comes back with each choice.
     pub user_data: u64,
+    /// Must be 0.
+    pub reserved: [u64; 3],
 }
 
 /// Sends users to the endpoints of a group, as long as the rule stands: a grey release. The first rule that fits counts.
@@ -173,12 +180,14 @@ pub struct mcrpc_group_rule_t {
     pub group: u16,
     /// Which share of the users in the range, 0 to 10000; always the same ones.
     pub share_per_10k: u16,
-    /// 0.
+    /// Must be 0.
     pub reserved: u32,
     /// The first user of the range.
     pub first_uin: u64,
     /// The last one.
     pub last_uin: u64,
+    /// Must be 0.
+    pub reserved_too: [u64; 2],
 }
 
 /// A set as one process sees it: a pointer into the memory given to mcrpc_endpoints_init(), and a copy of the settings. It may
@@ -242,14 +251,15 @@ pub struct mcrpc_endpoints_snapshot_t {
     /// _WITHHELD, _SHIELDED, _BUCKET_FULL. Retries, backup requests, probes, calls made to measure an endpoint that a pass rate
     /// holds back, calls to shielded endpoints because too many are, endpoints shielded by calls through this set. Calls
     /// that would have been refused, were the mechanism not only observed: shield, pass rate, skip, fast reject, budget.
-    pub decisions: [u64; MCRPC_DECISION_COUNT],
+    /// Those from MCRPC_DECISION_COUNT on are 0, or of a later version than this header.
+    pub decisions: [u64; MCRPC_DECISION_ROOM],
 }
 
-// SAFETY: repr(C), two u32 and nineteen u64 at offset 8, so without padding; any bits are valid.
+// SAFETY: repr(C), two u32 and 32 u64 at offset 8, so without padding; any bits are valid.
 unsafe impl Sized32 for mcrpc_endpoints_snapshot_t {
-    const FIRST_VERSION_SIZE: usize = 160;
+    const FIRST_VERSION_SIZE: usize = 264;
 }
-const _: () = assert!(size_of::<mcrpc_endpoints_snapshot_t>() == 160);
+const _: () = assert!(size_of::<mcrpc_endpoints_snapshot_t>() == 264);
 
 /// The bytes that a set with these settings needs. `config` may be NULL.
 /// Returns MCRPC_INVALID_ARGUMENT or _BAD_STRUCT_SIZE. Any thread; no allocation, lock or system call. Since 0.1.
@@ -311,7 +321,7 @@ pub unsafe extern "C" fn mcrpc_endpoints_init(
 /// Puts another list of endpoints and of rules for groups in force, as a whole and at once. What is known of endpoints that
 /// stay is kept. Calls go on meanwhile; two threads must not replace at the same time. `host` may be NULL.
 /// Returns MCRPC_TABLE_FULL for more endpoints than there is room for, _INVALID_ARGUMENT for one that is there twice, a weight
-/// or share outside its range, or too many rules: then the old list stays in force. It takes about 10 us per endpoint.
+/// or share outside its range, reserved fields that are not 0, or too many rules: then the old list stays in force. It takes about 10 us per endpoint.
 /// Any thread; no allocation, lock or system call. Since 0.1.
 ///
 /// # Safety
@@ -338,9 +348,21 @@ pub unsafe extern "C" fn mcrpc_endpoints_replace(
         let mut core_rules =
             [GroupRule { group: 0, share: Per10k::NONE, first: Uin(0), last: Uin(0) }; MAX_GROUP_RULES];
         for (index, rule) in rules.iter().enumerate() {
+            let [a, b] = rule.reserved_too;
+            if u64::from(rule.reserved) | a | b != 0 {
+                return Err(Status::INVALID_ARGUMENT);
+            }
             let share = Per10k::new(rule.share_per_10k).ok_or(Status::INVALID_ARGUMENT)?;
             let place = core_rules.get_mut(index).ok_or(Status::INVALID_ARGUMENT)?;
             *place = GroupRule { group: rule.group, share, first: Uin(rule.first_uin), last: Uin(rule.last_uin) };
+        }
+        let mut reserved = 0;
+        for spec in specs {
+            let [a, b, c] = spec.reserved;
+            reserved |= a | b | c | u64::from(spec.endpoint.reserved);
+        }
+        if reserved != 0 {
+            return Err(Status::INVALID_ARGUMENT);
         }
         let spec = |index: usize| spec_to_core(&specs.get(index).copied().unwrap_or_default());
         set.replace(specs.len(), &spec, core_rules.get(..rules.len()).unwrap_or_default(), &host)
@@ -388,7 +410,9 @@ pub unsafe extern "C" fn mcrpc_endpoints_snapshot(
         // SAFETY: the caller's promise.
         let set = unsafe { get(endpoints) }?;
         let mut answer = mcrpc_endpoints_snapshot_t { count: set.len() as u32, ..Default::default() };
-        set.read_decisions(&mut answer.decisions);
+        if let Some(decisions) = answer.decisions.first_chunk_mut() {
+            set.read_decisions(decisions);
+        }
         // SAFETY: the caller promises that the struct is writable for its size.
         unsafe { sized::write(out, &answer) }
     })())

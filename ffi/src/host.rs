@@ -50,7 +50,7 @@ pub struct mcrpc_host_config_t {
     pub buckets: u32,
     /// mcrpc_host_create() only: cells of 64 bytes in the trace ring of a process, a power of two from 16 to 65536.
     pub trace_cells: u32,
-    /// 0.
+    /// Must be 0.
     pub reserved: u32,
     /// What the process is called in `mcrpc top`; ends at the first NUL, if there is one.
     pub name: [u8; MCRPC_NAME_LEN],

@@ -59,14 +59,16 @@ pub struct mcrpc_call_t {
     /// 1 if the service has served an earlier call of the same task: then its cursor does not apply. Send it with
     /// MCRPC_FLAG_CONTINUES_TASK.
     pub continues_task: u8,
-    /// 0. Private from here on.
+    /// Must be 0.
     pub reserved: [u8; 2],
-    /// The endpoints that were tried.
+    /// The endpoints that were tried. Private.
     pub tried: [u32; MCRPC_MAX_ATTEMPTS],
+    /// Must be 0.
+    pub reserved_too: [u64; 3],
 }
 
 // A call is used where it lies, as what it is in the core: a copy would take stack that a coroutine does not have.
-const _: () = assert!(size_of::<mcrpc_call_t>() == 72 && size_of::<Call>() == 72);
+const _: () = assert!(offset_of!(mcrpc_call_t, reserved_too) == size_of::<Call>());
 const _: () = assert!(align_of::<mcrpc_call_t>() == align_of::<Call>());
 const _: () = assert!(offset_of!(mcrpc_call_t, uin) == offset_of!(Call, uin));
 const _: () = assert!(offset_of!(mcrpc_call_t, call_id) == offset_of!(Call, call_id));
@@ -76,6 +78,18 @@ const _: () = assert!(offset_of!(mcrpc_call_t, service_id) == offset_of!(Call, t
 const _: () = assert!(offset_of!(mcrpc_call_t, method_id) == offset_of!(Call, target.method_id));
 const _: () = assert!(offset_of!(mcrpc_call_t, attempts) == offset_of!(Call, attempts));
 const _: () = assert!(offset_of!(mcrpc_call_t, continues_task) == offset_of!(Call, continues_task));
+
+impl mcrpc_call_t {
+    #[inline]
+    fn check_reserved(&self) -> Result<(), Status> {
+        let [a, b, c] = self.reserved_too;
+        if a | b | c | u64::from(u16::from_ne_bytes(self.reserved)) == 0 {
+            Ok(())
+        } else {
+            Err(Status::INVALID_ARGUMENT)
+        }
+    }
+}
 
 /// The endpoint for an attempt.
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,9 +115,9 @@ pub struct mcrpc_choice_t {
     pub identity: u32,
     /// 0.
     pub reserved: u32,
+    /// 0.
+    pub reserved_too: [u64; 3],
 }
-
-const _: () = assert!(size_of::<mcrpc_choice_t>() == 72);
 
 impl mcrpc_choice_t {
     #[inline]
@@ -119,6 +133,7 @@ impl mcrpc_choice_t {
             cell: choice.cell.map_or(0, BucketId::number),
             identity: choice.identity,
             reserved: 0,
+            reserved_too: [0; 3],
         }
     }
 
@@ -166,7 +181,9 @@ pub unsafe extern "C" fn mcrpc_select(
         let attempt = Attempt::from_number(attempt).ok_or(Status::INVALID_ARGUMENT)?;
         // SAFETY: the caller's promises.
         let (set, host) = unsafe { (endpoints::get(endpoints)?, endpoints::view(host)?) };
-        // SAFETY: checked for null and alignment; laid out as a `Call`, of which any bits are one, as asserted above; the
+        // SAFETY: checked for null and alignment; readable by the caller's promise, and any bits are a valid one.
+        unsafe { &*call }.check_reserved()?;
+        // SAFETY: checked for null and alignment; it begins as a `Call`, of which any bits are one, as asserted above; the
         // caller's own meanwhile, by its promise.
         let call = unsafe { &mut *call.cast::<Call>() };
         // SAFETY: checked for null and alignment; writable by the caller's promise.

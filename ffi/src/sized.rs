@@ -53,22 +53,28 @@ pub(crate) unsafe fn read<T: Sized32>(source: *const T) -> Result<T, Status> {
 /// Unless null, `target` points to a readable `u32` and to as many writable bytes as that `u32` says.
 pub(crate) unsafe fn write<T: Sized32>(target: *mut T, value: &T) -> Result<(), Status> {
     pointer::check(target.cast_const())?;
-    // SAFETY: not null and aligned; the caller promises that the size field is readable.
+    // SAFETY: not null and aligned; writable for its size by the caller's promise. `value` is as long as a `T`.
+    unsafe { copy_out(core::ptr::from_ref(value).cast(), target.cast(), T::FIRST_VERSION_SIZE, size_of::<T>()) }
+}
+
+/// Copies a struct of `known_size` bytes, but for its size, over the one that the caller gives: the same code for all structs.
+///
+/// # Safety
+///
+/// `target` points to an aligned, readable `u32`, and to as many writable bytes as that says; `value` is readable for
+/// `known_size` bytes.
+#[inline(never)]
+unsafe fn copy_out(value: *const u8, target: *mut u8, first_size: usize, known_size: usize) -> Result<(), Status> {
+    // SAFETY: the caller promises that the size field is readable, and that it is aligned.
     let given = unsafe { target.cast::<u32>().read() } as usize;
-    if given < T::FIRST_VERSION_SIZE || given > size_of::<T>() + MAX_TAIL {
+    if given < first_size || given > known_size + MAX_TAIL {
         return Err(Status::BAD_STRUCT_SIZE);
     }
-    let known = given.min(size_of::<T>()) - size_of::<u32>();
-    // SAFETY: both sides are at least `size_of::<u32>() + known` long: `value` because `known` is cut to its size,
-    // `target` because `given` bytes are writable by the caller's promise; what is zeroed ends at `given`.
+    let (from, known) = (size_of::<u32>(), given.min(known_size));
+    // SAFETY: `known` bytes are no more than either side has, and no fewer than a size field; what is zeroed ends at `given`.
     unsafe {
-        core::ptr::copy_nonoverlapping(
-            core::ptr::from_ref(value).cast::<u8>().add(size_of::<u32>()),
-            target.cast::<u8>().add(size_of::<u32>()),
-            known,
-        );
-        let written = size_of::<u32>() + known;
-        core::ptr::write_bytes(target.cast::<u8>().add(written), 0, given - written);
+        core::ptr::copy_nonoverlapping(value.add(from), target.add(from), known - from);
+        core::ptr::write_bytes(target.add(known), 0, given - known);
     }
     Ok(())
 }
@@ -135,5 +141,72 @@ pub(crate) unsafe fn fill<'a, T: Sized32>(target: *mut T) -> Result<&'a mut T, S
     unsafe {
         core::ptr::write_bytes(target.cast::<u8>().add(size_of::<u32>()), 0, given - size_of::<u32>());
         Ok(&mut *target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! With a struct that has grown by one field twice: none of the library's has, so far.
+
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[repr(C)]
+    struct Grown {
+        struct_size: u32,
+        first: u32,
+        second: u32,
+        third: u32,
+    }
+
+    // SAFETY: repr(C), four u32, the first is the size; any bits are valid.
+    unsafe impl Sized32 for Grown {
+        const FIRST_VERSION_SIZE: usize = 8;
+    }
+
+    /// The struct of a program that knows `fields` of them, all with one value.
+    fn of_program(fields: usize, value: u32) -> Vec<u32> {
+        let mut words = std::vec![value; 1 + fields];
+        words[0] = size_of_val(&words[..]) as u32;
+        words
+    }
+
+    #[test]
+    fn given_a_program_of_any_version_when_its_struct_is_read_then_what_it_does_not_know_is_zero() {
+        for (fields, wanted) in [
+            (0, Err(Status::BAD_STRUCT_SIZE)),
+            (1, Ok([7, 0, 0])),
+            (2, Ok([7, 7, 0])),
+            (3, Ok([7, 7, 7])),
+            (4, Err(Status::BAD_STRUCT_SIZE)),
+        ] {
+            let words = of_program(fields, 7);
+            // SAFETY: as many bytes are readable as the first word says.
+            let got = unsafe { read(words.as_ptr().cast::<Grown>()) };
+            assert_eq!(got.map(|it| [it.first, it.second, it.third]), wanted, "{fields} fields");
+        }
+        let mut newer = of_program(4, 7);
+        newer[4] = 0;
+        // SAFETY: as many bytes are readable as the first word says.
+        assert!(unsafe { read(newer.as_ptr().cast::<Grown>()) }.is_ok(), "a field that it does not use");
+    }
+
+    #[test]
+    fn given_a_program_of_any_version_when_its_struct_is_written_then_it_gets_as_much_as_it_has_room_for() {
+        let value = Grown { struct_size: 0, first: 1, second: 2, third: 3 };
+        for (fields, wanted) in [(1, &[1][..]), (2, &[1, 2]), (3, &[1, 2, 3]), (5, &[1, 2, 3, 0, 0])] {
+            let mut words = of_program(fields, 9);
+            let len = words[0];
+            // SAFETY: as many bytes are writable as the first word says.
+            assert_eq!(unsafe { write(words.as_mut_ptr().cast::<Grown>(), &value) }, Ok(()));
+            assert_eq!((words[0], &words[1..]), (len, wanted), "{fields} fields");
+        }
+        let mut none = of_program(0, 9);
+        // SAFETY: its size is readable.
+        assert_eq!(unsafe { write(none.as_mut_ptr().cast::<Grown>(), &value) }, Err(Status::BAD_STRUCT_SIZE));
     }
 }

@@ -35,7 +35,7 @@ pub const MCRPC_MECHANISM_FAST_REJECT: u32 = 4;
 /// The budget of retries.
 pub const MCRPC_MECHANISM_RETRY_BUDGET: u32 = 5;
 
-/// One endpoint of one service.
+/// One endpoint of one service. It is the key of the host's tables, and does not grow.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct mcrpc_endpoint_t {
@@ -45,7 +45,7 @@ pub struct mcrpc_endpoint_t {
     pub service_id: u32,
     /// The port, in the host's byte order.
     pub port: u16,
-    /// 0.
+    /// Must be 0.
     pub reserved: u16,
 }
 
@@ -56,13 +56,19 @@ impl mcrpc_endpoint_t {
         mcrpc_endpoint_t { address: address.to_be_bytes(), service_id, port, reserved: 0 }
     }
 
+    /// The endpoint that C filled in.
+    #[inline]
+    pub(crate) fn checked(self) -> Result<Endpoint, Status> {
+        if self.reserved == 0 { Ok(self.to_core()) } else { Err(Status::INVALID_ARGUMENT) }
+    }
+
     #[inline]
     pub(crate) fn to_core(self) -> Endpoint {
         Endpoint { address: u128::from_be_bytes(self.address), port: self.port, service_id: self.service_id }
     }
 }
 
-/// What to do with calls to an endpoint.
+/// What to do with calls to an endpoint. It is returned by value, and does not grow.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct mcrpc_strategy_t {
@@ -120,9 +126,15 @@ pub unsafe extern "C" fn mcrpc_strategy(
         kind: MCRPC_STRATEGY_NONE,
         reject_cursor: mcrpc_core::admission::Cursor::OPEN.0,
     };
-    // SAFETY: the caller's promise.
-    let host = match unsafe { host::get(host) }.and_then(|host| pointer::check(endpoint).map(|()| host)) {
-        Ok(host) => host,
+    let arguments = (|| -> Result<_, Status> {
+        // SAFETY: the caller's promise.
+        let host = unsafe { host::get(host) }?;
+        pointer::check(endpoint)?;
+        // SAFETY: checked for null and alignment; readable by the caller's promise.
+        Ok((host, unsafe { endpoint.read() }.checked()?))
+    })();
+    let (host, endpoint) = match arguments {
+        Ok(arguments) => arguments,
         Err(status) => return mcrpc_strategy_t { status: status.0, ..PASS },
     };
     let Some(table) = host.strategy.get() else {
@@ -132,8 +144,7 @@ pub unsafe extern "C" fn mcrpc_strategy(
     if table.active() == 0 || !host.is_enforced(Mechanism::PassRate, uin) {
         return PASS;
     }
-    // SAFETY: checked for null and alignment; readable by the caller's promise.
-    match table.lookup(&unsafe { endpoint.read() }.to_core()) {
+    match table.lookup(&endpoint) {
         Some(entry) => mcrpc_strategy_t {
             status: Status::OK.0,
             pass_rate_per_10k: entry.pass_rate.get().into(),
@@ -220,12 +231,12 @@ pub unsafe extern "C" fn mcrpc_shield_check(
         // SAFETY: the caller's promise.
         let host = unsafe { host::get(host) }?;
         pointer::check(endpoint)?;
+        // SAFETY: checked for null and alignment; readable by the caller's promise.
+        let endpoint = unsafe { endpoint.read() }.checked()?;
         let Some(control) = host.control.get() else {
             host.process.get().count_unanswered();
             return Ok(());
         };
-        // SAFETY: checked for null and alignment; readable by the caller's promise.
-        let endpoint = unsafe { endpoint.read() }.to_core();
         let shielded =
             control.is_shielded(&endpoint, Nanos(now_ns)) && control.is_enforced(Mechanism::Shield, Uin(uin));
         if shielded { Err(Status::SHIELDED) } else { Ok(()) }

@@ -22,7 +22,7 @@
 enum { CANARY = 0x5A };
 
 /* A misaligned pointer, made so that the compiler does not see it. */
-static void *odd(void *pointer) {
+static inline void *odd(void *pointer) {
     unsigned char *volatile bytes = pointer;
     return bytes + 1;
 }

@@ -292,7 +292,7 @@ static void users_are_placed_by_group_and_zone(mcrpc_host_t *host) {
         specs[n].zone = (uint16_t)(n % 2);
         specs[n].group = n >= 4 ? 3 : 0;
     }
-    const mcrpc_group_rule_t rule = {3, 10000, 0, 1000, 1999};
+    const mcrpc_group_rule_t rule = {3, 10000, 0, 1000, 1999, {0}};
     CHECK(mcrpc_endpoints_replace(&set, host, specs, 6, &rule, 1) == MCRPC_OK);
     for (uint64_t uin = 1; uin < 3000; uin++) {
         mcrpc_call_t call = new_call(uin);

@@ -136,7 +136,7 @@ static void fill(int set, uint32_t count) {
         specs[n].zone = (uint16_t)(n % 3);
         specs[n].group = (uint16_t)(set == ZONES && n >= 6 ? 5 : 0);
     }
-    const mcrpc_group_rule_t rules[2] = {{6, 100, 0, 0, 1000}, {5, 3000, 0, 0, UINT64_MAX}};
+    const mcrpc_group_rule_t rules[2] = {{6, 100, 0, 0, 1000, {0}}, {5, 3000, 0, 0, UINT64_MAX, {0}}};
     CHECK(mcrpc_endpoints_replace(&sets[set], &host, specs, count, rules, set == ZONES ? 2 : 0) == MCRPC_OK);
 }
 

@@ -237,7 +237,7 @@ fn constants() -> String {
       MCRPC_POLICY_FEED_FORWARD, {}, 0 }}
 
 // A request to start from: no deadline, the highest importance.
-#define MCRPC_REQUEST_INIT {{ MCRPC_NO_DEADLINE, 0, 0 }}
+#define MCRPC_REQUEST_INIT {{ MCRPC_NO_DEADLINE, 0, 0, 0 }}
 
 // The settings of a host to start from.
 #define MCRPC_HOST_CONFIG_INIT \\
