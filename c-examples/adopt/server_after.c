@@ -93,7 +93,7 @@ static struct job get(void) {
 // The IO thread has read a request. It alone puts, so there is still room when it does.
 static void take(struct job job) {
     int32_t code = is_full() ? BUSY : OK;
-    mcrpc_request_t request = { job.deadline_ns, mcrpc_key(0, 0, job.user, job.priority, 0), 0 };
+    mcrpc_request_t request = { .deadline_ns = job.deadline_ns, .key = mcrpc_key(0, 0, job.user, job.priority, 0) };
     if (code == OK) { code = mcrpc_admit(&admission, 0, &request, job.arrival_ns); }
     if (code == OK) { put(job); } else { answer(job.fd, code); }
 }
