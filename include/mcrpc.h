@@ -8,8 +8,8 @@
 // C++          #include <mcrpc.hpp> instead: the same with types and without casts, C++17, header only.
 // Memory       All of it is yours. The library allocates nothing, frees nothing. A handle or a decoder is a plain struct:
 //              copy it, drop it; there is nothing to destroy. A host alone maps files and keeps one open: it stays where
-//              it is, and mcrpc_host_close() gives both back. There is one word of global state, and no thread-local one:
-//              the address of your function that mcrpc_context_set_lookup() is given.
+//              it is, and mcrpc_host_close() gives both back. There is no thread-local state, and one word that is global: the
+//              address of your function that mcrpc_context_set_lookup() is given. (And a byte: what the processor can do.)
 // Errors       0 is success, negative is failure; mcrpc_status_name() and mcrpc_status_text() say which and what to
 //              do. Outputs come last and are written only on success. NULL, misaligned and nonsense arguments
 //              give a status, never a fault.
