@@ -1,6 +1,6 @@
-//! Builds the library for C, and the example programs against it, as a C or C++ user would.
+//! Builds the library for C, and the C++ example programs against it, as a C++ user would.
 //!
-//! The demos run the C++ programs, and the tests run all examples, linked statically and shared. Their paths reach the code as
+//! The demos and the tests run them, linked statically and shared. Their paths reach the code as
 //! environment variables at compile time.
 
 use std::env;
@@ -21,7 +21,6 @@ fn main() {
         "ffi/artefact/Cargo.toml",
         "ffi/artefact/Cargo.lock",
         "include",
-        "c-examples",
         "cpp-examples",
     ] {
         println!("cargo:rerun-if-changed={input}");
@@ -30,21 +29,18 @@ fn main() {
     println!("cargo:rerun-if-env-changed=CXX");
     let library_dir = build_library(&root, &out);
     println!("cargo:rustc-env=MCRPC_LIBRARY_DIR={}", library_dir.display());
-    for (name, source, language) in [
-        ("admit", "c-examples/admit.c", Language::C),
-        ("host", "c-examples/host.c", Language::C),
-        ("select", "c-examples/select.c", Language::C),
-        ("overload_server", "cpp-examples/overload_server.cpp", Language::Cpp),
-        ("io_worker_server", "cpp-examples/io_worker_server.cpp", Language::Cpp),
-        ("resilient_client", "cpp-examples/resilient_client.cpp", Language::Cpp),
-        ("fleet_front", "cpp-examples/fleet_front.cpp", Language::Cpp),
-        ("fleet_back", "cpp-examples/fleet_back.cpp", Language::Cpp),
-        ("bridge_server", "cpp-examples/bridge_server.cpp", Language::Cpp),
-        ("bridge_client", "cpp-examples/bridge_client.cpp", Language::Cpp),
+    for (name, source) in [
+        ("overload_server", "cpp-examples/overload_server.cpp"),
+        ("io_worker_server", "cpp-examples/io_worker_server.cpp"),
+        ("resilient_client", "cpp-examples/resilient_client.cpp"),
+        ("fleet_front", "cpp-examples/fleet_front.cpp"),
+        ("fleet_back", "cpp-examples/fleet_back.cpp"),
+        ("bridge_server", "cpp-examples/bridge_server.cpp"),
+        ("bridge_client", "cpp-examples/bridge_client.cpp"),
     ] {
         for linkage in [Linkage::Static, Linkage::Shared] {
             let program = out.join(format!("{name}-{}", linkage.name()));
-            compile(language, linkage, &root, &root.join(source), &library_dir, &program);
+            compile(linkage, &root, &root.join(source), &library_dir, &program);
             let variable = format!("MCRPC_{}_{}", name.to_uppercase(), linkage.name().to_uppercase());
             println!("cargo:rustc-env={variable}={}", program.display());
         }
@@ -62,12 +58,6 @@ fn build_library(root: &Path, out: &Path) -> PathBuf {
 }
 
 #[derive(Clone, Copy)]
-enum Language {
-    C,
-    Cpp,
-}
-
-#[derive(Clone, Copy)]
 enum Linkage {
     Static,
     Shared,
@@ -82,14 +72,10 @@ impl Linkage {
     }
 }
 
-fn compile(language: Language, linkage: Linkage, root: &Path, source: &Path, library_dir: &Path, program: &Path) {
-    let (cpp, standard) = match language {
-        Language::C => (false, "-std=c11"),
-        Language::Cpp => (true, "-std=c++17"),
-    };
-    // `cc` finds the compiler (CC and CXX are honoured); the rest is as in the examples' head comments, and stricter.
-    let mut command = cc::Build::new().cpp(cpp).cargo_metadata(false).opt_level(2).get_compiler().to_command();
-    command.args([standard, "-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-I"]);
+fn compile(linkage: Linkage, root: &Path, source: &Path, library_dir: &Path, program: &Path) {
+    // `cc` finds the compiler (CXX is honoured); the rest is as in the examples' head comments, and stricter.
+    let mut command = cc::Build::new().cpp(true).cargo_metadata(false).opt_level(2).get_compiler().to_command();
+    command.args(["-std=c++17", "-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-I"]);
     command.arg(root.join("include")).arg(source).arg("-o").arg(program);
     match linkage {
         Linkage::Static => command.arg(library_dir.join("libmcrpc.a")),

@@ -5,7 +5,7 @@ mod support;
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::{BOTH, compile, root, run};
+use support::{command, compile, linkages, root, run};
 
 fn vectors() -> Vec<PathBuf> {
     let directory = root().join("tests/vectors/baidu_std");
@@ -16,11 +16,11 @@ fn vectors() -> Vec<PathBuf> {
 fn the_golden_vectors_are_read_in_c_as_they_say() {
     let vectors = vectors();
     assert!(vectors.len() >= 20);
-    for linkage in BOTH {
+    for linkage in linkages() {
         for standard in ["-std=c11", "-std=c17"] {
             let directory = tempfile::tempdir().unwrap();
             let program = compile(directory.path(), &["tests/c/baidu_std.c"], &[standard], linkage);
-            let output = run(Command::new(program).args(&vectors));
+            let output = run(command(&program).args(&vectors));
             assert_eq!(output, format!("{} vectors\n", vectors.len()));
         }
     }
@@ -43,11 +43,11 @@ fn protobuf_for_cpp_and_the_library_read_each_other() {
         .arg("baidu_rpc_meta.proto"));
     let generated = directory.path().join("baidu_rpc_meta.pb.cc");
     let include = format!("-isystem{}", directory.path().display());
-    for linkage in BOTH {
+    for linkage in linkages() {
         let sources = ["tests/cpp/rpc_meta.cpp", generated.to_str().unwrap()];
         let flags = ["-std=c++17", &include, "-Wno-unused-parameter", "-Wl,--no-as-needed", "-lprotobuf"];
         let program = compile(directory.path(), &sources, &flags, linkage);
-        let output = run(&mut Command::new(program));
+        let output = run(&mut command(&program));
         assert!(output.contains("messages, each read alike"), "{output}");
     }
 }

@@ -9,16 +9,16 @@ use mcrpc_core::id::Per10k;
 use mcrpc_core::strategy::cold::Counts;
 use mcrpc_core::strategy::endpoint::Endpoint;
 use mcrpc_core::strategy::entry::{Entry, Kind, RejectLevel};
-use support::{BOTH, compile, root, run};
+use support::{command, compile, hot_path_rules, linkages, root, run};
 
 #[test]
 fn the_hot_path_rules_hold_in_a_c_program() {
-    for linkage in BOTH {
+    for linkage in linkages() {
         for source in ["tests/c/hot_path.c", "tests/c/wire_hot_path.c"] {
             let directory = tempfile::tempdir().unwrap();
             let program = compile(directory.path(), &[source], &["-std=c11"], linkage);
-            for rule in ["alloc", "seccomp", "stack", "signal"] {
-                run(Command::new(&program).arg(rule));
+            for rule in hot_path_rules() {
+                run(command(&program).arg(rule));
             }
         }
     }
@@ -26,11 +26,11 @@ fn the_hot_path_rules_hold_in_a_c_program() {
 
 #[test]
 fn the_hot_path_rules_hold_for_baidu_std() {
-    for linkage in BOTH {
+    for linkage in linkages() {
         let directory = tempfile::tempdir().unwrap();
         let program = compile(directory.path(), &["tests/c/baidu_std_hot_path.c"], &["-std=c11"], linkage);
-        for rule in ["alloc", "seccomp", "stack", "signal"] {
-            run(Command::new(&program).arg(rule));
+        for rule in hot_path_rules() {
+            run(command(&program).arg(rule));
         }
     }
 }
@@ -47,11 +47,13 @@ fn the_hot_path_rules_hold_for_a_host() {
         let endpoint = Endpoint::new(format!("10.0.0.{last}:1").parse().unwrap(), 7);
         publisher.set(&endpoint, &entry, Counts::default()).unwrap();
     }
-    for linkage in BOTH {
+    for linkage in linkages() {
         let directory = tempfile::tempdir().unwrap();
         let program = compile(directory.path(), &["tests/c/host_hot_path.c"], &["-std=c11"], linkage);
-        for rule in ["alloc", "seccomp", "stack", "signal"] {
-            run(Command::new(&program).arg(rule).arg(&path));
+        for rule in hot_path_rules() {
+            // Strategies that nobody has refreshed for 5 s are not believed.
+            publisher.refresh().unwrap();
+            run(command(&program).arg(rule).arg(&path));
         }
     }
 }
@@ -64,7 +66,7 @@ fn the_hot_path_rules_hold_for_a_client() {
         Entry { pass_rate: Per10k::ALL, kind: Kind::Probe, reject_level: RejectLevel::new(2_000).unwrap() },
         Entry { pass_rate: Per10k::ALL, kind: Kind::Shielded, reject_level: RejectLevel::OPEN },
     ];
-    for linkage in BOTH {
+    for linkage in linkages() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mcrpc");
         let settings = Settings { capacity: 1_000, seats: 8, counters: 64, ..Settings::default() };
@@ -79,17 +81,17 @@ fn the_hot_path_rules_hold_for_a_client() {
         operate(&["shield", "10.0.3.1:1", "--service", "7"]);
         operate(&["skip", "9", "100%"]);
         let program = compile(directory.path(), &["tests/c/select_hot_path.c"], &["-std=c11"], linkage);
-        for rule in ["alloc", "seccomp", "stack", "signal"] {
+        for rule in hot_path_rules() {
             // Strategies that nobody has refreshed for 5 s are not believed.
             publisher.refresh().unwrap();
-            run(Command::new(&program).arg(rule).arg(&path));
+            run(command(&program).arg(rule).arg(&path));
         }
     }
 }
 
 #[test]
 fn wrong_arguments_give_a_status_and_never_a_fault() {
-    for linkage in BOTH {
+    for linkage in linkages() {
         for standard in ["-std=c11", "-std=c17"] {
             for source in [
                 "tests/c/arguments.c",
@@ -98,7 +100,7 @@ fn wrong_arguments_give_a_status_and_never_a_fault() {
                 "tests/c/baidu_std_arguments.c",
             ] {
                 let directory = tempfile::tempdir().unwrap();
-                run(&mut Command::new(compile(directory.path(), &[source], &[standard], linkage)));
+                run(&mut command(&compile(directory.path(), &[source], &[standard], linkage)));
             }
         }
     }
@@ -106,27 +108,27 @@ fn wrong_arguments_give_a_status_and_never_a_fault() {
 
 #[test]
 fn structs_of_any_version_are_read_and_written_as_far_as_they_go() {
-    for linkage in BOTH {
+    for linkage in linkages() {
         for source in ["tests/c/growing.c", "tests/c/reserved.c", "tests/c/layout.c"] {
             let directory = tempfile::tempdir().unwrap();
-            run(&mut Command::new(compile(directory.path(), &[source], &["-std=c11"], linkage)));
+            run(&mut command(&compile(directory.path(), &[source], &["-std=c11"], linkage)));
         }
     }
 }
 
 #[test]
 fn a_set_of_endpoints_does_what_the_header_says() {
-    for linkage in BOTH {
+    for linkage in linkages() {
         let directory = tempfile::tempdir().unwrap();
-        run(&mut Command::new(compile(directory.path(), &["tests/c/select.c"], &["-std=c11"], linkage)));
+        run(&mut command(&compile(directory.path(), &["tests/c/select.c"], &["-std=c11"], linkage)));
     }
 }
 
 #[test]
 fn frames_and_contexts_travel_between_c_programs() {
-    for linkage in BOTH {
+    for linkage in linkages() {
         let directory = tempfile::tempdir().unwrap();
-        run(&mut Command::new(compile(directory.path(), &["tests/c/wire.c"], &["-std=c11"], linkage)));
+        run(&mut command(&compile(directory.path(), &["tests/c/wire.c"], &["-std=c11"], linkage)));
     }
 }
 
@@ -137,17 +139,17 @@ fn a_c_program_reads_the_golden_vectors_as_they_say() {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
         .collect();
-    for linkage in BOTH {
+    for linkage in linkages() {
         let directory = tempfile::tempdir().unwrap();
         let program = compile(directory.path(), &["tests/c/vectors.c"], &["-std=c11"], linkage);
-        let output = run(Command::new(program).args(&paths));
+        let output = run(command(&program).args(&paths));
         assert_eq!(output, format!("{} vectors\n", paths.len()));
     }
 }
 
 #[test]
 fn the_cpp_layer_needs_neither_exceptions_nor_rtti_and_works_in_two_units() {
-    for linkage in BOTH {
+    for linkage in linkages() {
         for standard in ["-std=c++17", "-std=c++20"] {
             let flags = [standard, "-fno-exceptions", "-fno-rtti", "-Wconversion"];
             for sources in [
@@ -157,7 +159,7 @@ fn the_cpp_layer_needs_neither_exceptions_nor_rtti_and_works_in_two_units() {
                 &["tests/cpp/baidu_std.cpp"],
             ] {
                 let directory = tempfile::tempdir().unwrap();
-                run(&mut Command::new(compile(directory.path(), sources, &flags, linkage)));
+                run(&mut command(&compile(directory.path(), sources, &flags, linkage)));
             }
         }
     }
@@ -165,17 +167,19 @@ fn the_cpp_layer_needs_neither_exceptions_nor_rtti_and_works_in_two_units() {
 
 #[test]
 fn an_exception_says_nothing_of_an_endpoint() {
-    for linkage in BOTH {
+    for linkage in linkages() {
         let directory = tempfile::tempdir().unwrap();
         let flags = ["-std=c++17", "-Wconversion"];
-        run(&mut Command::new(compile(directory.path(), &["tests/cpp/exceptions.cpp"], &flags, linkage)));
+        run(&mut command(&compile(directory.path(), &["tests/cpp/exceptions.cpp"], &flags, linkage)));
     }
 }
 
 #[test]
 fn the_host_example_learns_from_another_process() {
-    for program in [env!("MCRPC_HOST_STATIC"), env!("MCRPC_HOST_SHARED")] {
-        let output = run(&mut Command::new(program));
+    for linkage in linkages() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = compile(directory.path(), &["c-examples/host.c"], &["-std=c11"], linkage);
+        let output = run(&mut command(&program));
         assert!(output.contains("child, call 10: ok\nchild, call 11: bucket_full"), "{output}");
         assert!(output.contains("parent, its first call: bucket_full"), "{output}");
     }
@@ -183,16 +187,20 @@ fn the_host_example_learns_from_another_process() {
 
 #[test]
 fn the_c_example_serves_what_it_can() {
-    for program in [env!("MCRPC_ADMIT_STATIC"), env!("MCRPC_ADMIT_SHARED")] {
-        let output = run(&mut Command::new(program));
+    for linkage in linkages() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = compile(directory.path(), &["c-examples/admit.c"], &["-std=c11"], linkage);
+        let output = run(&mut command(&program));
         assert!(output.contains("below_cursor"), "{output}");
     }
 }
 
 #[test]
 fn the_client_example_loses_no_call_to_a_broken_machine() {
-    for program in [env!("MCRPC_SELECT_STATIC"), env!("MCRPC_SELECT_SHARED")] {
-        let output = run(&mut Command::new(program));
+    for linkage in linkages() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = compile(directory.path(), &["c-examples/select.c"], &["-std=c11"], linkage);
+        let output = run(&mut command(&program));
         assert!(output.contains("24000 calls, 0 without an answer"), "{output}");
         assert!(output.contains("shielded") && output.contains("recovering"), "{output}");
     }

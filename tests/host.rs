@@ -9,7 +9,8 @@ use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::LazyLock;
 
 use mcrpc_agent::directory::{Directory, SharedMode};
 use mcrpc_agent::publisher::{Publisher, Settings};
@@ -26,7 +27,7 @@ use mcrpc_core::strategy::cold::Counts;
 use mcrpc_core::strategy::endpoint::Endpoint;
 use mcrpc_core::strategy::entry::{Entry, Kind, RejectLevel};
 use mcrpc_core::time::Nanos;
-use support::{BOTH, Linkage, compile, run};
+use support::{Linkage, command, compile, linkages, run};
 use tempfile::TempDir;
 
 const SECOND: u64 = 1_000_000_000;
@@ -38,12 +39,20 @@ const SETTINGS: Settings =
 /// The word of the strategies that says when they were refreshed.
 const REFRESHED_MS: usize = 11;
 
-/// A directory, its publisher, and the program that opens it.
+/// A directory and its publisher.
 struct Host {
     _root: TempDir,
     path: PathBuf,
-    program: PathBuf,
     publisher: Publisher,
+}
+
+/// The program that opens a directory.
+fn program() -> &'static Path {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        compile(directory, &["tests/c/host.c"], &["-std=c11"], Linkage::Static)
+    });
+    &PROGRAM
 }
 
 impl Host {
@@ -51,12 +60,11 @@ impl Host {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("mcrpc");
         let (publisher, _) = Publisher::open(&path, SETTINGS).unwrap();
-        let program = compile(root.path(), &["tests/c/host.c"], &["-std=c11"], Linkage::Static);
-        Host { path, program, publisher, _root: root }
+        Host { path, publisher, _root: root }
     }
 
     fn process(&self) -> Process {
-        Process::start(&self.program, self.path.to_str().unwrap())
+        Process::start(program(), self.path.to_str().unwrap())
     }
 
     fn set(&mut self, last: u8, pass_rate: u16) {
@@ -102,8 +110,7 @@ struct Process {
 
 impl Process {
     fn start(program: &Path, directory: &str) -> Process {
-        let mut command = Command::new(program);
-        let mut child = command.arg(directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command(program).arg(directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Process { child, input, output }
     }
@@ -158,7 +165,7 @@ fn without_a_host_everything_passes_and_says_no_policy() {
     let empty = root.path().join("empty");
     std::fs::create_dir(&empty).unwrap();
     std::fs::set_permissions(&empty, Permissions::from_mode(0o755)).unwrap();
-    for linkage in BOTH {
+    for linkage in linkages() {
         let program = compile(root.path(), &["tests/c/host.c"], &["-std=c11"], linkage);
         for (directory, reason) in [
             ("-", "no_policy"),
@@ -453,10 +460,10 @@ fn a_process_that_has_closed_its_files_or_whose_directory_was_made_anew_takes_a_
     assert!(seats.contains(&Some(process.pid())) && seats.contains(&Some(other.pid())), "{seats:?}");
 
     std::fs::remove_dir_all(&host.path).unwrap();
-    let Host { _root, path, program, publisher } = host;
+    let Host { _root, path, publisher } = host;
     drop(publisher);
     let (publisher, _) = Publisher::open(&path, SETTINGS).unwrap();
-    host = Host { _root, path, program, publisher };
+    host = Host { _root, path, publisher };
     process.expect(&format!("tick {}", 2 * SECOND), "ok");
     let mut newcomer = host.process();
     newcomer.expect("count 3 4 1", "ok");
@@ -522,9 +529,8 @@ fn a_process_is_told_how_busy_its_cpus_are_while_the_agent_says_so() {
 #[test]
 fn children_that_are_killed_while_they_count_lose_nothing() {
     let root = tempfile::tempdir().unwrap();
-    let program = compile(root.path(), &["tests/c/host.c"], &["-std=c11"], Linkage::Static);
     let file = root.path().join("memory");
-    let counted: u64 = run(Command::new(&program).args(["memory", "40"]).arg(&file)).trim().parse().unwrap();
+    let counted: u64 = run(command(program()).args(["memory", "40"]).arg(&file)).trim().parse().unwrap();
     let memory = std::fs::read(&file).unwrap();
     let words: Vec<std::sync::atomic::AtomicU64> =
         memory.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes).into()).collect();
@@ -533,6 +539,18 @@ fn children_that_are_killed_while_they_count_lose_nothing() {
     let counters = Counters::attach(View::new(&words[..len as usize / 8]), len).unwrap();
     let sum = sum(&counters, 7, 7);
     assert!((counted..=counted + 40).contains(&sum), "{counted} counted, sum {sum}");
+}
+
+#[test]
+fn threads_that_use_everything_at_once_lose_nothing() {
+    for linkage in linkages() {
+        let mut host = Host::new();
+        host.set(1, 0);
+        let directory = tempfile::tempdir().unwrap();
+        let program = compile(directory.path(), &["tests/c/threads.c"], &["-std=c11"], linkage);
+        let counted: u64 = run(command(&program).arg(&host.path)).trim().parse().unwrap();
+        assert_eq!(host.sum(7, 7), counted);
+    }
 }
 
 #[test]

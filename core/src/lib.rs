@@ -24,6 +24,12 @@
 
 #![no_std]
 
+#[cfg(not(target_has_atomic = "64"))]
+compile_error!(
+    "libmcrpc needs 64-bit atomics: what threads and processes share is made of 64-bit words, each written at once. This \
+     target has none (docs/porting.md). Build for one that has, such as armv7a, aarch64, riscv64, i686 or x86_64."
+);
+
 pub mod admission;
 pub mod context;
 pub mod host;

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -413,7 +414,7 @@ static void probes_do_not_grow_with_processes(void) {
 }
 
 static mcrpc_endpoints_t replaced;
-static volatile int stop;
+static atomic_int stop;
 
 static void *replace_again_and_again(void *argument) {
     static uint64_t replacements;

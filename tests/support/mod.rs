@@ -1,4 +1,11 @@
 //! C and C++ programs for the tests: compiled by the system's compilers against the library, and run.
+//!
+//! The environment may have the same programs built and run in another way, which is what `.ci/sanitize` and `.ci/coverage` do:
+//!
+//!     MCRPC_TEST_LIBRARY_DIR   the directory of another libmcrpc.a, and of a libmcrpc.so if that is to be tested too
+//!     MCRPC_TEST_CFLAGS        flags for the compiler, behind the tests' own
+//!     MCRPC_TEST_RUNNER        what starts the programs, for instance valgrind and its options
+//!     MCRPC_TEST_LEAVE_OUT     the hot-path rules that cannot be checked in this way
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -6,10 +13,11 @@ pub mod frames;
 pub mod hot_calls;
 pub mod server;
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The directory of libmcrpc.a and libmcrpc.so.
+/// The directory of libmcrpc.a and libmcrpc.so as they are installed.
 pub const LIBRARY_DIR: &str = env!("MCRPC_LIBRARY_DIR");
 
 /// How a program finds the library.
@@ -19,7 +27,26 @@ pub enum Linkage {
     Shared,
 }
 
-pub const BOTH: [Linkage; 2] = [Linkage::Static, Linkage::Shared];
+/// Both, unless the environment names a library without a shared one.
+pub fn linkages() -> Vec<Linkage> {
+    let shared = library_dir().join("libmcrpc.so").exists();
+    if shared { vec![Linkage::Static, Linkage::Shared] } else { vec![Linkage::Static] }
+}
+
+/// The rules of tests/c/rules.h.
+pub fn hot_path_rules() -> Vec<&'static str> {
+    let left_out = words("MCRPC_TEST_LEAVE_OUT");
+    let rules = ["alloc", "seccomp", "stack", "signal"];
+    rules.into_iter().filter(|rule| !left_out.iter().any(|name| name == rule)).collect()
+}
+
+fn library_dir() -> PathBuf {
+    env::var_os("MCRPC_TEST_LIBRARY_DIR").unwrap_or(LIBRARY_DIR.into()).into()
+}
+
+fn words(variable: &str) -> Vec<String> {
+    env::var(variable).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
 
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -28,17 +55,30 @@ pub fn root() -> &'static Path {
 /// Compiles sources below the repository into a program; warnings are errors.
 pub fn compile(directory: &Path, sources: &[&str], flags: &[&str], linkage: Linkage) -> PathBuf {
     let cpp = sources[0].ends_with(".cpp");
-    let compiler = std::env::var(if cpp { "CXX" } else { "CC" }).unwrap_or(if cpp { "c++" } else { "cc" }.into());
+    let compiler = env::var(if cpp { "CXX" } else { "CC" }).unwrap_or(if cpp { "c++" } else { "cc" }.into());
     let program = directory.join(format!("program-{linkage:?}"));
     let mut command = Command::new(compiler);
     command.args(["-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-I"]);
     command.arg(root().join("include")).args(flags).args(sources.iter().map(|source| root().join(source)));
+    command.args(words("MCRPC_TEST_CFLAGS"));
+    let library_dir = library_dir();
     match linkage {
-        Linkage::Static => command.arg(Path::new(LIBRARY_DIR).join("libmcrpc.a")),
-        Linkage::Shared => command.args(["-L", LIBRARY_DIR, "-lmcrpc", &format!("-Wl,-rpath,{LIBRARY_DIR}")]),
+        Linkage::Static => command.arg(library_dir.join("libmcrpc.a")),
+        Linkage::Shared => {
+            command.arg("-L").arg(&library_dir).arg("-lmcrpc").arg(format!("-Wl,-rpath,{}", library_dir.display()))
+        }
     };
     run(command.arg("-o").arg(&program));
     program
+}
+
+/// A command that starts a compiled program.
+pub fn command(program: &Path) -> Command {
+    let mut words = words("MCRPC_TEST_RUNNER").into_iter();
+    let Some(runner) = words.next() else { return Command::new(program) };
+    let mut command = Command::new(runner);
+    command.args(words).arg(program);
+    command
 }
 
 /// Runs a command that must succeed, and returns what it printed.

@@ -1,16 +1,17 @@
 //! The checksum that a frame may end with.
 //!
 //! By carry-less multiplication where the processor has it, which took a seventh of the library less than fast tables; by the tables
-//! of the `crc` crate everywhere else. Where they are the exception they are the small ones.
+//! of the `crc` crate everywhere else. Where they are the exception they are the small ones. The multiplication needs vector registers, without which
+//! kernels are built.
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86_64;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 const LANES: usize = 1;
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
 const LANES: usize = 16;
 
 static TABLES: Crc<u32, Table<LANES>> = Crc::<u32, Table<LANES>>::new(&CRC_32_ISO_HDLC);
@@ -41,7 +42,7 @@ impl Checksum {
     /// Goes on with the next piece.
     #[inline]
     pub fn update(&mut self, piece: &[u8]) {
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         if let Some(after) = x86_64::update(self.0, piece) {
             self.0 = after;
             return;

@@ -1,6 +1,7 @@
 //! Two processes of one host that call the same machines: some fail, some are overloaded, and come back.
 
-use std::sync::atomic::AtomicU64;
+use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
 
 use mcrpc_core::admission::{Cursor, Key};
 use mcrpc_core::host::control::Target;

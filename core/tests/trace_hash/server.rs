@@ -1,8 +1,9 @@
 //! A server under load, in whole numbers: the controller in front of FIFO queues, callers that try again, and a clock that is
 //! stepped from event to event.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use alloc::collections::{BinaryHeap, VecDeque};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use mcrpc_core::admission::{Admission, Config, Cursor, Key, Line, Request};
 use mcrpc_core::id::{Salt, Uin};

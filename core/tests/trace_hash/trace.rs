@@ -1,6 +1,6 @@
 //! What is hashed: every decision as a number, and where the numbers of a world come from. No floating point.
 
-use std::fmt;
+use core::fmt;
 
 use mcrpc_core::status::Status;
 
