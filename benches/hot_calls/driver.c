@@ -9,6 +9,7 @@
 #include "../../tests/c/hot_calls.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
@@ -17,7 +18,7 @@ enum { CALLERS = 8, ROUNDS = 500, CACHE_LINE = 64, CACHE_LEN = 256 << 10 };
 
 static struct world worlds[QUEUES][CALLERS];
 static const struct hot_call *other_call;
-static volatile int stop, ready;
+static atomic_int stop, ready;
 
 /* Puts everything else out of the first-level cache. */
 static unsigned clear_cache(void) {
@@ -80,7 +81,7 @@ static double batch(const struct hot_call *call, void (*run)(struct world *), st
 }
 
 static void *keep_calling(void *callers) {
-    __atomic_add_fetch(&ready, 1, __ATOMIC_RELEASE);
+    ready++;
     while (!stop) {
         batch(other_call, other_call->run, callers);
     }
@@ -95,7 +96,7 @@ static void time_call(const struct hot_call *call, int threads, int batches) {
     for (int n = 1; n < threads; n++) {
         CHECK(pthread_create(&others[n], NULL, keep_calling, worlds[n]) == 0);
     }
-    while (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) < threads - 1) {
+    while (ready < threads - 1) {
     }
     printf("%s", call->name);
     batch(call, call->run, worlds[0]);

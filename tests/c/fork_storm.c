@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -20,7 +21,7 @@
 enum { THREADS = 4, CHILD_QUEUE = THREADS, ROUNDS_EACH = 5, PATIENCE_S = 30, PROGRAM_PATIENCE_S = 540 };
 
 static struct world child_world;
-static volatile int stop;
+static atomic_int stop;
 
 static uint64_t clock_ns(void) {
     struct timespec now;

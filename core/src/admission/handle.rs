@@ -113,7 +113,7 @@ impl<'a> Admission<'a> {
     #[inline]
     pub fn admit(&self, queue: u32, request: &Request, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
-        let claimed_key = request.key;
+        let claimed = request;
         let effective;
         let request = if request.tenant == 0 {
             request
@@ -146,7 +146,7 @@ impl<'a> Admission<'a> {
         }
         if let Some(counts) = tenant_counts(queue, request.tenant) {
             counts.admitted.add(1);
-            if request.key == claimed_key {
+            if (request.key, request.continues_task) == (claimed.key, claimed.continues_task) {
                 counts.admitted_as_claimed.add(1);
             }
         }
@@ -161,8 +161,11 @@ impl<'a> Admission<'a> {
             counts.offered.add(1);
         }
         let quota = self.view.head.quotas.get(place_of(request.tenant)).filter(|_| self.limits.fair_share);
-        let key = quota.map_or(request.key, |quota| quota.effective(request.key, request.continues_task));
-        Request { key, continues_task: request.continues_task && key == request.key, ..*request }
+        if quota.is_some_and(|quota| quota.demotes(request.key, request.continues_task)) {
+            Request { key: request.key.least_important(), continues_task: false, ..*request }
+        } else {
+            *request
+        }
     }
 
     #[cold]

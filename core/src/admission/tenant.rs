@@ -24,6 +24,8 @@ const SLACK_DIVISOR: u64 = 4;
 const TENANT_US: u64 = 4 * SLOW_US;
 /// A tenant's work is never demoted whole: what is admitted of it is what it is judged by.
 const MAX_DEMOTED_Q16: u64 = ONE_Q16 - ONE_Q16 / 64;
+/// Of a tenant's work in progress at most so many times the share competes as it claims that competes so of its new work.
+const IN_PROGRESS: u32 = 4;
 /// Steps in which the fair level is found: each halves the interval.
 const LEVEL_STEPS: u32 = 24;
 
@@ -57,14 +59,14 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    /// The key that a tenant's request competes with. What is demoted follows from the key, so that a task is demoted as a
-    /// whole. Of work in progress only a quarter as much is demoted: what was done for it would be lost.
+    /// Whether a tenant's request competes as the least important, and continues no task. What is demoted follows from the key, so
+    /// that a task is demoted as a whole.
     #[inline]
-    pub(super) fn effective(&self, key: Key, continues_task: bool) -> Key {
+    pub(super) fn demotes(&self, key: Key, continues_task: bool) -> bool {
         let demoted_q16 = self.demoted_q16.get();
-        let demoted_q16 = if continues_task { demoted_q16 / 4 } else { demoted_q16 };
+        let demoted_q16 = if continues_task { demoted_in_progress_q16(demoted_q16) } else { demoted_q16 };
         // Fibonacci hashing: the upper half of the product depends on all bits of the key.
-        if key.0.wrapping_mul(0x9e37_79b1) >> 16 < demoted_q16 { key.least_important() } else { key }
+        key.0.wrapping_mul(0x9e37_79b1) >> 16 < demoted_q16
     }
 
     /// Which share of its work competes as the least important.
@@ -86,6 +88,17 @@ impl Quota {
     fn weight(&self) -> u64 {
         u64::from(self.more_weight.get() % 10_000) + 1
     }
+}
+
+/// Of work in progress a quarter as much is demoted, since what was done for it would be lost: a flood of new work is held back by
+/// refusing that. What floods all the same only says that it continues tasks, and is demoted too.
+#[inline]
+fn demoted_in_progress_q16(demoted_q16: u32) -> u32 {
+    let kept_q16 = (ONE_Q16 as u32).saturating_sub(demoted_q16);
+    // The product is 2^18 at most, whatever the cell holds.
+    let excess_q16 = (ONE_Q16 as u32).saturating_sub(IN_PROGRESS * kept_q16);
+    let quarter_q16 = demoted_q16 / 4;
+    if excess_q16 > quarter_q16 { excess_q16 } else { quarter_q16 }
 }
 
 /// Brings the rates of all tenants up to date, and with `capacity_mrps` (0: there is enough) what is demoted.

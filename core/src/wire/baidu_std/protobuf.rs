@@ -1,11 +1,13 @@
 //! The part of protobuf's encoding that a meta needs: a bounded reader and a writer into the caller's buffer.
 //!
 //! The reader accepts what prost accepts, and refuses what prost refuses, but for the depth of groups: their numbers are kept
-//! on the stack, so [`MAX_GROUP_DEPTH`] bounds it. A group never occurs in a meta: only a newer peer could send one, as a
+//! in one integer, so [`MAX_GROUP_DEPTH`] bounds it. A group never occurs in a meta: only a newer peer could send one, as a
 //! field that is skipped. Every loop consumes input, which the frame's limits bound.
 
 /// How deep groups within fields that nobody knows may be nested.
 pub const MAX_GROUP_DEPTH: usize = 4;
+// Of each group that is open, 32 bits are kept.
+const _: () = assert!(MAX_GROUP_DEPTH as u32 * u32::BITS <= u128::BITS);
 
 const VARINT: u8 = 0;
 const FIXED64: u8 = 1;
@@ -131,7 +133,7 @@ impl<'a> Reader<'a> {
     /// Skips the rest of a group, whose end must carry the number of its beginning.
     #[cold]
     fn skip_group(&mut self, number: u32) -> Result<(), Malformed> {
-        // The numbers of the open groups, the innermost lowest: in a register rather than on a coroutine's stack.
+        // The numbers of the open groups, the innermost lowest: in registers rather than on a coroutine's stack.
         let (mut open, mut depth) = (u128::from(number), 1);
         loop {
             let (number, wire_type) = self.key()?;

@@ -1,8 +1,8 @@
 //! CRC-32 by PCLMULQDQ: V. Gopal and others, "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction", Intel,
 //! 2009; the constants are those of its section 4 for the reflected polynomial.
 //!
-//! A register of 128 bits is congruent to the message so far; sixteen more bytes are one step. What does not fill a block is put at
-//! its *front*, behind zeroes, which change nothing while the register is zero: so there is no tail, and no table.
+//! A register of 128 bits is congruent to the message so far; sixteen more bytes are one step. What is more than whole blocks is taken
+//! *first*, behind zeroes, which change nothing while the register is zero: so there is no tail, and no table.
 
 use core::arch::x86_64::{__m128i, _mm_and_si128, _mm_clmulepi64_si128, _mm_set_epi32, _mm_srli_si128, _mm_xor_si128};
 
@@ -20,13 +20,15 @@ cpufeatures::new!(pclmulqdq, "pclmulqdq");
 /// The checksum of what had the checksum `before`, and `piece`; `None` if this processor cannot do it.
 #[inline]
 pub(super) fn update(before: u32, piece: &[u8]) -> Option<u32> {
-    // SAFETY: the processor has just said that it has the instruction.
+    // SAFETY: a function with a target feature may be called where the processor has the feature and those that it implies. The
+    // call is made only after `get` has found PCLMULQDQ by CPUID; it implies SSE2, which every x86-64 processor has.
     pclmulqdq::get().then(|| unsafe { by_multiplication(before, piece) })
 }
 
 #[target_feature(enable = "pclmulqdq")]
 fn by_multiplication(before: u32, piece: &[u8]) -> u32 {
-    // The old checksum is added to the first four bytes; what is left of it behind a shorter piece, to the new one.
+    // The old checksum is added to the first four bytes. What is left of it behind fewer bytes is added to the next block, or, where
+    // there is none, to the new checksum.
     let mut rest = u128::from(!before);
     let mut blocks = piece;
     let mut folded = bytemuck::must_cast(0u128);
@@ -43,7 +45,8 @@ fn by_multiplication(before: u32, piece: &[u8]) -> u32 {
     !(remainder(folded) ^ rest as u32)
 }
 
-/// The first bytes of a piece, the very first lowest; what is above the first `len % BLOCK` of them is shifted out.
+/// The first bytes of a piece, at most a block of them, the very first lowest. The caller shifts out what is above the first
+/// `len % BLOCK`. Of 8 to 15 bytes, and of 4 to 7, the two halves overlap in bytes that are the same in both.
 #[inline]
 fn load_front(piece: &[u8]) -> u128 {
     if let Some(block) = piece.first_chunk() {
