@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -139,7 +140,7 @@ public:
             mcrpc::Health health;
             check(endpoints_.health(static_cast<uint32_t>(n), mcrpc::now_ns(), health));
             std::printf("%s{\"sent\":%" PRIu64 ",\"state\":\"%s\"}", n == 0 ? "" : ",", sent_[n].exchange(0),
-                        kStates[health.state]);
+                        kStates[std::min<uint32_t>(health.state, 4)]);
         }
         std::printf("]");
     }
