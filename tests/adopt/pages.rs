@@ -95,12 +95,12 @@ fn with_the_second_diff_an_operator_sees_the_server_and_turns_it_off() {
                 if rows.any(|row| row.contains(&pid.as_str()) && row.contains(&mode)) {
                     return;
                 }
-                assert!(start.elapsed() < Duration::from_secs(20), "wanted {mode}:\n{top}");
+                assert!(start.elapsed() < Duration::from_secs(60), "wanted {mode}:\n{top}");
             }
         };
-        wait_for_mode("enforce");
-        mcrpc(&["mode", "admission", "observe"]);
         wait_for_mode("observe");
+        mcrpc(&["mode", "admission", "enforce"]);
+        wait_for_mode("enforce");
         mcrpc(&["kill", "on"]);
         wait_for_mode("off");
     }
