@@ -17,7 +17,7 @@ use upstream::Upstream;
 const SERVICE: Duration = Duration::from_millis(20);
 const UPSTREAM_WORKERS: usize = 4;
 const REASONS: [&str; 3] = ["below_cursor", "wait_above_soft_limit", "wait_above_hard_limit"];
-const LOAD_S: u64 = 3;
+const LOAD_S: u64 = 5;
 /// What the upstream can answer in that time.
 const CAPACITY: u32 = UPSTREAM_WORKERS as u32 * 50 * LOAD_S as u32;
 

@@ -23,7 +23,8 @@ struct Page {
 
 /// The README and all of `docs/`, by path from the repository's root.
 fn pages() -> BTreeMap<PathBuf, Page> {
-    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let folders = ["docs", "docs/adopt"].map(|folder| std::fs::read_dir(root().join(folder)).unwrap());
+    let docs = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
     docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         .chain([root().join("README.md")])
         .map(|path| {

@@ -151,7 +151,7 @@ int main(int argc, char **argv) {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1])) };
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t len = sizeof address;
-    int listener = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+    int listener = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket");
     must(bind(listener, (struct sockaddr *)&address, len), "bind");
     must(listen(listener, SOMAXCONN), "listen");
     must(getsockname(listener, (struct sockaddr *)&address, &len), "getsockname");

@@ -18,6 +18,8 @@
 
 namespace {
 
+constexpr uint32_t kMode = MCRPC_MODE_ENFORCE;  // while the operator says nothing; to begin with, MCRPC_MODE_OBSERVE
+
 // What the callbacks share. Memory and handle are made in the master and inherited by the children.
 struct Protection {
     mcrpc::Memory memory;
@@ -35,6 +37,7 @@ void check(mcrpc::Status status) {
 // Before any fork: all children are to share it.
 void before_master_run(Protection &mine, const prefork::Options &options) {
     mcrpc::AdmissionConfig config;
+    config.mode = kMode;
     config.queue_count = static_cast<uint32_t>(options.children);
     config.workers_per_queue = static_cast<uint32_t>(options.workers);
     size_t len = 0;
@@ -73,7 +76,7 @@ void after_svr_proc_run(const Protection &mine, const prefork::Request &request)
 void on_timer(const Protection &mine) {
     const uint64_t now_ns = mcrpc::now_ns();
     static_cast<void>(mine.host.tick(now_ns));
-    check(mine.host.steer(mine.admission, MCRPC_MODE_ENFORCE));
+    check(mine.host.steer(mine.admission, kMode));
     static_cast<void>(mine.host.report_queue(mine.admission, mine.queue, now_ns));
 }
 

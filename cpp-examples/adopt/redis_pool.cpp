@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -32,6 +33,7 @@
 
 namespace {
 
+constexpr uint32_t kMode = MCRPC_MODE_ENFORCE;  // while the operator says nothing; to begin with, MCRPC_MODE_OBSERVE
 constexpr int kCallers = 64;
 constexpr uint32_t kConnections = 8;  // calls at once, to all instances together
 constexpr uint64_t kBudgetNs = 200'000'000;
@@ -81,6 +83,7 @@ public:
         check(host_.open(std::getenv("MCRPC_DIR"), host_config, mcrpc::now_ns()));
 
         mcrpc::AdmissionConfig admission_config;
+        admission_config.mode = kMode;
         admission_config.workers_per_queue = kConnections;
         admission_memory_ = memory_for(admission_config);
         check(mcrpc::Admission::init(admission_memory_, admission_config, mcrpc::now_ns(), admission_));
@@ -127,7 +130,7 @@ public:
         const uint64_t now_ns = mcrpc::now_ns();
         check(endpoints_.tick());
         static_cast<void>(host_.tick(now_ns));
-        check(host_.steer(admission_, MCRPC_MODE_ENFORCE));
+        check(host_.steer(admission_, kMode));
         static_cast<void>(host_.report_queue(admission_, kQueue, now_ns));
     }
 
@@ -139,7 +142,7 @@ public:
             mcrpc::Health health;
             check(endpoints_.health(static_cast<uint32_t>(n), mcrpc::now_ns(), health));
             std::printf("%s{\"sent\":%" PRIu64 ",\"state\":\"%s\"}", n == 0 ? "" : ",", sent_[n].exchange(0),
-                        kStates[health.state]);
+                        kStates[std::min<uint32_t>(health.state, 4)]);
         }
         std::printf("]");
     }

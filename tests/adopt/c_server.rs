@@ -80,9 +80,9 @@ fn after_a_lock(source: &str, linkage: Linkage, patience: Duration) -> (HashMap<
     for (user, caller) in callers.iter_mut().enumerate() {
         caller.send("list", user);
     }
+    let mut latest = Caller::connect(&address);
     std::thread::sleep(3 * BUDGET);
     drop(lock);
-    let mut latest = Caller::connect(&address);
     let start = Instant::now();
     let mut is_served = false;
     while !is_served && start.elapsed() < patience {

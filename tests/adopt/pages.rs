@@ -1,5 +1,5 @@
 //! Given the pages for those who adopt the library, when a reader follows them, then the code they quote is that of the programs,
-//! their diffs apply and do what they say, and their links lead somewhere.
+//! and their diffs apply and do what they say.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -53,16 +53,6 @@ fn quoted_code_is_that_of_the_programs() {
 }
 
 #[test]
-fn links_lead_to_files() {
-    for (path, text) in pages() {
-        for link in text.split("](").skip(1).map(|rest| rest.split_once(')').unwrap().0) {
-            let target = path.parent().unwrap().join(link.split('#').next().unwrap());
-            assert!(link.starts_with("https://") || target.exists(), "{}: {link}", path.display());
-        }
-    }
-}
-
-#[test]
 fn the_first_diff_of_the_c_server_is_that_of_the_two_programs() {
     assert_eq!(block(&page("c-server.md"), "```diff").unwrap(), c_server::difference("-U1"));
 }
@@ -105,12 +95,12 @@ fn with_the_second_diff_an_operator_sees_the_server_and_turns_it_off() {
                 if rows.any(|row| row.contains(&pid.as_str()) && row.contains(&mode)) {
                     return;
                 }
-                assert!(start.elapsed() < Duration::from_secs(20), "wanted {mode}:\n{top}");
+                assert!(start.elapsed() < Duration::from_secs(60), "wanted {mode}:\n{top}");
             }
         };
-        wait_for_mode("enforce");
-        mcrpc(&["mode", "admission", "observe"]);
         wait_for_mode("observe");
+        mcrpc(&["mode", "admission", "enforce"]);
+        wait_for_mode("enforce");
         mcrpc(&["kill", "on"]);
         wait_for_mode("off");
     }

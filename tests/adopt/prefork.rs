@@ -65,7 +65,7 @@ impl Server {
     fn wait_until_in_system(&mut self, wanted: u64) {
         let start = Instant::now();
         while self.sum("queued") + self.sum("running") != wanted {
-            assert!(start.elapsed() < Duration::from_secs(10), "wanted {wanted}: {}", self.report(Signal::USR1));
+            assert!(start.elapsed() < Duration::from_secs(60), "wanted {wanted}: {}", self.report(Signal::USR1));
         }
     }
 }
@@ -157,6 +157,8 @@ fn under_overload_children_are_killed_and_the_rest_goes_on() {
         let good = counts.good.into_inner();
         assert!(good as f64 > 0.3 * CAPACITY_PER_S * seconds, "{good} in {seconds:.1} s");
         assert!(counts.refused.into_inner() > 0 && counts.lost.into_inner() > 0);
+        // The last successor may not have struck out yet what was lost.
+        server.wait_until_in_system(0);
         let report = server.report(Signal::TERM);
         for queue in report["queues"].as_array().unwrap() {
             assert_eq!((&queue["queued"], &queue["running"]), (&0.into(), &0.into()), "{report}");

@@ -88,7 +88,7 @@ impl Nginx {
     pub fn wait_until(&self, what: &str, mut condition: impl FnMut() -> bool) {
         let start = Instant::now();
         while !condition() {
-            assert!(start.elapsed() < Duration::from_secs(20), "not in time: {what}\n{}", self.log("error.log"));
+            assert!(start.elapsed() < Duration::from_secs(60), "not in time: {what}\n{}", self.log("error.log"));
             std::thread::sleep(Duration::from_millis(10));
         }
     }

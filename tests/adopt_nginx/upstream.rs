@@ -44,7 +44,7 @@ impl Upstream {
     pub fn wait_for_arrivals(&self, count: usize) {
         let state = self.state.0.lock().unwrap();
         let (state, _) =
-            self.state.1.wait_timeout_while(state, Duration::from_secs(20), |state| state.arrived < count).unwrap();
+            self.state.1.wait_timeout_while(state, Duration::from_secs(60), |state| state.arrived < count).unwrap();
         assert!(state.arrived >= count, "{} of {count} requests have come through", state.arrived);
     }
 

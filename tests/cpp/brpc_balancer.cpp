@@ -166,6 +166,8 @@ void lists_case() {
     CHECK(!channel->AddServer(brpc::ServerId(all[0].id, "50")));  // the same machine twice
     CHECK(!channel->AddServer(brpc::ServerId(999)));              // brpc knows no such connection
     CHECK(!channel->RemoveServer(all[1]));
+    CHECK(channel->AddServersInBatch({brpc::ServerId(999), all[2], brpc::ServerId(all[2].id, "50")}) == 1);
+    CHECK(channel->RemoveServersInBatch({brpc::ServerId(999), all[2]}) == 1);
     std::atomic<bool> stop{false};
     std::vector<std::thread> callers;
     for (int n = 0; n < 3; ++n) {

@@ -211,7 +211,8 @@ static void keep_house(ngx_event_t *event) {
     mcrpc_zone_t **zones = conf->zones.elts;
     uint64_t now_ns = mcrpc_now_ns();
     mcrpc_host_tick(&host, now_ns);
-    for (ngx_uint_t i = 0; i < conf->zones.nelts; i++) {
+    /* After a reload the mode is that of the new processes, however long an old one still has connections. */
+    for (ngx_uint_t i = 0; !ngx_exiting && i < conf->zones.nelts; i++) {
         mcrpc_admission_follow(&zones[i]->admission, &host, zones[i]->config.mode);
     }
     /* `mcrpc top` has one line for a process. */

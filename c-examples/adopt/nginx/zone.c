@@ -66,6 +66,12 @@ ngx_int_t mcrpc_zone_init(ngx_shm_zone_t *shm_zone, void *old) {
     return NGX_OK;
 }
 
+/* With a barrier: whoever takes it next finds its books as they are now. */
+static void give_back(mcrpc_zone_t *zone, uint32_t queue) {
+    mcrpc_admission_queue_lost(&zone->admission, queue);
+    ngx_atomic_cmp_set(&zone->shared->owners[queue], (ngx_atomic_uint_t)ngx_pid, 0);
+}
+
 /* A process of before this one's start that had the same number is gone too. */
 static int is_gone(ngx_atomic_uint_t owner) {
     return owner == (ngx_atomic_uint_t)ngx_pid || (kill((pid_t)owner, 0) == -1 && ngx_errno == NGX_ESRCH);
@@ -76,11 +82,9 @@ void mcrpc_zone_take_queue(mcrpc_zone_t *zone, ngx_log_t *log) {
     ngx_atomic_uint_t self = (ngx_atomic_uint_t)ngx_pid;
     for (uint32_t queue = 0; queue < shared->config.queue_count; queue++) {
         ngx_atomic_uint_t owner = shared->owners[queue];
-        if (owner == 0 || !is_gone(owner) || !ngx_atomic_cmp_set(&shared->owners[queue], owner, self)) {
-            continue;
+        if (owner != 0 && is_gone(owner) && ngx_atomic_cmp_set(&shared->owners[queue], owner, self)) {
+            give_back(zone, queue);
         }
-        mcrpc_admission_queue_lost(&zone->admission, queue);
-        shared->owners[queue] = 0;
     }
     for (uint32_t queue = 0; queue < shared->config.queue_count; queue++) {
         if (ngx_atomic_cmp_set(&shared->owners[queue], 0, self)) {
@@ -95,8 +99,7 @@ void mcrpc_zone_take_queue(mcrpc_zone_t *zone, ngx_log_t *log) {
 
 void mcrpc_zone_give_back_queue(mcrpc_zone_t *zone) {
     if (zone->has_queue) {
-        mcrpc_admission_queue_lost(&zone->admission, zone->slots.queue);
-        zone->shared->owners[zone->slots.queue] = 0;
+        give_back(zone, zone->slots.queue);
         zone->has_queue = 0;
     }
 }

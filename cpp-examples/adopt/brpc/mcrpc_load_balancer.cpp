@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <charconv>
 #include <new>
+#include <set>
 #include <utility>
 
 namespace mcrpc_brpc {
@@ -84,21 +85,24 @@ LoadBalancer *LoadBalancer::New(const butil::StringPiece &) const {
     return made;
 }
 
-bool LoadBalancer::put_in_force(std::vector<brpc::ServerId> servers) {
+bool LoadBalancer::put_in_force(const std::vector<brpc::ServerId> &servers) {
+    std::vector<brpc::ServerId> kept;
     std::vector<mcrpc::EndpointSpec> specs;
+    std::set<std::pair<std::uint32_t, int>> seen;
     for (const brpc::ServerId &server : servers) {
         brpc::SocketUniquePtr socket;
         // Also one that is down now: brpc goes on trying to connect to it.
-        if (brpc::Socket::AddressFailedAsWell(server.id, &socket) < 0) return false;
+        if (brpc::Socket::AddressFailedAsWell(server.id, &socket) < 0) continue;
         const butil::EndPoint where = socket->remote_side();
-        if (where.port <= 0 || where.port > UINT16_MAX) return false;
+        if (where.port <= 0 || where.port > UINT16_MAX || !seen.emplace(where.ip.s_addr, where.port).second) continue;
         mcrpc::Endpoint endpoint;
         const auto *ipv4 = reinterpret_cast<const std::uint8_t *>(&where.ip.s_addr);
         mcrpc_endpoint_v4(ipv4, static_cast<std::uint16_t>(where.port), options_.service_id, &endpoint);
         specs.emplace_back(endpoint, server.id).weight = weight_of(server.tag);
+        kept.push_back(server);
     }
     if (!endpoints_.replace(specs.data(), static_cast<std::uint32_t>(specs.size())).ok()) return false;
-    servers_ = std::move(servers);
+    servers_ = std::move(kept);
     return true;
 }
 
@@ -112,8 +116,8 @@ size_t LoadBalancer::AddServersInBatch(const std::vector<brpc::ServerId> &added)
     for (const brpc::ServerId &server : added) {
         if (std::find(servers.begin(), servers.end(), server) == servers.end()) servers.push_back(server);
     }
-    const size_t count = servers.size() - servers_.size();
-    return put_in_force(std::move(servers)) ? count : 0;
+    const size_t before = servers_.size();
+    return put_in_force(servers) && servers_.size() > before ? servers_.size() - before : 0;
 }
 
 size_t LoadBalancer::RemoveServersInBatch(const std::vector<brpc::ServerId> &removed) {
@@ -123,7 +127,7 @@ size_t LoadBalancer::RemoveServersInBatch(const std::vector<brpc::ServerId> &rem
         if (std::find(removed.begin(), removed.end(), server) == removed.end()) servers.push_back(server);
     }
     const size_t count = servers_.size() - servers.size();
-    return put_in_force(std::move(servers)) ? count : 0;
+    return put_in_force(servers) ? count : 0;
 }
 
 int LoadBalancer::SelectServer(const SelectIn &in, SelectOut *out) {

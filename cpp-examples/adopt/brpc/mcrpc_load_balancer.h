@@ -59,7 +59,8 @@ private:
         std::multimap<std::pair<brpc::SocketId, std::int64_t>, Attempt> attempts;
     };
 
-    bool put_in_force(std::vector<brpc::ServerId> servers);
+    // Without those that have no address of their own that libmcrpc knows: they must not keep the others out.
+    bool put_in_force(const std::vector<brpc::ServerId> &servers);
     mcrpc::Call call_of(std::uint64_t uin);
     bool accept(const SelectIn &in, const mcrpc_choice_t &choice, std::uint64_t now_ns, SelectOut *out);
     int refusal_of(mcrpc::Status status);
