@@ -46,14 +46,21 @@ fn disassemble(library: &Path) -> BTreeMap<String, Function> {
         let Some(function) = functions.get_mut(&name) else { continue };
         let (operation, operands) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
         let operands = operands.trim();
-        match operation {
+        // Some versions of objdump write the width of operands into the name: pushq, callq.
+        match operation.trim_end_matches('q') {
             "push" => function.frame += 8,
             "sub" if operands.ends_with(",%rsp") => function.frame += size_of_frame(operands, &name),
+            "add" if operands.ends_with(",%rsp") && !operands.starts_with("$0xffff") => {}
+            "lea" if operands.ends_with("(%rsp),%rsp") && !operands.starts_with('-') => {}
             "call" => function.calls.push(Call { to: target(operands), is_last: false }),
-            "jmp" if !target(operands).is_empty() => {
-                function.calls.push(Call { to: target(operands), is_last: true });
+            // A jump to another function is a call of it, also one that depends on a condition.
+            _ if operation.starts_with('j') => {
+                let to = target(operands);
+                if !to.is_empty() && to != name {
+                    function.calls.push(Call { to, is_last: true });
+                }
             }
-            _ => {}
+            _ => assert!(!operands.ends_with(",%rsp"), "{name}: {operation} {operands}: how much stack is this?"),
         }
     }
     functions
@@ -64,23 +71,23 @@ fn size_of_frame(operands: &str, name: &str) -> u32 {
     u32::from_str_radix(size.unwrap_or_else(|| panic!("{name} takes stack by {operands}")), 16).unwrap()
 }
 
-/// The function that `<name>` or `<name+0x10>` names; empty for what is not known here.
+/// The function that `<name>` or `<name+0x10>` names; empty for one of the C library, or through a pointer.
 fn target(operands: &str) -> String {
     let name = operands.rsplit_once('<').and_then(|(_, rest)| rest.strip_suffix('>')).unwrap_or_default();
+    let name = name.split("+0x").next().unwrap_or_default();
     if operands.starts_with('*') || name.contains("@plt") { String::new() } else { name.to_owned() }
 }
 
 /// The deepest path from a function on: its bytes, and the functions on it.
 fn deepest(functions: &BTreeMap<String, Function>, name: &str, callers: &[&str]) -> (u32, Vec<String>) {
     assert!(!callers.contains(&name), "{name} is recursive: {callers:?}");
-    let Some(function) = functions.get(name) else { return (LEAF, Vec::new()) };
+    if name.is_empty() {
+        return (LEAF, Vec::new());
+    }
+    let function = functions.get(name).unwrap_or_else(|| panic!("{callers:?} call {name}, which was not read"));
     let callers = [callers, &[name]].concat();
     let mut most = (function.frame, Vec::new());
     for call in &function.calls {
-        // A jump within the function.
-        if call.to.split('+').next() == Some(name) && call.is_last {
-            continue;
-        }
         let (bytes, path) = deepest(functions, &call.to, &callers);
         let bytes = if call.is_last { bytes } else { bytes + function.frame };
         if bytes > most.0 {
