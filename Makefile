@@ -23,11 +23,20 @@ LIBRARIES := libmcrpc libmcrpc_wire
 
 all: library command
 
+ifneq ($(shell command -v $(firstword $(CARGO)) 2>/dev/null),)
 library:
 	CARGO="$(CARGO)" ffi/artefact/build "$(TARGET)/library"
 
 command:
-	$(CARGO) build --release --locked -p mcrpc-command
+	$(CARGO) build --release --locked -p mcrpc-command --target-dir "$(TARGET)"
+else
+# Who installs as another user (sudo make install) may have no cargo, and installs what was built.
+library: built = $(TARGET)/library/libmcrpc.so
+command: built = $(TARGET)/release/mcrpc
+library command:
+	@[ -e "$(built)" ] || { echo "no $(CARGO) in PATH, and no $(built): run make as a user who has cargo (rustup.rs)" >&2; exit 1; }
+	@echo "no $(CARGO) in PATH: $(built) is taken as it was built"
+endif
 
 install: install-library install-command
 
@@ -35,20 +44,23 @@ install-library: library
 	$(INSTALL) -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(LIBDIR)/cmake/mcrpc" "$(DESTDIR)$(INCLUDEDIR)"
 	$(INSTALL) -m 644 include/mcrpc.h include/mcrpc.hpp include/mcrpc_generate.h "$(DESTDIR)$(INCLUDEDIR)"
 	$(INSTALL) -m 644 "$(TARGET)/library/libmcrpc.a" "$(TARGET)/library/libmcrpc.so" "$(DESTDIR)$(LIBDIR)"
+	# A program that starts meanwhile finds the old one or the new one, whole.
 	for name in $(LIBRARIES); do \
-	    $(INSTALL) -m 644 "$(TARGET)/library/$$name.so.0" "$(DESTDIR)$(LIBDIR)/$$name.so.$(VERSION)" && \
-	    $(STRIP) --strip-unneeded "$(DESTDIR)$(LIBDIR)/$$name.so.$(VERSION)" && \
+	    file="$(DESTDIR)$(LIBDIR)/$$name.so.$(VERSION)" && \
+	    $(STRIP) --strip-unneeded -o "$$file.new" "$(TARGET)/library/$$name.so.0" && \
+	    chmod 644 "$$file.new" && mv -f "$$file.new" "$$file" && \
 	    ln -sf $$name.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/$$name.so.0" || exit 1; \
 	done
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
 	    packaging/mcrpc.pc.in > "$(DESTDIR)$(LIBDIR)/pkgconfig/mcrpc.pc"
-	sed -e 's|@VERSION@|$(VERSION)|g' packaging/mcrpcConfig.cmake.in > "$(DESTDIR)$(LIBDIR)/cmake/mcrpc/mcrpcConfig.cmake"
+	sed -e 's|@VERSION@|$(VERSION)|g; s|@INCLUDEDIR@|$(INCLUDEDIR)|' packaging/mcrpcConfig.cmake.in \
+	    > "$(DESTDIR)$(LIBDIR)/cmake/mcrpc/mcrpcConfig.cmake"
 	sed -e 's|@VERSION@|$(VERSION)|g' packaging/mcrpcConfigVersion.cmake.in > "$(DESTDIR)$(LIBDIR)/cmake/mcrpc/mcrpcConfigVersion.cmake"
 
 install-command: command
 	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1"
-	$(INSTALL) -m 755 $(TARGET)/release/mcrpc "$(DESTDIR)$(BINDIR)"
-	$(TARGET)/release/mcrpc man "$(DESTDIR)$(MANDIR)/man1"
+	$(INSTALL) -m 755 "$(TARGET)/release/mcrpc" "$(DESTDIR)$(BINDIR)"
+	"$(TARGET)/release/mcrpc" man "$(DESTDIR)$(MANDIR)/man1"
 
 deb:
 	rm -rf target/stage

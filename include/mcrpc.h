@@ -11,8 +11,11 @@
 //              it is, and mcrpc_host_close() gives both back. There is no thread-local state, and one word that is global: the
 //              address of your function that mcrpc_context_set_lookup() is given. (And a byte: what the processor can do.)
 // Errors       0 is success, negative is failure; mcrpc_status_name() and mcrpc_status_text() say which and what to
-//              do. Outputs come last and are written only on success. NULL, misaligned and nonsense arguments
-//              give a status, never a fault.
+//              do. Outputs come last and are written only on success, unless a function's comment says more. NULL,
+//              misaligned and nonsense arguments give a status, never a fault.
+// Structs      Start from the _INIT macro, or from {0} where there is none. What begins with struct_size grows at its
+//              end: the macro sets it, and for a struct that is only written set it to the struct's sizeof yourself.
+//              Reserved fields must be 0. So a program keeps running on later libraries of the same soname.
 // Time         Nanoseconds of CLOCK_MONOTONIC, passed in by you. The library reads no clock, except that a host's
 //              housekeeping looks how old strategies are that it finds.
 // Threads      Admission handles may be used by any number of threads and processes at once; a frame decoder by
@@ -1833,8 +1836,8 @@ int32_t mcrpc_endpoints_init(void *memory, size_t len, const mcrpc_endpoints_con
 // Puts another list of endpoints and of rules for groups in force, as a whole and at once. What is known of endpoints that
 // stay is kept. Calls go on meanwhile; two threads must not replace at the same time. `host` may be NULL.
 // Returns MCRPC_TABLE_FULL for more endpoints than there is room for, _INVALID_ARGUMENT for one that is there twice, a weight
-// or share outside its range, reserved fields that are not 0, or too many rules: then the old list stays in force. It takes about 10 us per endpoint.
-// Any thread; no allocation, lock or system call. Since 0.1.
+// or share outside its range, reserved fields that are not 0, or too many rules: then the old list stays in force.
+// It takes about 10 us per endpoint. Any thread; no allocation, lock or system call. Since 0.1.
 int32_t mcrpc_endpoints_replace(const mcrpc_endpoints_t *endpoints, const mcrpc_host_t *host, const mcrpc_endpoint_spec_t *specs, uint32_t count, const mcrpc_group_rule_t *rules, uint32_t rule_count);
 
 // Hands over what was counted to the agent, and finds a new segment of the host: about five times per second. `host` may be

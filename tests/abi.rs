@@ -40,8 +40,8 @@ const LATER: [(&str, &str, &str); 6] = [
 #[test]
 fn a_program_of_the_first_version_runs_on_a_later_library() {
     let later = Path::new(env!("CARGO_TARGET_TMPDIR")).join("later-version");
-    run(Command::new("rm").arg("-rf").arg(later.join("source")));
-    run(Command::new("mkdir").arg("-p").arg(later.join("source")));
+    let _ = std::fs::remove_dir_all(later.join("source"));
+    std::fs::create_dir_all(later.join("source")).unwrap();
     run(Command::new("cp").args(["-r", "Cargo.toml", "core", "ffi"]).arg(later.join("source")).current_dir(root()));
     for (file, now, then) in LATER {
         let path = later.join("source/ffi/src").join(file);
@@ -58,7 +58,12 @@ fn a_program_of_the_first_version_runs_on_a_later_library() {
     let directory = tempfile::tempdir().unwrap();
     let flags = ["-std=c11", "-Wl,--enable-new-dtags"];
     let program = compile(directory.path(), &["tests/abi/0.1/program.c"], &flags, Linkage::Shared);
-    run(Command::new(program).env("LD_LIBRARY_PATH", later.join("library")));
+    let library = later.join("library");
+    let loaded = run(Command::new("ldd").arg(&program).env("LD_LIBRARY_PATH", &library));
+    for name in ["libmcrpc.so.0", "libmcrpc_wire.so.0"] {
+        assert!(loaded.contains(library.join(name).to_str().unwrap()), "another library is loaded: {loaded}");
+    }
+    run(Command::new(program).env("LD_LIBRARY_PATH", library));
 }
 
 #[test]

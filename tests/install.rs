@@ -15,7 +15,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 fn prefix() -> &'static Path {
     static PREFIX: OnceLock<PathBuf> = OnceLock::new();
     PREFIX.get_or_init(|| {
-        let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prefix");
+        let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("a prefix");
         let _ = std::fs::remove_dir_all(&prefix);
         run(&mut make("install-library", &prefix));
         prefix
@@ -28,7 +28,7 @@ fn make(target: &str, prefix: &Path) -> Command {
     make.args(["--silent", "-C"]).arg(root()).arg(target).arg(format!("PREFIX={}", prefix.display()));
     // Not among what the build script has built, which other tests use at this moment.
     make.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("install"));
-    for variable in ["MAKEFLAGS", "MAKELEVEL", "DESTDIR", "LIBDIR"] {
+    for variable in ["MAKEFLAGS", "MAKELEVEL", "DESTDIR", "LIBDIR", "INCLUDEDIR"] {
         make.env_remove(variable);
     }
     make
@@ -87,6 +87,20 @@ fn a_staged_installation_speaks_of_the_final_place() {
     assert_eq!(std::fs::read_link(lib.join("libmcrpc.so.0")).unwrap(), Path::new(&shared_objects()[0]));
 }
 
+/// As with `make && sudo make install`: root seldom has cargo.
+#[test]
+fn given_no_cargo_when_it_is_installed_then_what_was_built_is_taken_or_its_lack_is_told() {
+    prefix();
+    let other = tempfile::tempdir().unwrap();
+    run(make("install-library", other.path()).arg("CARGO=no-such-cargo"));
+    assert_eq!(files_below(other.path()), files_below(prefix()));
+
+    let mut unbuilt = make("install-library", other.path());
+    let output = unbuilt.arg("CARGO=no-such-cargo").env("CARGO_TARGET_DIR", other.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("no no-such-cargo in PATH"), "{text}");
+}
+
 /// How a program is linked.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum By {
@@ -103,7 +117,9 @@ fn link_arguments(by: By) -> Vec<String> {
             need("pkg-config", "pkg-config");
             let mut query = Command::new("pkg-config");
             let answer = run(query.args(["--cflags", "--libs", "mcrpc"]).env("PKG_CONFIG_PATH", lib.join("pkgconfig")));
-            answer.split_whitespace().map(str::to_owned).chain([rpath]).collect()
+            // It writes a space in a path as a shell wants it.
+            let answer = answer.replace("\\ ", "\0");
+            answer.split_whitespace().map(|word| word.replace('\0', " ")).chain([rpath]).collect()
         }
         By::NameAlone => {
             vec![format!("-I{}", include.display()), format!("-L{}", lib.display()), "-lmcrpc".into(), rpath]

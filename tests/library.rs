@@ -146,8 +146,13 @@ fn every_function_is_called_from_c() {
 #[test]
 fn nothing_can_panic() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-panic");
-    let mut build = Command::new(root().join("ffi/artefact/build"));
-    run(build.arg(&out).env("MCRPC_CARGO_FLAGS", "--features prove-no-panic"));
+    let build = |flags: &str| {
+        let mut build = Command::new(root().join("ffi/artefact/build"));
+        build.arg(&out).env("MCRPC_CARGO_FLAGS", flags);
+        build
+    };
+    assert!(!build("--features no-such").output().unwrap().status.success(), "the flags do not reach cargo");
+    run(&mut build("--features prove-no-panic"));
     for (name, _) in LIBRARIES {
         let library = read_library(&out.join(name));
         assert!(!library.needed.contains("mcrpc_can_panic"), "{name}: a panic can be reached");

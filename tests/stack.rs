@@ -68,6 +68,11 @@ fn disassemble(library: &Path) -> BTreeMap<String, Function> {
 impl Function {
     /// Takes an instruction into account.
     fn add(&mut self, name: &str, operation: &str, operands: &str) {
+        // Some versions of objdump write the width of operands into the name.
+        let operation = match operation {
+            "pushq" | "callq" | "jmpq" | "subq" | "addq" | "leaq" => operation.trim_end_matches('q'),
+            _ => operation,
+        };
         self.red_zone = self.red_zone.max(below_stack_pointer(operands));
         let is_jump = operation.starts_with('j');
         match (operation, target(operands)) {

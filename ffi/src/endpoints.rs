@@ -321,8 +321,8 @@ pub unsafe extern "C" fn mcrpc_endpoints_init(
 /// Puts another list of endpoints and of rules for groups in force, as a whole and at once. What is known of endpoints that
 /// stay is kept. Calls go on meanwhile; two threads must not replace at the same time. `host` may be NULL.
 /// Returns MCRPC_TABLE_FULL for more endpoints than there is room for, _INVALID_ARGUMENT for one that is there twice, a weight
-/// or share outside its range, reserved fields that are not 0, or too many rules: then the old list stays in force. It takes about 10 us per endpoint.
-/// Any thread; no allocation, lock or system call. Since 0.1.
+/// or share outside its range, reserved fields that are not 0, or too many rules: then the old list stays in force.
+/// It takes about 10 us per endpoint. Any thread; no allocation, lock or system call. Since 0.1.
 ///
 /// # Safety
 ///

@@ -325,7 +325,7 @@ unsafe fn read_path(directory: *const c_char) -> Result<[u8; PATH_LEN], Status> 
     }
     for (index, byte) in path.iter_mut().enumerate() {
         // SAFETY: all bytes before this one were not NUL, so this one is part of the string.
-        *byte = unsafe { directory.add(index).read() }.cast_unsigned();
+        *byte = unsafe { directory.cast::<u8>().add(index).read() };
         if *byte == 0 {
             return Ok(path);
         }

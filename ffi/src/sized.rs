@@ -53,7 +53,9 @@ pub(crate) unsafe fn read<T: Sized32>(source: *const T) -> Result<T, Status> {
 /// Unless null, `target` points to a readable `u32` and to as many writable bytes as that `u32` says.
 pub(crate) unsafe fn write<T: Sized32>(target: *mut T, value: &T) -> Result<(), Status> {
     pointer::check(target.cast_const())?;
-    // SAFETY: not null and aligned; writable for its size by the caller's promise. `value` is as long as a `T`.
+    const { assert!(T::FIRST_VERSION_SIZE >= size_of::<u32>() && T::FIRST_VERSION_SIZE <= size_of::<T>()) };
+    // SAFETY: not null and aligned; writable for its size by the caller's promise, so that it does not lie in `value`, which is
+    // as long as a `T`. The first version had the size field, as asserted.
     unsafe { copy_out(core::ptr::from_ref(value).cast(), target.cast(), T::FIRST_VERSION_SIZE, size_of::<T>()) }
 }
 
@@ -62,7 +64,7 @@ pub(crate) unsafe fn write<T: Sized32>(target: *mut T, value: &T) -> Result<(), 
 /// # Safety
 ///
 /// `target` points to an aligned, readable `u32`, and to as many writable bytes as that says; `value` is readable for
-/// `known_size` bytes.
+/// `known_size` bytes, which lie elsewhere. `size_of::<u32>() <= first_size <= known_size`.
 #[inline(never)]
 unsafe fn copy_out(value: *const u8, target: *mut u8, first_size: usize, known_size: usize) -> Result<(), Status> {
     // SAFETY: the caller promises that the size field is readable, and that it is aligned.
@@ -71,7 +73,8 @@ unsafe fn copy_out(value: *const u8, target: *mut u8, first_size: usize, known_s
         return Err(Status::BAD_STRUCT_SIZE);
     }
     let (from, known) = (size_of::<u32>(), given.min(known_size));
-    // SAFETY: `known` bytes are no more than either side has, and no fewer than a size field; what is zeroed ends at `given`.
+    // SAFETY: `known` bytes are no more than either side has, and no fewer than `from`, since neither `given` nor `known_size` is
+    // less than `first_size`; what is zeroed ends at `given`. The sides do not overlap, by the caller's promise.
     unsafe {
         core::ptr::copy_nonoverlapping(value.add(from), target.add(from), known - from);
         core::ptr::write_bytes(target.add(known), 0, given - known);

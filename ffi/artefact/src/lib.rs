@@ -23,11 +23,12 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     mcrpc_can_panic()
 }
 
-// The prebuilt `core` is compiled for unwinding and names its personality routine, which with panic=abort nobody calls.
-// Weak, so that it yields to the one of another Rust library in the same program.
+// The prebuilt `core` is compiled for unwinding and names its personality routine, which with panic=abort nobody calls: so
+// it needs no instruction, which each machine would spell differently. Weak, so that it yields to the one of another Rust
+// library in the same program.
 core::arch::global_asm!(
     ".weak rust_eh_personality",
-    ".type rust_eh_personality,@function",
+    ".type rust_eh_personality,%function",
     "rust_eh_personality:",
-    "ud2",
+    ".long 0",
 );

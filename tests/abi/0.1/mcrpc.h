@@ -2,16 +2,20 @@
 //
 // GENERATED from ffi/src by `MCRPC_UPDATE=1 cargo test -p mcrpc-ffi --test header`. Do not edit.
 //
-// Linking      cc program.c -lmcrpc              shared, soname libmcrpc.so.0
-//              cc program.c libmcrpc.a           static; no further library is needed
+// Linking      cc program.c $(pkg-config --cflags --libs mcrpc)   or -lmcrpc: shared, libmcrpc.so.0, and libmcrpc_wire.so.0
+//                                                if frames, contexts or baidu_std are called
+//              cc program.c libmcrpc.a           static, the parts that are called; no further library is needed
 // C++          #include <mcrpc.hpp> instead: the same with types and without casts, C++17, header only.
 // Memory       All of it is yours. The library allocates nothing, frees nothing. A handle or a decoder is a plain struct:
 //              copy it, drop it; there is nothing to destroy. A host alone maps files and keeps one open: it stays where
 //              it is, and mcrpc_host_close() gives both back. There is one word of global state, and no thread-local one:
 //              the address of your function that mcrpc_context_set_lookup() is given.
 // Errors       0 is success, negative is failure; mcrpc_status_name() and mcrpc_status_text() say which and what to
-//              do. Outputs come last and are written only on success. NULL, misaligned and nonsense arguments
-//              give a status, never a fault.
+//              do. Outputs come last and are written only on success, unless a function's comment says more. NULL,
+//              misaligned and nonsense arguments give a status, never a fault.
+// Structs      Start from the _INIT macro, or from {0} where there is none. What begins with struct_size grows at its
+//              end: the macro sets it, and for a struct that is only written set it to the struct's sizeof yourself.
+//              Reserved fields must be 0. So a program keeps running on later libraries of the same soname.
 // Time         Nanoseconds of CLOCK_MONOTONIC, passed in by you. The library reads no clock, except that a host's
 //              housekeeping looks how old strategies are that it finds.
 // Threads      Admission handles may be used by any number of threads and processes at once; a frame decoder by
@@ -55,6 +59,75 @@
 //
 // The same, one question at a time, for those who choose machines themselves: mcrpc_skip_check(), mcrpc_shield_check(),
 // mcrpc_bucket_check(), mcrpc_strategy(), and mcrpc_bucket_pour() after a failure.
+//
+// Which function may be called where. After each group of functions: by how many threads at once; what it does beyond
+// its arguments ("nothing": no allocation, lock or system call); whether from a signal handler that has interrupted the
+// same function; whether in a child of a process with several threads; the most bytes of stack, where that is promised.
+//
+// mcrpc_status_name, mcrpc_status_text, mcrpc_version, mcrpc_version_string
+//     hot; threads: any number; does: nothing; signal handler: yes; after fork: yes; stack: 512 bytes
+// mcrpc_header_parse, mcrpc_header_emit, mcrpc_method_id
+//     hot; threads: any number; does: nothing; signal handler: yes; after fork: yes; stack: 512 bytes
+// mcrpc_admit, mcrpc_dequeued, mcrpc_done, mcrpc_abandoned, mcrpc_cursor, mcrpc_admission_withheld
+//     hot; threads: any number, any processes; does: nothing; signal handler: yes; after fork: yes;
+//     stack: 512 bytes
+// mcrpc_key, mcrpc_request_from_header, mcrpc_refusal_status
+//     hot; threads: any number; does: nothing; signal handler: yes; after fork: yes; stack: 512 bytes
+// mcrpc_admission_memory_size, mcrpc_admission_attach, mcrpc_admission_set_mode, mcrpc_admission_set_enforced,
+// mcrpc_admission_set_cpu, mcrpc_admission_set_tenant_weight, mcrpc_admission_queue_lost,
+// mcrpc_admission_snapshot, mcrpc_admission_queue_snapshot, mcrpc_admission_tenant_snapshot
+//     threads: any number, any processes; does: nothing; signal handler: yes; after fork: yes
+// mcrpc_admission_init
+//     threads: one, before all others; does: nothing; signal handler: no; after fork: yes
+// mcrpc_admission_follow
+//     threads: any number; does: nothing; signal handler: yes; after fork: yes
+// mcrpc_host_segment_status, mcrpc_host_memory_size
+//     threads: any number; does: nothing; signal handler: yes; after fork: yes
+// mcrpc_host_tick
+//     threads: any number; one works, the others return; does: opens, maps and looks at files;
+//     signal handler: no; after fork: yes; stack: 4096 bytes
+// mcrpc_host_open, mcrpc_host_create, mcrpc_host_close
+//     threads: one, while nobody else uses the host; does: opens, maps and unmaps files; signal handler: no;
+//     after fork: yes; stack: 8192 bytes
+// mcrpc_endpoint_v4, mcrpc_strategy, mcrpc_host_mode, mcrpc_host_killed, mcrpc_host_dyed, mcrpc_host_salt,
+// mcrpc_shield_check, mcrpc_skip_check
+//     hot; threads: any number, any processes; does: nothing; signal handler: yes; after fork: yes;
+//     stack: 512 bytes
+// mcrpc_host_cpu
+//     hot; threads: any number, any processes; does: nothing; signal handler: yes; after fork: yes;
+//     stack: 512 bytes
+// mcrpc_bucket_open, mcrpc_bucket_pour, mcrpc_bucket_check, mcrpc_counter_open, mcrpc_counter_add,
+// mcrpc_counter_max, mcrpc_count, mcrpc_set_max, mcrpc_trace
+//     hot; threads: any number, any processes; does: nothing; signal handler: yes;
+//     after fork: yes: in the common seat until the first tick; stack: 512 bytes
+// mcrpc_bucket_empty, mcrpc_host_report_queue
+//     threads: any number; does: nothing; signal handler: yes; after fork: yes
+// mcrpc_select, mcrpc_report, mcrpc_heard, mcrpc_outcome_of, mcrpc_outcome_is_retriable
+//     hot; threads: any number, any processes; a call by one at a time; does: nothing; signal handler: yes;
+//     after fork: yes; stack: 512 bytes
+// mcrpc_endpoints_tick, mcrpc_endpoints_snapshot, mcrpc_endpoints_health, mcrpc_endpoints_memory_size
+//     threads: any number; does: nothing; signal handler: yes; after fork: yes
+// mcrpc_endpoints_init, mcrpc_endpoints_replace
+//     threads: one at a time per set; calls go on during a replacement; does: nothing; signal handler: no;
+//     after fork: yes
+// mcrpc_frame_init, mcrpc_frame_wanted, mcrpc_frame_parse, mcrpc_metadata_parse, mcrpc_head_write,
+// mcrpc_tag_next, mcrpc_tag_write, mcrpc_checksum, mcrpc_sniff
+//     hot; threads: any number; does: nothing; signal handler: yes; after fork: yes; stack: 512 bytes
+// mcrpc_frame_next, mcrpc_frame_answered
+//     hot; threads: one at a time per decoder; does: nothing; signal handler: yes, with another decoder;
+//     after fork: yes; stack: 512 bytes
+// mcrpc_context_read, mcrpc_context_onward, mcrpc_context_write, mcrpc_context_encode, mcrpc_context_decode,
+// mcrpc_request_from_context
+//     hot; threads: any number; does: nothing; signal handler: yes; after fork: yes; stack: 512 bytes
+// mcrpc_context_current
+//     hot; threads: any number, if the program's lookup may; does: the lookup's;
+//     signal handler: if the lookup may; after fork: if the lookup may; stack: 512 bytes
+// mcrpc_context_set_lookup
+//     threads: any number; it concerns the whole process; does: nothing; signal handler: yes; after fork: yes
+// mcrpc_baidu_wanted, mcrpc_baidu_parse, mcrpc_baidu_write_request, mcrpc_baidu_write_response,
+// mcrpc_baidu_user_field, mcrpc_baidu_next_user_field, mcrpc_baidu_to_header, mcrpc_baidu_to_context,
+// mcrpc_baidu_set_context, mcrpc_baidu_error_of, mcrpc_baidu_status_of
+//     hot; threads: any number; does: nothing; signal handler: yes; after fork: yes; stack: 512 bytes
 
 
 #ifndef MCRPC_H
@@ -263,7 +336,7 @@ enum {
     MCRPC_SHIELDED = -231,
     // An operator has this share of the calls to the target left out: do without the answer.
     MCRPC_SKIPPED = -232,
-    // The set has no endpoint that may be called: none in the zone and group, or all were tried; look at the routes.
+    // The set has no endpoint that may be called, none in the zone and group, or all were tried: look at the routes.
     MCRPC_NO_ENDPOINT = -233,
     // The call was tried as often as the settings allow: answer with its last failure.
     MCRPC_ATTEMPTS_EXHAUSTED = -234,
@@ -1253,18 +1326,21 @@ extern "C" {
 #endif // __cplusplus
 
 // The version of the library that runs: major * 1000000 + minor * 1000 + patch. Compare it with
-// MCRPC_VERSION_NUMBER, the version of this header. Any thread; signal-safe. Since 0.1.
+// MCRPC_VERSION_NUMBER, the version of this header.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 uint32_t mcrpc_version(void);
 
-// The version of the library that runs, as text. Static. Any thread; signal-safe. Since 0.1.
+// The version of the library that runs, as text. Static.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 const char *mcrpc_version_string(void);
 
 // The name of a status, such as "below_cursor": a metric label. Static; "unknown" for a number that this version
-// does not know, never NULL. Any thread; signal-safe. Since 0.1.
+// does not know, never NULL.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 const char *mcrpc_status_name(int32_t status);
 
-// What a status means and what to do about it, as one sentence for people. Static, never NULL. Any thread;
-// signal-safe. Since 0.1.
+// What a status means and what to do about it, as one sentence for people. Static, never NULL.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 const char *mcrpc_status_text(int32_t status);
 
 // Reads the header at the start of `bytes`, of which `len` are there, under `limits` (NULL: the defaults).
@@ -1285,7 +1361,7 @@ int32_t mcrpc_header_parse(const uint8_t *bytes, size_t len, const mcrpc_limits_
 int32_t mcrpc_header_emit(const mcrpc_header_t *header, uint8_t *out, size_t len);
 
 // The id of a method: FNV-1a 32 of its full name "pkg.Service.Method", which has `len` bytes. 0 if there is no name.
-// Any thread; no allocation, lock or system call. Since 0.1.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 uint32_t mcrpc_method_id(const uint8_t *name, size_t len);
 
 // Reads the metadata of a frame under `limits` (NULL: the defaults), all of it. Set out->struct_size before; what it points
@@ -1323,7 +1399,7 @@ int32_t mcrpc_tag_next(const mcrpc_bytes_t *tags, size_t *offset, uint8_t *tag, 
 int32_t mcrpc_tag_write(uint8_t tag, const uint8_t *value, size_t len, uint8_t *out, size_t out_len, size_t *wanted);
 
 // Sets up a decoder at the start of a stream, for frames under `limits` (NULL: the defaults).
-// Any thread; no allocation, lock or system call. Since 0.1.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_frame_init(const mcrpc_limits_t *limits, mcrpc_frame_decoder_t *out);
 
 // Takes the next event from the front of `data`, and sets `used` to the bytes it took. Call it again with what is
@@ -1420,13 +1496,13 @@ int32_t mcrpc_baidu_to_header(const mcrpc_baidu_meta_t *meta, uint32_t payload_l
 // The error code that tells a brpc client of a status: chosen by what the client then does. Overload is ELIMIT, which is tried on
 // another server and not counted by the client's circuit breaker; a server that closes is ELOGOFF; what has no time left is
 // ERPCTIMEDOUT; bytes that cannot be understood are EREQUEST; a service's own positive code is itself; the rest is EINTERNAL.
-// Any thread; signal-safe. Since 0.1.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_baidu_error_of(int32_t status);
 
 // What the error code of a brpc server means to mcrpc_outcome_of() and mcrpc_report(). ELIMIT and EOVERCROWDED are MCRPC_QUEUE_FULL,
 // ELOGOFF is MCRPC_GOING_AWAY, ERPCTIMEDOUT is MCRPC_DEADLINE_IN_QUEUE, ENOSERVICE and ENOMETHOD are their namesakes; another
 // positive code is itself, as the service's own, and a negative one is EINTERNAL.
-// Any thread; signal-safe. Since 0.1.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_baidu_status_of(int32_t error_code);
 
 // The bytes that a controller with these settings needs: about 72 KiB, and 34 KiB per queue.
@@ -1535,7 +1611,8 @@ int32_t mcrpc_admission_snapshot(const mcrpc_admission_t *admission, mcrpc_admis
 int32_t mcrpc_admission_queue_snapshot(const mcrpc_admission_t *admission, uint32_t queue, mcrpc_queue_snapshot_t *out);
 
 // The status of a reason: index 0 to MCRPC_REFUSAL_COUNT - 1 of the tables in mcrpc_queue_snapshot_t.
-// MCRPC_INVALID_ARGUMENT for another index. Any thread; signal-safe. Since 0.1.
+// MCRPC_INVALID_ARGUMENT for another index.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_refusal_status(uint32_t index);
 
 // The context of a request that arrived at `arrival_ns`: from its header and its metadata (NULL: none). Set out->struct_size
@@ -1759,8 +1836,8 @@ int32_t mcrpc_endpoints_init(void *memory, size_t len, const mcrpc_endpoints_con
 // Puts another list of endpoints and of rules for groups in force, as a whole and at once. What is known of endpoints that
 // stay is kept. Calls go on meanwhile; two threads must not replace at the same time. `host` may be NULL.
 // Returns MCRPC_TABLE_FULL for more endpoints than there is room for, _INVALID_ARGUMENT for one that is there twice, a weight
-// or share outside its range, reserved fields that are not 0, or too many rules: then the old list stays in force. It takes about 10 us per endpoint.
-// Any thread; no allocation, lock or system call. Since 0.1.
+// or share outside its range, reserved fields that are not 0, or too many rules: then the old list stays in force.
+// It takes about 10 us per endpoint. Any thread; no allocation, lock or system call. Since 0.1.
 int32_t mcrpc_endpoints_replace(const mcrpc_endpoints_t *endpoints, const mcrpc_host_t *host, const mcrpc_endpoint_spec_t *specs, uint32_t count, const mcrpc_group_rule_t *rules, uint32_t rule_count);
 
 // Hands over what was counted to the agent, and finds a new segment of the host: about five times per second. `host` may be
@@ -1797,11 +1874,13 @@ int32_t mcrpc_report(const mcrpc_endpoints_t *endpoints, const mcrpc_host_t *hos
 int32_t mcrpc_heard(const mcrpc_endpoints_t *endpoints, const mcrpc_host_t *host, const mcrpc_choice_t *choice, uint32_t cursor, uint32_t hold_ms, uint64_t now_ns);
 
 // 1 if another endpoint may do better after this outcome (MCRPC_OUTCOME_...), else 0. A failure of the service's own is only
-// tried again if the program says so. Any thread; signal-safe. Since 0.1.
+// tried again if the program says so.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int mcrpc_outcome_is_retriable(uint32_t outcome);
 
 // The outcome (MCRPC_OUTCOME_...) of an attempt that ended with a status of this library's list or with a code of the
-// service's own. Any thread; signal-safe. Since 0.1.
+// service's own.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 uint32_t mcrpc_outcome_of(int32_t status);
 
 #ifdef __cplusplus
