@@ -3,6 +3,8 @@
 //!
 //! The files are compiled here a second time, against loom's atomics instead of the processor's.
 
+#![cfg(target_pointer_width = "64")]
+
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 }

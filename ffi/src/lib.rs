@@ -8,6 +8,12 @@
 // The names are the C names, so that a reader finds them in both places.
 #![allow(non_camel_case_types)]
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!(
+    "libmcrpc's C ABI is laid out for 64-bit machines: its structs hold pointers beside 64-bit numbers, and their sizes are \
+     promised (docs/porting.md). Use mcrpc-core from Rust."
+);
+
 pub mod admission;
 mod attachment;
 pub mod baidu_context;

@@ -41,7 +41,7 @@ const SKIP_TAG: u64 = u64::MAX;
 const DYE_TAG: u64 = u64::MAX - 1;
 
 /// Bytes of the segment.
-pub const SEGMENT_LEN: usize = header::total_len(NOTES + 3 * LIST_LEN * LINE);
+pub const SEGMENT_LEN: usize = header::total_len(NOTES, 3 * LIST_LEN, LINE);
 
 /// The format of the segment.
 pub const FORMAT: Format = Format {

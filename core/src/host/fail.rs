@@ -62,7 +62,7 @@ pub const fn segment_len(capacity: u32) -> usize {
 }
 
 const fn len_for(slots: u32) -> usize {
-    header::total_len(SLOTS + slots as usize * LEN)
+    header::total_len(SLOTS, slots as usize, LEN)
 }
 
 /// Where an endpoint's cell is. Good for the segment that it came from: another one refuses it.

@@ -149,9 +149,14 @@ pub const fn layout_hash(facts: &[u64]) -> u64 {
     hash
 }
 
-/// Bytes of a segment of `words` words: whole pages.
-pub const fn total_len(words: usize) -> usize {
-    (words * size_of::<u64>()).next_multiple_of(PAGE)
+/// Bytes of a segment of `head` words and then of `count` pieces of `piece` words: whole pages. On a machine of 32 bits not all
+/// that a geometry may say has room: it gives the length that no segment has.
+pub const fn total_len(head: usize, count: usize, piece: usize) -> usize {
+    let words = head.saturating_add(count.saturating_mul(piece));
+    match words.saturating_mul(size_of::<u64>()).checked_next_multiple_of(PAGE) {
+        Some(len) => len,
+        None => usize::MAX,
+    }
 }
 
 /// Writes everything but the state, which stays [`State::Init`] until [`set_state`].

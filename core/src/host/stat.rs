@@ -136,7 +136,7 @@ impl Geometry {
     }
 
     const fn segment_len(self) -> usize {
-        header::total_len(self.stripes_at() + (self.seats as usize + 1) * self.stride())
+        header::total_len(self.stripes_at(), self.seats as usize + 1, self.stride())
     }
 
     /// The word of a counter in a stripe; behind the end of the segment if there is no such seat or column.

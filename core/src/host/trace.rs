@@ -84,7 +84,7 @@ impl Geometry {
     }
 
     const fn segment_len(self) -> usize {
-        header::total_len(RINGS + (self.seats as usize + 1) * self.ring_len())
+        header::total_len(RINGS, self.seats as usize + 1, self.ring_len())
     }
 }
 

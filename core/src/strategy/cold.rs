@@ -34,7 +34,7 @@ pub const FORMAT: Format = Format {
 
 /// Bytes of the segment for `capacity` records.
 pub const fn segment_len(capacity: u32) -> usize {
-    header::total_len(RECORDS + capacity as usize * LINE)
+    header::total_len(RECORDS, capacity as usize, LINE)
 }
 
 /// What an entry was computed from.
@@ -94,9 +94,12 @@ impl<'a> Records<'a> {
     /// The record with this number, if it is used and whole.
     #[inline]
     pub fn get(&self, number: u32) -> Option<Record> {
+        if number >= self.capacity {
+            return None;
+        }
         let line = self.words.load_line(RECORDS + number as usize * LINE);
         let key = [line[0], line[1], line[2]];
-        let whole = number < self.capacity && line[HASH] != 0 && hash(key, self.header.seed) == line[HASH];
+        let whole = line[HASH] != 0 && hash(key, self.header.seed) == line[HASH];
         whole.then(|| Record {
             endpoint: Endpoint::from_words(key),
             hash: line[HASH],

@@ -74,7 +74,7 @@ pub const fn segment_len(capacity: u32) -> usize {
 }
 
 const fn len_for(bucket_count: u64) -> usize {
-    header::total_len(BUCKETS + bucket_count as usize * LINE)
+    header::total_len(BUCKETS, bucket_count as usize, LINE)
 }
 
 pub(super) const fn buckets(count: u64) -> Buckets {

@@ -6,6 +6,8 @@
 //! - `killed`: every prefix of a writer's stores is replayed, which is what a SIGKILL there leaves to readers and to
 //!   the next writer.
 
+#![cfg(target_pointer_width = "64")]
+
 mod killed;
 mod models;
 mod sync;
