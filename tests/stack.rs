@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use support::{LIBRARY_DIR, need, root, run};
+use support::hot_calls::names;
+use support::{LIBRARY_DIR, need, run};
 
 /// What a coroutine has to leave for a hot call.
 const MAX_STACK: u32 = 512;
@@ -152,27 +153,13 @@ fn deepest(functions: &BTreeMap<String, Function>, name: &str, callers: &[&str])
     most
 }
 
-#[derive(serde::Deserialize)]
-struct Contract {
-    group: Vec<Group>,
-}
-
-#[derive(serde::Deserialize)]
-struct Group {
-    functions: Vec<String>,
-    hot: bool,
-}
-
 #[test]
 fn no_path_through_a_hot_call_takes_more_stack_than_it_may() {
-    let contract = std::fs::read_to_string(root().join("ffi/abi.toml")).unwrap();
-    let contract: Contract = toml::from_str(&contract).unwrap();
-    let hot = contract.group.iter().filter(|group| group.hot).flat_map(|group| &group.functions);
     let libraries = ["libmcrpc.so.0", "libmcrpc_wire.so.0"].map(|name| disassemble(&Path::new(LIBRARY_DIR).join(name)));
     let mut most = 0;
-    for name in hot {
-        let library = libraries.iter().find(|library| library.contains_key(name)).expect(name);
-        let (bytes, path) = deepest(library, name, &[]);
+    for name in names() {
+        let library = libraries.iter().find(|library| library.contains_key(&name)).expect(&name);
+        let (bytes, path) = deepest(library, &name, &[]);
         most = most.max(bytes);
         assert!(bytes <= MAX_STACK, "{name} may take {bytes} bytes of stack: {path:#?}");
     }

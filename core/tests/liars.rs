@@ -131,7 +131,7 @@ const CASES: [(&str, Lies, [RangeInclusive<f64>; 2]); 7] = [
     (
         "that it continues the least important tasks",
         Lies { priority: Some(63), continues_task: true, ..TRUE },
-        [0.00..=0.05, 0.50..=0.65],
+        [0.00..=0.05, 0.48..=0.60],
     ),
     ("what it withheld", Lies { withheld: true, ..TRUE }, [0.15..=0.30, 0.15..=0.30]),
     ("its users", Lies { one_user: true, ..TRUE }, [0.60..=1.00, 0.60..=1.00]),

@@ -1,6 +1,7 @@
 //! The table of the hot calls (`tests/c/hot_calls.h`), and the host that its programs want: an agent has found out
 //! something about an endpoint, an operator has said something, and the other endpoints are well.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use mcrpc_agent::publisher::{Publisher, Settings};
@@ -17,6 +18,16 @@ pub const TABLE: [&str; 2] = ["tests/c/hot_calls.c", "tests/c/hot_world.c"];
 
 /// The service in the programs.
 const SERVICE_ID: u32 = 7;
+
+/// The functions that `ffi/abi.toml` calls hot.
+pub fn names() -> BTreeSet<String> {
+    let contract: toml::Table = std::fs::read_to_string(super::root().join("ffi/abi.toml")).unwrap().parse().unwrap();
+    let groups = contract["group"].as_array().unwrap().iter().filter(|group| group["hot"].as_bool().unwrap());
+    groups
+        .flat_map(|group| group["functions"].as_array().unwrap())
+        .map(|name| name.as_str().unwrap().to_owned())
+        .collect()
+}
 
 /// Makes the host's directory. It is there, and its strategies are believed, for as long as the publisher is refreshed.
 pub fn publish(directory: &Path) -> Publisher {

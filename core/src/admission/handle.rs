@@ -113,7 +113,7 @@ impl<'a> Admission<'a> {
     #[inline]
     pub fn admit(&self, queue: u32, request: &Request, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
-        let claimed = request;
+        let claimed_key = request.key;
         let effective;
         let request = if request.tenant == 0 {
             request
@@ -146,7 +146,7 @@ impl<'a> Admission<'a> {
         }
         if let Some(counts) = tenant_counts(queue, request.tenant) {
             counts.admitted.add(1);
-            if (request.key, request.continues_task) == (claimed.key, claimed.continues_task) {
+            if request.key == claimed_key {
                 counts.admitted_as_claimed.add(1);
             }
         }
