@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use support::{BOTH, Linkage, compile, root, run};
+use support::{Linkage, compile, linkages, root, run};
 
 #[test]
 fn a_program_of_the_first_version_runs_on_this_library() {
-    for linkage in BOTH {
+    for linkage in linkages() {
         let directory = tempfile::tempdir().unwrap();
         run(&mut Command::new(compile(directory.path(), &["tests/abi/0.1/program.c"], &["-std=c11"], linkage)));
     }
@@ -71,7 +71,7 @@ fn a_program_of_a_later_version_is_refused_what_this_library_does_not_know() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("newer.h"), newer_header()).unwrap();
     let include = format!("-I{}", directory.path().display());
-    for linkage in BOTH {
+    for linkage in linkages() {
         let flags = ["-std=c11", "-Wno-missing-field-initializers", &include];
         run(&mut Command::new(compile(directory.path(), &["tests/abi/newer.c"], &flags, linkage)));
     }

@@ -5,7 +5,7 @@ mod support;
 
 use std::process::Command;
 
-use support::{BOTH, compile, root, run};
+use support::{compile, linkages, root, run};
 
 const SOURCES: &str = "cpp-examples/adopt/brpc";
 const STUBS: &str = "tests/stubs/brpc";
@@ -13,7 +13,7 @@ const STUBS: &str = "tests/stubs/brpc";
 fn check(driver: &str, source: &str, cases: &[&str]) {
     let (stubs, sources) = (root().join(STUBS), root().join(SOURCES));
     let flags = ["-std=c++17", "-I", stubs.to_str().unwrap(), "-I", sources.to_str().unwrap()];
-    for linkage in BOTH {
+    for linkage in linkages() {
         let directory = tempfile::tempdir().unwrap();
         let program = compile(directory.path(), &[driver, &format!("{SOURCES}/{source}")], &flags, linkage);
         for case in cases {

@@ -10,7 +10,7 @@ use std::process::Command;
 use mcrpc_core::host::files::Segment;
 use mcrpc_core::host::stat::{CounterKey, Counters, Kind as CounterKind};
 use support::hot_calls::{TABLE, names, publish};
-use support::{BOTH, Linkage, compile, root, run};
+use support::{Linkage, compile, linkages, root, run};
 
 #[test]
 fn the_table_has_every_function_that_the_contract_calls_hot() {
@@ -71,7 +71,7 @@ fn ten_thousand_forks_of_a_process_whose_threads_call_leave_nothing_hanging_and_
 }
 
 fn holds_for_each_call(rule: &str) {
-    for linkage in BOTH {
+    for linkage in linkages() {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("mcrpc");
         let _publisher = publish(&directory);

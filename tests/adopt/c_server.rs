@@ -16,7 +16,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::ONE_AT_A_TIME;
 use crate::program::{Built, Running};
-use crate::support::{BOTH, Linkage, root};
+use crate::support::{Linkage, linkages, root};
 
 const BEFORE: &str = "c-examples/adopt/server_before.c";
 pub const AFTER: &str = "c-examples/adopt/server_after.c";
@@ -107,7 +107,7 @@ fn requests_whose_callers_have_given_up_are_run_before_and_answered_by_name_afte
     assert_eq!(codes[&BUSY], CALLERS - run);
     assert!(!is_served, "and who comes now waits for them, twice as long as the answer is of use");
 
-    for linkage in BOTH {
+    for linkage in linkages() {
         let (codes, is_served) = after_a_lock(AFTER, linkage, 30 * BUDGET);
         assert!(codes.get(&0).is_none_or(|&run| run <= WORKERS), "only those run that ran already: {codes:?}");
         assert!(codes.contains_key(&Status::DEADLINE_IN_QUEUE.0), "{codes:?}");
@@ -165,7 +165,7 @@ fn under_overload_answers_are_late_before_and_in_time_after() {
     let (in_time, late) = (counts.in_time.into_inner(), counts.late.into_inner());
     assert!(late > 4 * in_time, "before: {in_time} in time, {late} late");
 
-    for linkage in BOTH {
+    for linkage in linkages() {
         let (counts, seconds) = under_load(AFTER, linkage);
         println!("after: {counts:?} in {seconds:.1} s");
         let (in_time, late) = (counts.in_time.into_inner(), counts.late.into_inner());

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 
 use crate::ONE_AT_A_TIME;
 use crate::program::Built;
-use crate::support::{BOTH, run};
+use crate::support::{linkages, run};
 
 /// The numbers of a line of the program's output, in their order.
 fn numbers(output: &str, line: &str) -> Vec<u64> {
@@ -17,7 +17,7 @@ fn numbers(output: &str, line: &str) -> Vec<u64> {
 #[test]
 fn coroutines_move_between_threads_and_stacks_and_nothing_is_mixed_up() {
     let _machine = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    for linkage in BOTH {
+    for linkage in linkages() {
         for optimisation in ["-O0", "-O2"] {
             let program = Built::new("c-examples/adopt/coroutines.c", &["-std=c11", optimisation], linkage);
             let output = run(&mut Command::new(&program.path));

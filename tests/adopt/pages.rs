@@ -10,7 +10,7 @@ use mcrpc_agent::publisher::{Publisher, Settings};
 
 use crate::c_server::{self, AFTER};
 use crate::program::Running;
-use crate::support::{BOTH, compile, root, run};
+use crate::support::{compile, linkages, root, run};
 
 fn pages() -> Vec<(PathBuf, String)> {
     let folder = std::fs::read_dir(root().join("docs/adopt")).unwrap();
@@ -73,7 +73,7 @@ fn server_of_a_host(directory: &Path) -> PathBuf {
 
 #[test]
 fn with_the_second_diff_an_operator_sees_the_server_and_turns_it_off() {
-    for linkage in BOTH {
+    for linkage in linkages() {
         let directory = tempfile::tempdir().unwrap();
         let host = directory.path().join("mcrpc");
         let settings = Settings { capacity: 100, seats: 8, counters: 64, ..Settings::default() };

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::ONE_AT_A_TIME;
 use crate::program::{Built, Running};
-use crate::support::{BOTH, Linkage, root};
+use crate::support::{Linkage, linkages, root};
 
 const FRAMEWORK: &str = "cpp-examples/adopt/prefork_framework.hpp";
 const SERVICE: &str = "cpp-examples/adopt/prefork.cpp";
@@ -96,7 +96,7 @@ fn receive(stream: &mut BufReader<TcpStream>) -> Option<i32> {
 fn a_killed_child_leaves_nothing_in_the_counts_and_the_others_nothing_undone() {
     const CALLERS: usize = 30;
     let _machine = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    for linkage in BOTH {
+    for linkage in linkages() {
         let mut server = Server::start(linkage);
         let mut callers: Vec<_> = (0..CALLERS).map(|_| connect(&server.address)).collect();
         for (user, caller) in callers.iter_mut().enumerate() {
@@ -135,7 +135,7 @@ struct Counts {
 fn under_overload_children_are_killed_and_the_rest_goes_on() {
     const CALLERS: usize = 120;
     let _machine = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    for linkage in BOTH {
+    for linkage in linkages() {
         let mut server = Server::start(linkage);
         server.lock = None;
         let (stop, counts, address) = (AtomicBool::new(false), Counts::default(), server.address.clone());

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::ONE_AT_A_TIME;
 use crate::program::{Built, Running};
-use crate::support::{BOTH, Linkage};
+use crate::support::{Linkage, linkages};
 
 /// Longer than anything here takes on a machine that stalls.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -124,7 +124,7 @@ fn both_serve(period: &Period) -> bool {
 #[test]
 fn an_instance_that_dies_costs_no_answer_and_gets_its_share_back() {
     let _machine = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    for linkage in BOTH {
+    for linkage in linkages() {
         let (program, ports) = (build(linkage), free_ports());
         let [_first, second] = ports.map(|port| Redis::start(port, program.directory()));
         let arguments = ports.map(|port| port.to_string());
@@ -151,7 +151,7 @@ fn an_instance_that_dies_costs_no_answer_and_gets_its_share_back() {
 #[test]
 fn of_slow_instances_the_important_callers_get_what_there_is() {
     let _machine = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    for linkage in BOTH {
+    for linkage in linkages() {
         let (program, ports) = (build(linkage), free_ports());
         let _servers = ports.map(|port| Redis::start(port, program.directory()));
         let arguments = ports.map(|port| port.to_string());

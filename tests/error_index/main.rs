@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use mcrpc_core::status::Status;
 
 use provoke::provoked;
-use support::{BOTH, root};
+use support::{linkages, root};
 
 /// The names on the list, in its order.
 fn names() -> Vec<&'static str> {
@@ -22,7 +22,7 @@ fn names() -> Vec<&'static str> {
 
 #[test]
 fn every_status_is_provoked_through_the_c_abi() {
-    for linkage in BOTH {
+    for linkage in linkages() {
         let provoked = provoked(linkage);
         let lacking: Vec<_> = names().into_iter().filter(|name| !provoked.contains_key(*name)).collect();
         assert!(lacking.is_empty(), "{linkage:?}: provoke {lacking:?} in tests/c/errors_*.c");
