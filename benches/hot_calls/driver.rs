@@ -16,14 +16,14 @@ pub struct Toolchain {
     name: &'static str,
     compiler: String,
     flags: Vec<String>,
-    library: PathBuf,
+    archive: PathBuf,
 }
 
 impl Toolchain {
     /// What a C program uses.
     pub fn system() -> Toolchain {
         let compiler = std::env::var("CC").unwrap_or("cc".to_owned());
-        Toolchain { name: "system", compiler, flags: Vec::new(), library: Path::new(LIBRARY_DIR).join("libmcrpc.a") }
+        Toolchain { name: "system", compiler, flags: Vec::new(), archive: Path::new(LIBRARY_DIR).join("libmcrpc.a") }
     }
 
     /// Clang with the library as it is, and with one that is optimised together with the program; or why there is none.
@@ -41,13 +41,13 @@ impl Toolchain {
             name: "apart",
             compiler: clang.clone(),
             flags: vec![linked.clone()],
-            library: Toolchain::system().library,
+            archive: Toolchain::system().archive,
         };
         let inlined = Toolchain {
             name: "inlined",
             compiler: clang,
             flags: vec![linked, "-flto=thin".to_owned()],
-            library: bitcode_library(scratch)?,
+            archive: bitcode_library(scratch)?,
         };
         Ok((apart, inlined))
     }
@@ -90,7 +90,7 @@ impl Driver {
         // Names at the first call would be looked up by the dynamic linker, and valgrind cannot read every debug format.
         command.args(["-std=c11", "-O2", "-pthread", "-Wl,-z,now,--strip-debug", "-I"]).arg(root().join("include"));
         command.args(&tools.flags).arg(root().join("benches/hot_calls/driver.c"));
-        command.args(TABLE.map(|source| root().join(source))).arg(&tools.library).arg("-o").arg(&program);
+        command.args(TABLE.map(|source| root().join(source))).arg(&tools.archive).arg("-o").arg(&program);
         run(&mut command);
         Driver { program, directory: directory.to_owned() }
     }

@@ -1,17 +1,11 @@
 /* baidu_std for C: the golden vectors, a call there and back, and what is written. */
+#include "check.h"
+
 #include <mcrpc.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            exit(1); \
-        } \
-    } while (0)
 
 static mcrpc_bytes_t text(const char *string) {
     mcrpc_bytes_t bytes = {(const uint8_t *)string, strlen(string)};

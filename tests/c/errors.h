@@ -2,6 +2,8 @@
 #ifndef ERRORS_H
 #define ERRORS_H
 
+#include "check.h"
+
 #include <mcrpc.h>
 
 #include <stdint.h>
@@ -11,14 +13,6 @@
 
 #define MS UINT64_C(1000000)
 #define SECOND (1000 * MS)
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            exit(1); \
-        } \
-    } while (0)
 
 /* The call, in which `function` of the library says so, gives the status `wanted`. */
 #define PROVOKE(wanted, function, call) \

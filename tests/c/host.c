@@ -5,6 +5,8 @@
  *                                 prints how often they did, and writes the memory to the file
  */
 #define _GNU_SOURCE
+#include "check.h"
+
 #include <mcrpc.h>
 
 #include <inttypes.h>
@@ -15,14 +17,6 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            exit(1); \
-        } \
-    } while (0)
 
 static mcrpc_host_t host;
 

@@ -5,6 +5,8 @@
 #ifndef HOT_CALLS_H
 #define HOT_CALLS_H
 
+#include "check.h"
+
 #include <mcrpc.h>
 
 #include <stdint.h>
@@ -12,13 +14,6 @@
 #include <stdlib.h>
 
 #define MS UINT64_C(1000000)
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            exit(1); \
-        } \
-    } while (0)
 
 enum { QUEUES = 8, ENDPOINTS = 16, BYTES = 512, PAYLOAD = 64, SERVICE = 7 };
 

@@ -10,6 +10,7 @@
 #define RULES_H
 
 #define _GNU_SOURCE
+#include "check.h"
 #include "allocations.h"
 
 #include <mcrpc.h>
@@ -27,13 +28,6 @@
 #include <unistd.h>
 
 #define MS UINT64_C(1000000)
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            exit(1); \
-        } \
-    } while (0)
 
 /* What is put to the test. */
 struct subject {

@@ -1,5 +1,7 @@
 /* Sets of endpoints as a C program sees them, with a host and without one. The clock is a number. */
 #define _GNU_SOURCE
+#include "check.h"
+
 #include <mcrpc.h>
 
 #include <inttypes.h>
@@ -14,13 +16,6 @@
 
 #define MS UINT64_C(1000000)
 #define SECOND (1000 * MS)
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            exit(1); \
-        } \
-    } while (0)
 
 enum { MAX_COUNT = 20, PROCESSES = 8 };
 /* The numbers of the decisions in a snapshot that are used here. */

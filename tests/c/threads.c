@@ -3,6 +3,8 @@
  *
  *   threads DIRECTORY      prints how often each thread added to the counter 7, 7
  */
+#include "check.h"
+
 #include <mcrpc.h>
 
 #include <pthread.h>
@@ -11,13 +13,6 @@
 #include <string.h>
 
 #define MS UINT64_C(1000000)
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            exit(1); \
-        } \
-    } while (0)
 
 enum { THREADS = 4, REQUESTS = 20000, MACHINES = 6, MEMORY_LEN = 1 << 20 };
 

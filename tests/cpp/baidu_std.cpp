@@ -1,4 +1,6 @@
 // The C++ layer of baidu_std: a brpc request admitted and answered, a call to a brpc server and what its answer means.
+#include "../c/check.h"
+
 #include <mcrpc.hpp>
 
 #include <cstdio>
@@ -6,14 +8,6 @@
 #include <cstring>
 #include <string_view>
 #include <type_traits>
-
-#define CHECK(condition)                                                                     \
-    do {                                                                                     \
-        if (!(condition)) {                                                                  \
-            std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            std::exit(1);                                                                    \
-        }                                                                                    \
-    } while (0)
 
 namespace baidu = mcrpc::baidu_std;
 

@@ -1,5 +1,7 @@
 // The load balancer of cpp-examples/adopt/brpc, called as brpc calls it. The argument names a case.
 
+#include "../c/check.h"
+
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -11,14 +13,6 @@
 
 #include "fake_brpc.h"
 #include "mcrpc_load_balancer.h"
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            std::exit(1); \
-        } \
-    } while (0)
 
 namespace {
 

@@ -1,5 +1,7 @@
 // The limiter and the interceptor of cpp-examples/adopt/brpc, called as brpc calls them. The argument names a case.
 
+#include "../c/check.h"
+
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -13,14 +15,6 @@
 #include "fake_brpc.h"
 #include "mcrpc_interceptor.h"
 #include "mcrpc_limiter.h"
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            std::exit(1); \
-        } \
-    } while (0)
 
 namespace {
 

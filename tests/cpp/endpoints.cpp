@@ -1,17 +1,11 @@
 // The C++ layer over sets of endpoints: what an attempt says of its endpoint when its scope ends.
+#include "../c/check.h"
+
 #include <mcrpc.hpp>
 
 #include <cstdio>
 #include <cstdlib>
 #include <type_traits>
-
-#define CHECK(condition)                                                                     \
-    do {                                                                                     \
-        if (!(condition)) {                                                                  \
-            std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            std::exit(1);                                                                    \
-        }                                                                                    \
-    } while (0)
 
 static_assert(std::is_trivially_copyable_v<mcrpc::Endpoints> && std::is_trivially_copyable_v<mcrpc::Call>);
 static_assert(!std::is_copy_constructible_v<mcrpc::Attempt> && !std::is_move_constructible_v<mcrpc::Attempt>);

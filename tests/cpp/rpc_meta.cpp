@@ -1,5 +1,7 @@
 // Random RpcMeta messages by protobuf for C++, as brpc itself has them, beside this library: each writes what the other reads, and
 // of a message that is cut short they say the same.
+#include "../c/check.h"
+
 #include <mcrpc.hpp>
 
 #include <google/protobuf/util/message_differencer.h>
@@ -12,14 +14,6 @@
 #include <vector>
 
 #include "baidu_rpc_meta.pb.h"
-
-#define CHECK(condition)                                                                     \
-    do {                                                                                     \
-        if (!(condition)) {                                                                  \
-            std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            std::exit(1);                                                                    \
-        }                                                                                    \
-    } while (0)
 
 namespace baidu = mcrpc::baidu_std;
 namespace pb = mcrpc::peers::baidu;

@@ -1,4 +1,6 @@
 // The C++ layer of the wire: names and bytes as string views, and a context per thread.
+#include "../c/check.h"
+
 #include <mcrpc.hpp>
 
 #include <cstdio>
@@ -8,14 +10,6 @@
 #include <string_view>
 #include <thread>
 #include <type_traits>
-
-#define CHECK(condition)                                                                     \
-    do {                                                                                     \
-        if (!(condition)) {                                                                  \
-            std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            std::exit(1);                                                                    \
-        }                                                                                    \
-    } while (0)
 
 static_assert(std::is_trivially_copyable_v<mcrpc::Metadata> && std::is_trivially_copyable_v<mcrpc::Context>);
 static_assert(!std::is_copy_constructible_v<mcrpc::ContextScope>);

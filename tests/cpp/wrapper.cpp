@@ -1,4 +1,6 @@
 // The C++ layer: what it adds to the C functions is ownership, and that is what is checked here.
+#include "../c/check.h"
+
 #include <mcrpc.hpp>
 
 #include <sys/wait.h>
@@ -8,14 +10,6 @@
 #include <cstdlib>
 #include <type_traits>
 #include <utility>
-
-#define CHECK(condition)                                                                     \
-    do {                                                                                     \
-        if (!(condition)) {                                                                  \
-            std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            std::exit(1);                                                                    \
-        }                                                                                    \
-    } while (0)
 
 mcrpc::Status admit_from_second_unit(const mcrpc::Admission &, const mcrpc::Request &, std::uint64_t);
 
