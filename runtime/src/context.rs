@@ -1,0 +1,188 @@
+//! Who asks, how important it is, until when, and in which trace: what a request brings and every call made for it takes along.
+//!
+//! While a handler runs, [`Context::current`] is its request's, and calls use it without being told. A task that a handler
+//! spawns has none, unless it is wrapped: [`Context::scope`].
+
+use std::future::Future;
+use std::time::Duration;
+
+use mcrpc_core::context::Carried;
+use mcrpc_core::id::Uin;
+use mcrpc_core::time::{Millis, Nanos};
+use mcrpc_core::wire::{Flags, Header, Kind, Limits, Metadata};
+use smallvec::SmallVec;
+
+use crate::clock;
+
+/// Metadata up to this length is kept without an allocation: trace, origin and call graph need 44 bytes.
+const INLINE_METADATA: usize = 48;
+
+tokio::task_local! {
+    static CURRENT: Context;
+}
+
+/// The context of a request. Cheap to clone, unless it has much metadata.
+#[derive(Clone, Debug)]
+pub struct Context {
+    header: Header,
+    /// As it lay in the frame, and valid.
+    metadata: SmallVec<[u8; INLINE_METADATA]>,
+    arrival: Nanos,
+    deadline: Nanos,
+}
+
+impl Context {
+    /// The context of a task that begins here: nobody's, of the highest priority, without a deadline.
+    pub fn new() -> Context {
+        Context::from_parts(
+            Header { budget_ms: Millis::UNLIMITED.0, ..Header::new(Kind::Request, 0) },
+            &[],
+            clock::now(),
+        )
+    }
+
+    /// The context that a request brought. Its metadata are valid.
+    pub(crate) fn from_parts(header: Header, metadata: &[u8], arrival: Nanos) -> Context {
+        let deadline = arrival.deadline_after(Millis(header.budget_ms));
+        Context { header, metadata: SmallVec::from_slice(metadata), arrival, deadline }
+    }
+
+    /// The context of the request that is being handled.
+    pub fn current() -> Option<Context> {
+        CURRENT.try_with(Context::clone).ok()
+    }
+
+    /// Runs a future as part of this request: what it calls takes the context along. To be used for tasks that a handler spawns.
+    ///
+    /// ```
+    /// # use mcrpc::Context;
+    /// # async fn handler() {
+    /// if let Some(context) = Context::current() {
+    ///     tokio::spawn(context.scope(async { /* calls made here are this request's */ }));
+    /// }
+    /// # }
+    /// ```
+    pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self, future)
+    }
+
+    /// Runs a closure as part of this request.
+    pub fn scope_blocking<R>(self, work: impl FnOnce() -> R) -> R {
+        CURRENT.sync_scope(self, work)
+    }
+
+    /// The user; 0 if there is none.
+    pub fn uin(&self) -> u64 {
+        self.header.uin
+    }
+
+    /// The business that the request belongs to.
+    pub fn business_id(&self) -> u16 {
+        self.header.business_id
+    }
+
+    /// Business priority, 0 first.
+    pub fn priority(&self) -> u8 {
+        self.header.priority
+    }
+
+    /// How often the caller has sent it before.
+    pub fn attempt(&self) -> u8 {
+        self.header.flags.attempt()
+    }
+
+    /// How long the caller still waits; `None` if for ever.
+    pub fn remaining(&self) -> Option<Duration> {
+        (self.deadline != Nanos::NEVER).then(|| Duration::from_nanos(self.deadline.since(clock::now())))
+    }
+
+    /// The trace id of W3C Trace Context; `None` if there is no trace.
+    pub fn trace_id(&self) -> Option<[u8; 16]> {
+        let trace_id = self.carried().trace.trace_id;
+        (trace_id != [0; 16]).then_some(trace_id)
+    }
+
+    /// The user's cookie, opaque; empty if there is none.
+    pub fn cookie(&self) -> &[u8] {
+        self.metadata().cookie()
+    }
+
+    /// The user's ticket, opaque; empty if there is none.
+    pub fn ticket(&self) -> &[u8] {
+        self.metadata().ticket()
+    }
+
+    /// The caller's name as the request itself gave it; empty if it did not.
+    pub fn caller(&self) -> &str {
+        self.metadata().caller()
+    }
+
+    /// The same context of another user.
+    #[must_use]
+    pub fn with_uin(mut self, uin: u64) -> Context {
+        self.header.uin = uin;
+        self
+    }
+
+    /// The same context of another business.
+    #[must_use]
+    pub fn with_business_id(mut self, business_id: u16) -> Context {
+        self.header.business_id = business_id;
+        self
+    }
+
+    /// The same context of another importance, 0 first.
+    #[must_use]
+    pub fn with_priority(mut self, priority: u8) -> Context {
+        self.header.priority = priority;
+        self
+    }
+
+    /// The same context, of which nobody waits longer than this from now on. A deadline only ever comes nearer.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Context {
+        let until = clock::now().plus(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
+        self.not_after(until)
+    }
+
+    /// The same context with the nearer of two deadlines.
+    pub(crate) fn not_after(mut self, deadline: Nanos) -> Context {
+        self.deadline = self.deadline.min(deadline);
+        self
+    }
+
+    pub(crate) fn deadline(&self) -> Nanos {
+        self.deadline
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// As the core sees it.
+    pub(crate) fn carried(&self) -> Carried<'_> {
+        let mut carried = Carried::read(&self.header, &self.metadata(), self.arrival);
+        carried.context.deadline = self.deadline;
+        carried
+    }
+
+    /// Who shares are taken of: the user, or else the task.
+    pub(crate) fn user(&self) -> Uin {
+        Uin(self.header.uin)
+    }
+
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.header.flags.contains(Flags::SAMPLED)
+    }
+
+    fn metadata(&self) -> Metadata<'_> {
+        // Checked when it was read; what is checked again here cannot fail.
+        Metadata::new_checked(&self.metadata, &Limits::WIDEST).unwrap_or_default()
+    }
+}
+
+impl Default for Context {
+    fn default() -> Context {
+        Context::new()
+    }
+}

@@ -1,0 +1,29 @@
+//! Servers and clients in Rust on libmcrpc's core: deadlines, admission, shielding and retries without a line of their own.
+//!
+//! | module | |
+//! |---|---|
+//! | [`server`] | a server |
+//! | [`methods`] | what a server can do |
+//! | [`request`] | what a handler is given, and what it answers with |
+//! | [`context`] | who asks, until when: passed on to every call made meanwhile |
+//! | [`failure`] | how a call ends that does not end well |
+//! | [`stats`] | what is counted of each method |
+//! | [`net`] | addresses, and bytes |
+//! | [`mod@clock`] | the clock of every decision |
+
+pub mod clock;
+pub mod context;
+pub mod failure;
+pub mod methods;
+pub mod net;
+pub mod request;
+pub mod server;
+pub mod stats;
+
+pub use context::Context;
+pub use failure::Failure;
+pub use mcrpc_core::status::Status;
+pub use methods::{Methods, Service};
+pub use net::Address;
+pub use request::{Inline, Reply, Request};
+pub use server::Server;

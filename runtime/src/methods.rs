@@ -1,0 +1,157 @@
+//! What a server can do: methods by their ids, and where each of them runs.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use mcrpc_core::wire::header::method_id;
+use tokio_util::sync::ReusableBoxFuture;
+
+use crate::failure::Failure;
+use crate::request::{Inline, Reply, Request};
+use crate::stats::MethodStats;
+
+/// Something that adds its methods to a server: what generated code implements for each service of a `.proto`.
+pub trait Service {
+    /// Adds them.
+    fn add_to(self, methods: &mut Methods);
+}
+
+/// The methods of a server.
+#[derive(Default)]
+pub struct Methods {
+    by_id: HashMap<u32, Arc<Method>, BuildHasherDefault<IdHasher>>,
+    /// What could not be added, for whoever starts the server.
+    conflicts: Vec<Conflict>,
+}
+
+/// Two methods that cannot be told apart on the wire.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the methods {first} and {second} have the same id {id:#010x}: rename one of them")]
+pub struct Conflict {
+    first: String,
+    second: String,
+    id: u32,
+}
+
+/// A method, and where it runs.
+pub(crate) struct Method {
+    pub(crate) name: String,
+    pub(crate) run: Run,
+    pub(crate) stats: MethodStats,
+}
+
+/// Where a method runs.
+pub(crate) enum Run {
+    /// On the IO thread that has read it.
+    Inline(Box<InlineFn>),
+    /// On a worker, as a coroutine.
+    Async(Box<dyn AsyncHandler>),
+    /// On a thread of its own for as long as it takes.
+    Blocking(Box<BlockingFn>),
+}
+
+pub(crate) type InlineFn = dyn Fn(&Inline<'_>, &mut Vec<u8>) -> Result<(), Failure> + Send + Sync;
+pub(crate) type BlockingFn = dyn Fn(Request) -> Reply + Send + Sync;
+
+/// A handler whose futures are put where the one before was, so that a coroutine allocates nothing for them.
+pub(crate) trait AsyncHandler: Send + Sync {
+    fn begin(&self, request: Request, place: &mut ReusableBoxFuture<'static, Reply>);
+}
+
+impl<F, Fut> AsyncHandler for F
+where
+    F: Fn(Request) -> Fut + Send + Sync,
+    Fut: Future<Output = Reply> + Send + 'static,
+{
+    fn begin(&self, request: Request, place: &mut ReusableBoxFuture<'static, Reply>) {
+        place.set(self(request));
+    }
+}
+
+impl Methods {
+    /// A table without methods.
+    pub fn new() -> Methods {
+        Methods::default()
+    }
+
+    /// Adds a method by its full name, `pkg.Service.Method`. Its handler runs on a worker and may wait; it is dropped at its next
+    /// wait once its caller has gone or waits no longer.
+    pub fn add<F, Fut>(&mut self, full_name: &str, handler: F) -> &mut Methods
+    where
+        F: Fn(Request) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Reply> + Send + 'static,
+    {
+        self.insert(full_name, Run::Async(Box::new(handler)))
+    }
+
+    /// Adds a method whose handler runs on the IO thread, without a hop to a worker: for what takes microseconds and never waits.
+    /// It appends its reply to the buffer.
+    pub fn add_inline<F>(&mut self, full_name: &str, handler: F) -> &mut Methods
+    where
+        F: Fn(&Inline<'_>, &mut Vec<u8>) -> Result<(), Failure> + Send + Sync + 'static,
+    {
+        self.insert(full_name, Run::Inline(Box::new(handler)))
+    }
+
+    /// Adds a method whose handler may block, for instance in a driver of a database: it has a thread of the blocking workers for
+    /// itself.
+    pub fn add_blocking<F>(&mut self, full_name: &str, handler: F) -> &mut Methods
+    where
+        F: Fn(Request) -> Reply + Send + Sync + 'static,
+    {
+        self.insert(full_name, Run::Blocking(Box::new(handler)))
+    }
+
+    /// Adds all methods of a service.
+    pub fn add_service(&mut self, service: impl Service) -> &mut Methods {
+        service.add_to(self);
+        self
+    }
+
+    /// The full names, in no order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_id.values().map(|method| method.name.as_str())
+    }
+
+    pub(crate) fn find(&self, id: u32) -> Option<&Arc<Method>> {
+        self.by_id.get(&id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Method>> {
+        self.by_id.values()
+    }
+
+    pub(crate) fn conflict(&self) -> Option<&Conflict> {
+        self.conflicts.first()
+    }
+
+    fn insert(&mut self, full_name: &str, run: Run) -> &mut Methods {
+        let id = method_id(full_name.as_bytes());
+        let method = Method { name: full_name.to_owned(), run, stats: MethodStats::default() };
+        if let Some(first) = self.by_id.insert(id, Arc::new(method)) {
+            self.conflicts.push(Conflict { first: first.name.clone(), second: full_name.to_owned(), id });
+        }
+        self
+    }
+}
+
+/// Ids are hashes already.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u32(byte.into()));
+    }
+
+    fn write_u32(&mut self, id: u32) {
+        // The table takes its place from the low bits and its tag from the high ones.
+        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}

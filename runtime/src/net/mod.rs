@@ -1,0 +1,13 @@
+//! Streams of bytes, whatever carries them.
+//!
+//! | module | |
+//! |---|---|
+//! | [`address`] | where to listen or to connect: TCP or a unix socket |
+//! | `stream` | a connection in two halves: one task reads, any thread writes |
+//! | `outbox` | what waits to be written, and who writes it |
+
+pub mod address;
+pub(crate) mod outbox;
+pub(crate) mod stream;
+
+pub use address::Address;

@@ -1,0 +1,135 @@
+//! What waits to be written to a connection, and who writes it.
+//!
+//! Whoever has something to say appends it, and whoever flushes first writes for all: threads that come meanwhile leave their
+//! bytes to it. So frames are never torn or mixed, nobody waits for the socket, and under load one system call writes many
+//! frames.
+
+use std::io;
+
+use parking_lot::Mutex;
+
+use super::stream::WriteHalf;
+
+/// A buffer that has grown beyond this is not kept once it is empty: ten thousand idle connections keep none.
+const KEPT_CAPACITY: usize = 1 << 10;
+
+/// The bytes that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<u8>,
+    /// Bytes at the front of `waiting` that are written already.
+    written: usize,
+    /// Somebody writes, and will write what is appended meanwhile.
+    is_writing: bool,
+    /// The socket takes no more for now.
+    is_blocked: bool,
+}
+
+/// What came of a flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// All is written, or somebody else is at it.
+    Done,
+    /// The socket takes no more: flush again when it does.
+    Blocked,
+    /// The peer has gone.
+    Broken,
+}
+
+impl Outbox {
+    /// Appends what `write` writes. Whether it has to be flushed by the caller: nobody else is about to.
+    pub(crate) fn push(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let mut state = self.0.lock();
+        let is_first = state.waiting.len() == state.written && !state.is_writing && !state.is_blocked;
+        write(&mut state.waiting);
+        is_first
+    }
+
+    /// Writes `bytes`, directly if nothing waits, and empties them.
+    pub(crate) fn send(&self, bytes: &mut Vec<u8>, to: &WriteHalf) -> Flushed {
+        let mut sent = 0;
+        {
+            let mut state = self.0.lock();
+            if state.is_writing || state.is_blocked || state.waiting.len() > state.written {
+                state.waiting.extend_from_slice(bytes);
+                bytes.clear();
+                return Flushed::Done;
+            }
+            state.is_writing = true;
+        }
+        let end = write_all(&bytes[..], &mut sent, to);
+        let mut state = self.0.lock();
+        state.is_writing = false;
+        if end == Flushed::Blocked {
+            // What others appended meanwhile comes behind it.
+            state.waiting.splice(0..0, bytes[sent..].iter().copied());
+            state.is_blocked = true;
+        }
+        bytes.clear();
+        let has_more = end == Flushed::Done && state.waiting.len() > state.written;
+        drop(state);
+        if has_more { self.flush(to) } else { end }
+    }
+
+    /// Writes what waits, unless somebody is at it or the socket is full.
+    pub(crate) fn flush(&self, to: &WriteHalf) -> Flushed {
+        loop {
+            let (mut batch, mut written) = {
+                let mut state = self.0.lock();
+                if state.is_writing || state.is_blocked || state.waiting.len() == state.written {
+                    return Flushed::Done;
+                }
+                state.is_writing = true;
+                (std::mem::take(&mut state.waiting), std::mem::take(&mut state.written))
+            };
+            let end = write_all(&batch, &mut written, to);
+            let mut state = self.0.lock();
+            state.is_writing = false;
+            if end == Flushed::Blocked {
+                state.is_blocked = true;
+                batch.extend_from_slice(&state.waiting);
+                (state.waiting, state.written) = (batch, written);
+                return end;
+            }
+            if state.waiting.is_empty() && batch.capacity() <= KEPT_CAPACITY {
+                batch.clear();
+                state.waiting = batch;
+            }
+            if end == Flushed::Broken {
+                return end;
+            }
+        }
+    }
+
+    /// The socket takes more again.
+    pub(crate) fn unblock(&self) {
+        self.0.lock().is_blocked = false;
+    }
+
+    /// Whether the socket was full when it was last written to.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.0.lock().is_blocked
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        let state = self.0.lock();
+        state.waiting.len() - state.written
+    }
+}
+
+fn write_all(bytes: &[u8], written: &mut usize, to: &WriteHalf) -> Flushed {
+    while *written < bytes.len() {
+        match to.try_write(&bytes[*written..]) {
+            Ok(0) => return Flushed::Broken,
+            Ok(len) => *written += len,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Flushed::Blocked,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Flushed::Broken,
+        }
+    }
+    Flushed::Done
+}

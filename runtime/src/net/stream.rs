@@ -1,0 +1,76 @@
+//! A connection in two halves: one task reads, any thread writes.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
+
+use super::address::Address;
+
+/// The half that is read.
+#[derive(Debug)]
+pub(crate) enum ReadHalf {
+    Tcp(tcp::OwnedReadHalf),
+    Unix(unix::OwnedReadHalf),
+}
+
+/// The half that is written. Dropping it says to the peer that nothing more comes.
+#[derive(Debug)]
+pub(crate) enum WriteHalf {
+    Tcp(tcp::OwnedWriteHalf),
+    Unix(unix::OwnedWriteHalf),
+}
+
+/// The two halves of a TCP connection, whose writes are not held back.
+pub(crate) fn split_tcp(stream: TcpStream) -> (ReadHalf, WriteHalf) {
+    // A socket that is already broken says so when it is read.
+    let _ = stream.set_nodelay(true);
+    let (read, write) = stream.into_split();
+    (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
+}
+
+/// The two halves of a connection through a unix socket.
+pub(crate) fn split_unix(stream: UnixStream) -> (ReadHalf, WriteHalf) {
+    let (read, write) = stream.into_split();
+    (ReadHalf::Unix(read), WriteHalf::Unix(write))
+}
+
+/// Connects.
+pub(crate) async fn connect(address: &Address) -> io::Result<(ReadHalf, WriteHalf)> {
+    Ok(match address {
+        Address::Tcp(address) => split_tcp(TcpStream::connect(address).await?),
+        Address::Unix(path) => split_unix(UnixStream::connect(path).await?),
+    })
+}
+
+impl ReadHalf {
+    /// Reads into `buffer`, and says how many bytes; 0 at the end of the stream.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(match self {
+            ReadHalf::Tcp(half) => Pin::new(half).poll_read(cx, &mut buffer),
+            ReadHalf::Unix(half) => Pin::new(half).poll_read(cx, &mut buffer),
+        })?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+}
+
+impl WriteHalf {
+    /// Writes as much as the socket takes now.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            WriteHalf::Tcp(half) => half.try_write(bytes),
+            WriteHalf::Unix(half) => half.try_write(bytes),
+        }
+    }
+
+    /// Whether the socket takes more, or will wake the task when it does. For one task at a time.
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            WriteHalf::Tcp(half) => half.as_ref().poll_write_ready(cx),
+            WriteHalf::Unix(half) => half.as_ref().poll_write_ready(cx),
+        }
+    }
+}

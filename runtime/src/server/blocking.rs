@@ -1,0 +1,70 @@
+//! A blocking worker: a thread that runs one handler at a time, which may block.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::thread::{self, Thread};
+
+use mcrpc_core::status::Status;
+use mcrpc_core::wire::Kind;
+
+use super::job::Job;
+use super::pool::Pool;
+use super::queue::Taken;
+use crate::clock;
+use crate::failure::Failure;
+use crate::methods::{Method, Run};
+use crate::request::{Reply, Request};
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs a worker until its queue is closed and empty.
+pub(crate) fn run(number: usize, pool: &Pool) {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        match pool.queue.take(number, &waker) {
+            Taken::Job(job) => answer(pool, job),
+            Taken::Nothing => thread::park(),
+            Taken::Closed => return,
+        }
+    }
+}
+
+fn answer(pool: &Pool, job: Job) {
+    let began = clock::now();
+    let header = *job.context.header();
+    let Job { method, context, payload, connection, admitted_at, _lease } = job;
+    if connection.is_closed() || connection.was_given_up(header.call_id) {
+        let _ = pool.admission.abandoned(pool.number);
+        connection.ended();
+        return;
+    }
+    method.stats.queue_wait.record_ns(began.since(admitted_at));
+    let reply = match pool.admission.dequeued(pool.number, admitted_at, context.deadline(), began) {
+        Err(status) => Err(Failure::of_system(status)),
+        Ok(()) => {
+            let request = Request::new(context.clone(), payload);
+            let reply = context.scope_blocking(|| handle(&method, request));
+            let ended = clock::now();
+            let _ = pool.admission.done(pool.number, began, ended);
+            method.stats.service_time.record_ns(ended.since(began));
+            reply
+        }
+    };
+    method.stats.count(reply.as_ref().map_or_else(Failure::status, |_| Status::OK));
+    if header.kind == Kind::Request && connection.answer(&header, pool.load(), &reply) {
+        connection.flush();
+    }
+    connection.ended();
+}
+
+fn handle(method: &Method, request: Request) -> Reply {
+    let Run::Blocking(handler) = &method.run else { return Err(Failure::of_system(Status::NO_METHOD)) };
+    catch_unwind(AssertUnwindSafe(|| handler(request))).unwrap_or_else(|_| Err(super::worker::lost(method)))
+}

@@ -1,0 +1,94 @@
+//! The settings of a server.
+
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use mcrpc_core::admission;
+use mcrpc_core::time::Millis;
+use mcrpc_core::wire::Limits;
+
+/// The settings of a server. The defaults suit a service of a few cores whose calls take milliseconds.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Threads that read, admit, and run inline handlers. One serves about half a million small calls a second.
+    pub io_threads: usize,
+    /// Threads that run asynchronous handlers. As many as there are cores, by default.
+    pub workers: usize,
+    /// Handlers that one worker runs at a time, of which all but one wait for something.
+    pub coroutines_per_worker: usize,
+    /// Threads that run blocking handlers, one each. 0: none, and no method may block. Svrkit's rule is two to three per core
+    /// (SPEC S19).
+    pub blocking_workers: usize,
+    /// Requests that wait for a worker at most; when there are more, the least important ones are refused.
+    pub queue_limit: usize,
+    /// How long a caller waits that does not say so. [`Millis::UNLIMITED`]: for ever.
+    pub default_timeout: Millis,
+    /// What admission does.
+    pub admission: admission::Config,
+    /// What one connection may send.
+    pub limits: Limits,
+    /// Connections at a time; a further one is closed at once.
+    pub max_connections: usize,
+    /// Bytes that all requests take up while they arrive or wait.
+    pub max_request_memory: usize,
+    /// Bytes of answers that wait for one caller to read them. Above this nothing more is read from it.
+    pub max_unsent: usize,
+    /// A connection on which nothing happens for so long is closed.
+    pub idle_timeout: Duration,
+    /// A connection is closed whose caller does not read its answers, or does not finish a frame, for so long.
+    pub stall_timeout: Duration,
+    /// How long a server that is told to end waits for its last handlers.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            io_threads: 1,
+            workers: available_parallelism().map_or(1, NonZeroUsize::get),
+            coroutines_per_worker: 64,
+            blocking_workers: 0,
+            queue_limit: 4_096,
+            default_timeout: Millis(5_000),
+            admission: admission::Config::DEFAULT,
+            limits: Limits { max_open_calls: 16_384, ..Limits::DEFAULT },
+            max_connections: 65_536,
+            max_request_memory: 256 << 20,
+            max_unsent: 4 << 20,
+            idle_timeout: Duration::from_secs(600),
+            stall_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Config {
+    /// The admission of a pool of threads that each run one request at a time, or of coroutines, of which nobody knows how
+    /// many are too many.
+    pub(super) fn admission_of(&self, workers: usize, coroutines: usize) -> admission::Config {
+        let workers = if coroutines > 1 { 0 } else { u32::try_from(workers).unwrap_or(0) };
+        admission::Config { queue_count: 1, workers_per_queue: workers, ..self.admission }
+    }
+
+    /// Whether all settings make sense together.
+    ///
+    /// # Errors
+    ///
+    /// Which does not, and what it may be.
+    pub(super) fn validate(&self) -> Result<(), String> {
+        let at_least_one = [
+            ("io_threads", self.io_threads),
+            ("workers", self.workers),
+            ("coroutines_per_worker", self.coroutines_per_worker),
+            ("queue_limit", self.queue_limit),
+            ("max_connections", self.max_connections),
+        ];
+        if let Some((name, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
+            return Err(format!("{name} is 0: it has to be 1 at least"));
+        }
+        self.admission.validate().map_err(|_| {
+            "admission: a setting is out of its range, or the waits are not in the order target, overload, soft, hard".to_owned()
+        })
+    }
+}

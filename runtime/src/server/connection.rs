@@ -1,0 +1,202 @@
+//! A connection, as the workers see it: where answers go, and who is no longer waited for.
+
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{Relaxed, SeqCst},
+};
+
+use atomic_waker::AtomicWaker;
+use mcrpc_core::wire::Header;
+use parking_lot::Mutex;
+
+use super::reply::{self, Load};
+use crate::net::outbox::{Flushed, Outbox};
+use crate::net::stream::WriteHalf;
+use crate::request::Reply;
+
+/// A connection of a caller.
+pub(crate) struct Connection {
+    pub(crate) write: WriteHalf,
+    pub(crate) outbox: Outbox,
+    /// The task that reads: it is told when the socket is full, broken, or to be closed.
+    pub(crate) reader: AtomicWaker,
+    is_closed: AtomicBool,
+    /// Answers of workers that the reader has not subtracted from the open calls yet.
+    answered: AtomicU32,
+    /// Requests that were taken and are not answered.
+    open: AtomicU32,
+    has_peer_ended: AtomicBool,
+    calls: Mutex<Calls>,
+    /// Who calls, as its hello said.
+    caller: Mutex<Option<Arc<str>>>,
+    /// Whether `calls` knows of calls that were given up while they waited for a worker.
+    has_given_up: AtomicBool,
+}
+
+/// What a cancel has to find.
+#[derive(Default)]
+struct Calls {
+    /// Handlers that wait.
+    running: Vec<(u32, Arc<Slot>)>,
+    given_up: Vec<u32>,
+}
+
+/// By which a waiting handler is told that nobody waits for it.
+#[derive(Default)]
+pub(crate) struct Slot {
+    is_cancelled: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Slot {
+    pub(crate) fn register(&self, waker: &std::task::Waker) {
+        self.waker.register(waker);
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Relaxed)
+    }
+
+    fn cancel(&self) {
+        self.is_cancelled.store(true, Relaxed);
+        self.waker.wake();
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(write: WriteHalf) -> Connection {
+        Connection {
+            write,
+            outbox: Outbox::default(),
+            reader: AtomicWaker::new(),
+            is_closed: AtomicBool::new(false),
+            answered: AtomicU32::new(0),
+            open: AtomicU32::new(0),
+            has_peer_ended: AtomicBool::new(false),
+            caller: Mutex::default(),
+            calls: Mutex::default(),
+            has_given_up: AtomicBool::new(false),
+        }
+    }
+
+    /// Binds the caller's name.
+    pub(crate) fn set_caller(&self, name: &str) {
+        *self.caller.lock() = (!name.is_empty()).then(|| name.into());
+    }
+
+    /// Who calls; `None` if it has not said.
+    pub(crate) fn caller(&self) -> Option<Arc<str>> {
+        self.caller.lock().clone()
+    }
+
+    /// A request was handed to a worker.
+    pub(crate) fn opened(&self) {
+        self.open.fetch_add(1, Relaxed);
+    }
+
+    /// Requests that workers have, and that are not answered.
+    pub(crate) fn open_calls(&self) -> u32 {
+        self.open.load(SeqCst)
+    }
+
+    /// How many were answered since this was last asked.
+    pub(crate) fn take_answered(&self) -> u32 {
+        if self.answered.load(Relaxed) == 0 { 0 } else { self.answered.swap(0, Relaxed) }
+    }
+
+    /// Appends a worker's answer. Whether the worker has to flush it.
+    pub(crate) fn answer(&self, request: &Header, load: Load, reply: &Reply) -> bool {
+        if self.is_closed() {
+            return false;
+        }
+        self.outbox.push(|out| {
+            match reply {
+                Ok(payload) => reply::put_reply(out, request, load, payload),
+                Err(failure) => reply::put_failure(out, request, load, failure),
+            };
+        })
+    }
+
+    /// A request that a worker had is over, answered or not.
+    pub(crate) fn ended(&self) {
+        self.answered.fetch_add(1, Relaxed);
+        if self.open.fetch_sub(1, SeqCst) == 1 && self.has_peer_ended.load(SeqCst) {
+            self.reader.wake();
+        }
+    }
+
+    /// The peer sends nothing more: the reader goes on when all is answered.
+    pub(crate) fn peer_ended(&self) {
+        self.has_peer_ended.store(true, SeqCst);
+    }
+
+    /// Writes what waits. What the socket does not take, the reader writes when it does.
+    pub(crate) fn flush(&self) {
+        match self.outbox.flush(&self.write) {
+            Flushed::Done => {}
+            Flushed::Blocked => self.reader.wake(),
+            Flushed::Broken => self.close(),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Relaxed)
+    }
+
+    /// Nobody is there any more: what its handlers do is not wanted.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Relaxed);
+        // Whoever begins to wait after this sees that it is closed.
+        let running = std::mem::take(&mut self.calls.lock().running);
+        running.iter().for_each(|(_, slot)| slot.cancel());
+        self.reader.wake();
+    }
+
+    /// The caller waits no longer for the answer to this call.
+    pub(crate) fn cancel(&self, call_id: u32) {
+        let mut calls = self.calls.lock();
+        if let Some((_, slot)) = calls.running.iter().find(|(id, _)| *id == call_id) {
+            slot.cancel();
+        } else if calls.given_up.len() < self.open_calls() as usize {
+            calls.given_up.push(call_id);
+            self.has_given_up.store(true, Relaxed);
+        }
+    }
+
+    /// Whether a call that a worker has just taken was given up before.
+    pub(crate) fn was_given_up(&self, call_id: u32) -> bool {
+        if !self.has_given_up.load(Relaxed) {
+            return false;
+        }
+        let mut calls = self.calls.lock();
+        let found = calls.given_up.iter().position(|&id| id == call_id);
+        if let Some(place) = found {
+            calls.given_up.swap_remove(place);
+        }
+        self.has_given_up.store(!calls.given_up.is_empty(), Relaxed);
+        found.is_some()
+    }
+
+    /// A handler begins to wait: from now on a cancel reaches it.
+    pub(crate) fn wait(&self, call_id: u32, slot: &Arc<Slot>) {
+        let mut calls = self.calls.lock();
+        if self.is_closed() {
+            slot.cancel();
+        } else if let Some(place) = calls.given_up.iter().position(|&id| id == call_id) {
+            calls.given_up.swap_remove(place);
+            slot.cancel();
+        } else {
+            calls.running.push((call_id, slot.clone()));
+        }
+    }
+
+    /// A handler that has waited is over: no cancel is meant for its slot any more.
+    pub(crate) fn stop_waiting(&self, slot: &Arc<Slot>) {
+        let mut calls = self.calls.lock();
+        if let Some(place) = calls.running.iter().position(|(_, known)| Arc::ptr_eq(known, slot)) {
+            calls.running.swap_remove(place);
+        }
+        slot.is_cancelled.store(false, Relaxed);
+    }
+}

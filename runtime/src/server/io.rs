@@ -1,0 +1,240 @@
+//! An IO thread: connections, each a task that reads and answers, and a look at all of them once a second.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use mcrpc_core::time::Nanos;
+use slab::Slab;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::connection::Connection;
+use super::job::Job;
+use super::listener::Accepted;
+use super::reader::{Reader, Turn};
+use super::shared::Shared;
+use crate::clock;
+use crate::net::outbox::Flushed;
+use crate::net::stream::ReadHalf;
+
+/// Bytes read at once, for all connections of the thread.
+const READ_BUFFER: usize = 64 << 10;
+/// A buffer of answers that has grown beyond this is not kept.
+const KEPT_ANSWERS: usize = 256 << 10;
+/// How often each connection is looked at.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How often, while the server ends.
+const DRAIN_TICK: Duration = Duration::from_millis(10);
+/// So long callers have to notice that the server goes away, when all is answered.
+const DRAIN_GRACE: Duration = Duration::from_millis(100);
+
+/// An IO thread.
+pub(crate) struct IoThread {
+    shared: Arc<Shared>,
+    connections: RefCell<Slab<Rc<Watched>>>,
+    buffers: RefCell<Buffers>,
+}
+
+/// What is used for one read at a time.
+struct Buffers {
+    input: Box<[u8]>,
+    out: Vec<u8>,
+    jobs: [Vec<Job>; 2],
+    displaced: Vec<Job>,
+}
+
+/// What is looked at once a second.
+struct Watched {
+    connection: Arc<Connection>,
+    /// When something was read last.
+    active: Cell<Nanos>,
+    /// Since when the rest of a frame is waited for.
+    unfinished: Cell<Option<Nanos>>,
+    /// Since when the socket takes no answers.
+    blocked: Cell<Option<Nanos>>,
+}
+
+impl IoThread {
+    pub(crate) fn new(shared: Arc<Shared>) -> Rc<IoThread> {
+        let buffers = Buffers {
+            input: vec![0; READ_BUFFER].into(),
+            out: Vec::new(),
+            jobs: Default::default(),
+            displaced: Vec::new(),
+        };
+        Rc::new(IoThread { shared, connections: RefCell::default(), buffers: RefCell::new(buffers) })
+    }
+
+    /// Serves connections until the server is told to end, and then until all is answered.
+    pub(crate) async fn run(self: Rc<Self>, mut accepted: UnboundedReceiver<Accepted>) {
+        let mut sweep = tokio::time::interval(SWEEP);
+        loop {
+            let told_to_end = self.shared.told_to_end.notified();
+            if self.shared.is_draining.load(Relaxed) {
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = told_to_end => {}
+                next = accepted.recv() => match next {
+                    Some(stream) => self.serve(stream),
+                    None => break,
+                },
+                _ = sweep.tick() => self.sweep(clock::now()),
+            }
+        }
+        self.drain().await;
+    }
+
+    fn serve(self: &Rc<Self>, stream: Accepted) {
+        // A socket that cannot be watched is closed.
+        let Ok((read, write)) = stream.split() else { return };
+        let connection = Arc::new(Connection::new(write));
+        let watched = Rc::new(Watched {
+            connection: connection.clone(),
+            active: Cell::new(clock::now()),
+            unfinished: Cell::new(None),
+            blocked: Cell::new(None),
+        });
+        let key = self.connections.borrow_mut().insert(watched.clone());
+        let mut task = Task { reader: Reader::new(connection.clone(), &self.shared), read, watched, has_ended: false };
+        let io = self.clone();
+        tokio::task::spawn_local(async move {
+            poll_fn(|cx| task.poll(&io, cx)).await;
+            task.watched.connection.close();
+            io.connections.borrow_mut().remove(key);
+            io.shared.connections.fetch_sub(1, Relaxed);
+        });
+    }
+
+    /// Closes connections on which nothing happens, or on which the caller keeps the server waiting.
+    fn sweep(&self, now: Nanos) {
+        let config = &self.shared.config;
+        for (_, watched) in self.connections.borrow().iter() {
+            let is_blocked = watched.connection.outbox.is_blocked();
+            watched.blocked.set(is_blocked.then(|| watched.blocked.get().unwrap_or(now)));
+            let is_over = |since: Nanos, limit: Duration| u128::from(now.since(since)) >= limit.as_nanos();
+            let stalls = [watched.unfinished.get(), watched.blocked.get()];
+            let is_stalled = stalls.iter().flatten().any(|&since| is_over(since, config.stall_timeout));
+            let is_idle = watched.connection.open_calls() == 0 && is_over(watched.active.get(), config.idle_timeout);
+            if is_stalled || is_idle {
+                watched.connection.close();
+            }
+        }
+    }
+
+    /// Says to all callers that nothing more is taken, and waits until what was taken is answered.
+    async fn drain(&self) {
+        let began = clock::now();
+        let limit_ns = self.shared.config.drain_timeout.as_nanos();
+        while !self.shared.is_dropped.load(Relaxed) {
+            let mut all_answered = true;
+            for (_, watched) in self.connections.borrow().iter() {
+                watched.connection.reader.wake();
+                all_answered &= watched.connection.open_calls() == 0 && watched.connection.outbox.len() == 0;
+            }
+            tokio::time::sleep(DRAIN_TICK).await;
+            let elapsed_ns = u128::from(clock::now().since(began));
+            let is_alone = self.connections.borrow().is_empty();
+            if is_alone || (all_answered && elapsed_ns >= DRAIN_GRACE.as_nanos()) || elapsed_ns >= limit_ns {
+                break;
+            }
+        }
+        self.connections.borrow().iter().for_each(|(_, watched)| watched.connection.close());
+        while !self.connections.borrow().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// The task of one connection.
+struct Task {
+    reader: Reader,
+    read: ReadHalf,
+    watched: Rc<Watched>,
+    /// The caller sends nothing more, but may wait for answers.
+    has_ended: bool,
+}
+
+impl Task {
+    /// Goes on until there is nothing to do; ready when the connection is over.
+    fn poll(&mut self, io: &IoThread, cx: &mut Context<'_>) -> Poll<()> {
+        let connection = self.watched.connection.clone();
+        connection.reader.register(cx.waker());
+        let mut buffers = io.buffers.borrow_mut();
+        let Buffers { input, out, jobs, displaced } = &mut *buffers;
+        if io.shared.is_draining.load(Relaxed) {
+            self.reader.say_go_away(out);
+            self.send(out);
+        }
+        loop {
+            if connection.is_closed() {
+                return Poll::Ready(());
+            }
+            if connection.outbox.is_blocked() {
+                match connection.write.poll_writable(cx) {
+                    Poll::Ready(Ok(())) => {
+                        connection.outbox.unblock();
+                        connection.flush();
+                        self.watched.blocked.set(None);
+                        continue;
+                    }
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending if connection.outbox.len() > io.shared.config.max_unsent => return Poll::Pending,
+                    Poll::Pending => {}
+                }
+            }
+            if self.has_ended {
+                if connection.open_calls() > 0 {
+                    return Poll::Pending;
+                }
+                // The worker that answered last may be busy already.
+                connection.flush();
+                return if connection.outbox.len() == 0 { Poll::Ready(()) } else { Poll::Pending };
+            }
+            let len = match self.read.poll_read(cx, input) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => {
+                    self.has_ended = true;
+                    connection.peer_ended();
+                    continue;
+                }
+                Poll::Ready(Ok(len)) => len,
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+            };
+            let mut turn = Turn::new(&io.shared, out, jobs);
+            self.watched.active.set(turn.now());
+            let end = self.reader.read(&input[..len], &mut turn);
+            self.watched.unfinished.set(self.reader.waits_since());
+            self.send(out);
+            for (jobs, pool) in jobs.iter_mut().zip([&io.shared.workers, &io.shared.blocking]) {
+                if !jobs.is_empty() {
+                    pool.put(jobs, displaced);
+                }
+            }
+            if let Err(status) = end {
+                tracing::debug!(%status, "a connection is closed: its peer broke the rules");
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    fn send(&self, out: &mut Vec<u8>) {
+        if out.is_empty() {
+            return;
+        }
+        let connection = &self.watched.connection;
+        if connection.outbox.send(out, &connection.write) == Flushed::Broken {
+            connection.close();
+        }
+        if out.capacity() > KEPT_ANSWERS {
+            *out = Vec::new();
+        }
+    }
+}

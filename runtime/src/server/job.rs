@@ -1,0 +1,36 @@
+//! A request on its way to a worker.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mcrpc_core::time::Nanos;
+use mcrpc_core::wire::Kind;
+
+use super::connection::Connection;
+use super::memory::Lease;
+use crate::context::Context;
+use crate::methods::Method;
+
+/// An admitted request: whoever has it owes admission a word, and the caller an answer.
+pub(crate) struct Job {
+    pub(crate) method: Arc<Method>,
+    pub(crate) context: Context,
+    pub(crate) payload: Bytes,
+    /// Where the answer goes.
+    pub(crate) connection: Arc<Connection>,
+    /// T1.
+    pub(crate) admitted_at: Nanos,
+    /// The memory of the payload.
+    pub(crate) _lease: Lease,
+}
+
+impl Job {
+    pub(crate) fn priority(&self) -> u8 {
+        self.context.priority()
+    }
+
+    /// Whether anybody wants an answer.
+    pub(crate) fn wants_reply(&self) -> bool {
+        self.context.header().kind == Kind::Request
+    }
+}

@@ -1,0 +1,143 @@
+//! Where connections come from.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::net as std_unix;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::shared::Shared;
+use crate::net::Address;
+use crate::net::stream::{self, ReadHalf, WriteHalf};
+
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: i32 = 1024;
+/// How long nothing is accepted after the system had no file descriptors or memory left.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A connection that was accepted, not bound to a thread yet.
+pub(crate) enum Accepted {
+    Tcp(std::net::TcpStream),
+    Unix(std_unix::UnixStream),
+}
+
+impl Accepted {
+    /// Its halves, for the thread that calls this.
+    pub(crate) fn split(self) -> io::Result<(ReadHalf, WriteHalf)> {
+        Ok(match self {
+            Accepted::Tcp(stream) => stream::split_tcp(TcpStream::from_std(stream)?),
+            Accepted::Unix(stream) => stream::split_unix(UnixStream::from_std(stream)?),
+        })
+    }
+}
+
+/// A socket that listens.
+pub(crate) enum Listener {
+    Tcp(std::net::TcpListener),
+    /// Its file is removed with it.
+    Unix(std_unix::UnixListener, SocketFile),
+}
+
+/// The file of a unix socket.
+pub(crate) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Somebody else may have removed it.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Listener {
+    /// Listens.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, with the address.
+    pub(crate) fn bind(address: &Address) -> io::Result<Listener> {
+        let bound = match address {
+            Address::Tcp(address) => bind_tcp(*address).map(Listener::Tcp),
+            Address::Unix(path) => bind_unix(path.clone()),
+        };
+        bound.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+    }
+
+    /// Where it listens: with the port that the system chose.
+    pub(crate) fn address(&self) -> io::Result<Address> {
+        Ok(match self {
+            Listener::Tcp(listener) => Address::Tcp(listener.local_addr()?),
+            Listener::Unix(_, file) => Address::Unix(file.0.clone()),
+        })
+    }
+
+    /// Accepts for ever, and hands the connections to the IO threads in turn.
+    pub(crate) async fn run(self, shared: Arc<Shared>, threads: Vec<UnboundedSender<Accepted>>) -> io::Result<()> {
+        let mut next = threads.iter().cycle();
+        let hand_over = |stream| {
+            if shared.connections.fetch_add(1, Relaxed) >= shared.config.max_connections {
+                shared.connections.fetch_sub(1, Relaxed);
+                return;
+            }
+            let is_taken = next.next().is_some_and(|thread| thread.send(stream).is_ok());
+            if !is_taken {
+                shared.connections.fetch_sub(1, Relaxed);
+            }
+        };
+        match self {
+            Listener::Tcp(listener) => {
+                let listener = TcpListener::from_std(listener)?;
+                accept_all(async || Ok(Accepted::Tcp(listener.accept().await?.0.into_std()?)), hand_over).await
+            }
+            Listener::Unix(listener, _file) => {
+                let listener = UnixListener::from_std(listener)?;
+                accept_all(async || Ok(Accepted::Unix(listener.accept().await?.0.into_std()?)), hand_over).await
+            }
+        }
+    }
+}
+
+async fn accept_all(
+    accept: impl AsyncFn() -> io::Result<Accepted>,
+    mut hand_over: impl FnMut(Accepted),
+) -> io::Result<()> {
+    loop {
+        match accept().await {
+            Ok(stream) => hand_over(stream),
+            // A peer that has gone, or no room for another one: the listener itself is well.
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A file that a server left behind, and on which nobody listens, is replaced.
+fn bind_unix(path: PathBuf) -> io::Result<Listener> {
+    let bound = std_unix::UnixListener::bind(&path).or_else(|error| {
+        let is_left_behind = error.kind() == io::ErrorKind::AddrInUse
+            && std_unix::UnixStream::connect(&path)
+                .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+        if !is_left_behind {
+            return Err(error);
+        }
+        std::fs::remove_file(&path)?;
+        std_unix::UnixListener::bind(&path)
+    })?;
+    bound.set_nonblocking(true)?;
+    Ok(Listener::Unix(bound, SocketFile(path)))
+}

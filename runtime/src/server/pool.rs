@@ -1,0 +1,70 @@
+//! The workers of one kind: their queue, and the controller that says what goes into it.
+
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+
+use mcrpc_core::admission::{Config as AdmissionConfig, Request};
+use mcrpc_core::status::Status;
+use mcrpc_core::time::Nanos;
+
+use super::controller::Controller;
+use super::job::Job;
+use super::queue::Queue;
+use super::reply::Load;
+use crate::failure::Failure;
+
+/// A pool: threads, or the IO threads themselves.
+pub(crate) struct Pool {
+    pub(crate) admission: Controller,
+    pub(crate) queue: Queue,
+    /// Which of the controller's queues this is.
+    pub(crate) number: u32,
+    refused_per_10k: AtomicU16,
+}
+
+impl Pool {
+    pub(crate) fn new(config: &AdmissionConfig, queue_limit: usize) -> std::io::Result<Pool> {
+        Ok(Pool {
+            admission: Controller::new(config)?,
+            queue: Queue::new(queue_limit),
+            number: 0,
+            refused_per_10k: AtomicU16::new(0),
+        })
+    }
+
+    /// May this request be taken?
+    #[inline]
+    pub(crate) fn admit(&self, request: &Request, now: Nanos) -> Result<(), Status> {
+        self.admission.admit(self.number, request, now)
+    }
+
+    /// Whether a request whose body is still on its way would be taken, as things are.
+    pub(crate) fn would_admit(&self, request: &Request) -> bool {
+        request.continues_task || self.admission.cursor(self.number).admits(request.key)
+    }
+
+    /// What a reply says of the server.
+    #[inline]
+    pub(crate) fn load(&self) -> Load {
+        Load { cursor: self.admission.cursor(self.number), refused_per_10k: self.refused_per_10k.load(Relaxed) }
+    }
+
+    /// Hands requests to the workers, and answers those for which there is no room after all.
+    pub(crate) fn put(&self, jobs: &mut Vec<Job>, displaced: &mut Vec<Job>) {
+        self.queue.put(jobs, displaced);
+        for job in displaced.drain(..) {
+            self.give_up(&job, Status::QUEUE_FULL);
+            job.connection.flush();
+        }
+    }
+
+    /// Answers a request that leaves the queue without being run.
+    pub(crate) fn give_up(&self, job: &Job, status: Status) {
+        // Fails only for a queue that there is not.
+        let _ = self.admission.abandoned(self.number);
+        job.method.stats.count(status);
+        if job.wants_reply() {
+            job.connection.answer(job.context.header(), self.load(), &Err(Failure::of_system(status)));
+        }
+        job.connection.ended();
+    }
+}

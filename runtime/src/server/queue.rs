@@ -1,0 +1,147 @@
+//! What waits for a worker: bounded, the most important first (SPEC K3), and within one priority in the order of arrival.
+//!
+//! The queue also knows who is idle. Whoever puts requests in wakes so many workers, and none twice.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Waker;
+
+use mcrpc_core::admission::key::PRIORITIES;
+use parking_lot::Mutex;
+
+use super::job::Job;
+
+/// The requests that wait for the workers of one pool.
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    /// For those who only want to know whether there is something.
+    len: AtomicUsize,
+    limit: usize,
+}
+
+struct State {
+    levels: [VecDeque<Job>; PRIORITIES],
+    /// A bit for each level in which something waits.
+    occupied: u64,
+    /// Workers that wait, the one that came last at the end: its cache is the warmest.
+    idle: Vec<(usize, Waker)>,
+    is_closed: bool,
+}
+
+const _: () = assert!(PRIORITIES == u64::BITS as usize);
+
+/// What a worker finds.
+pub(crate) enum Taken {
+    /// A request.
+    Job(Job),
+    /// Nothing: the worker is woken when there is something.
+    Nothing,
+    /// Nothing, for ever.
+    Closed,
+}
+
+impl Queue {
+    pub(crate) fn new(limit: usize) -> Queue {
+        let state =
+            State { levels: [const { VecDeque::new() }; PRIORITIES], occupied: 0, idle: Vec::new(), is_closed: false };
+        Queue { state: Mutex::new(state), len: AtomicUsize::new(0), limit }
+    }
+
+    /// Requests that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Relaxed)
+    }
+
+    /// Takes requests in. Where there is no room, the less important ones leave, to `displaced`: of one priority the last to come.
+    pub(crate) fn put(&self, jobs: &mut Vec<Job>, displaced: &mut Vec<Job>) {
+        let mut woken: smallvec::SmallVec<[Waker; 8]> = smallvec::SmallVec::new();
+        {
+            let mut state = self.state.lock();
+            let mut len = self.len.load(Relaxed);
+            let before = len;
+            for job in jobs.drain(..) {
+                if state.is_closed {
+                    displaced.push(job);
+                    continue;
+                }
+                state.insert(job);
+                len += 1;
+                if len > self.limit {
+                    displaced.extend(state.remove_last());
+                    len -= 1;
+                }
+            }
+            self.len.store(len, Relaxed);
+            let wanted = len.saturating_sub(before).max(usize::from(len > 0)).min(state.idle.len());
+            let keep = state.idle.len() - wanted;
+            woken.extend(state.idle.drain(keep..).map(|(_, waker)| waker));
+        }
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes the most important request out; if there is none, `worker` is woken once there is.
+    pub(crate) fn take(&self, worker: usize, waker: &Waker) -> Taken {
+        let mut state = self.state.lock();
+        if let Some(job) = state.remove_first() {
+            self.len.store(self.len.load(Relaxed) - 1, Relaxed);
+            return Taken::Job(job);
+        }
+        if state.is_closed {
+            return Taken::Closed;
+        }
+        state.wait(worker, waker);
+        Taken::Nothing
+    }
+
+    /// A worker can take more. Whether there is something now; if not, it is woken once there is.
+    pub(crate) fn offer(&self, worker: usize, waker: &Waker) -> bool {
+        let mut state = self.state.lock();
+        let has_some = state.occupied != 0 || state.is_closed;
+        if !has_some {
+            state.wait(worker, waker);
+        }
+        has_some
+    }
+
+    /// Takes nothing in any more; workers end when it is empty.
+    pub(crate) fn close(&self) {
+        let idle = {
+            let mut state = self.state.lock();
+            state.is_closed = true;
+            std::mem::take(&mut state.idle)
+        };
+        idle.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+}
+
+impl State {
+    fn insert(&mut self, job: Job) {
+        let level = usize::from(job.priority()).min(PRIORITIES - 1);
+        self.occupied |= 1 << level;
+        self.levels[level].push_back(job);
+    }
+
+    fn remove_first(&mut self) -> Option<Job> {
+        self.remove(self.occupied.trailing_zeros() as usize, VecDeque::pop_front)
+    }
+
+    fn remove_last(&mut self) -> Option<Job> {
+        self.remove((u64::BITS - 1).checked_sub(self.occupied.leading_zeros())? as usize, VecDeque::pop_back)
+    }
+
+    fn remove(&mut self, level: usize, pop: impl Fn(&mut VecDeque<Job>) -> Option<Job>) -> Option<Job> {
+        let jobs = self.levels.get_mut(level)?;
+        let job = pop(jobs);
+        if jobs.is_empty() {
+            self.occupied &= !(1 << level);
+        }
+        job
+    }
+
+    fn wait(&mut self, worker: usize, waker: &Waker) {
+        match self.idle.iter_mut().find(|(waiting, _)| *waiting == worker) {
+            Some((_, known)) => known.clone_from(waker),
+            None => self.idle.push((worker, waker.clone())),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! A reply as it goes over the wire.
+
+use mcrpc_core::admission::Cursor;
+use mcrpc_core::status::Status;
+use mcrpc_core::wire::checksum::Checksum;
+use mcrpc_core::wire::metadata::RejectState;
+use mcrpc_core::wire::{Flags, HEADER_LEN, Header, Kind, Writer};
+
+use crate::failure::Failure;
+
+/// For how long callers keep to a cursor that they have heard (SPEC S13).
+const CURSOR_HOLD_MS: u16 = 300;
+/// The longest text that goes along with a failure.
+const MAX_TEXT: usize = 1 << 10;
+/// Room for the head of a failure.
+const MAX_HEAD: usize = HEADER_LEN + MAX_TEXT + 32;
+
+/// What the server says of itself with each reply.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) cursor: Cursor,
+    /// The share of requests that is refused now.
+    pub(crate) refused_per_10k: u16,
+}
+
+/// Appends the answer to a request: what `write` appends is the payload, unless it fails.
+pub(crate) fn put_written(
+    out: &mut Vec<u8>,
+    request: &Header,
+    load: impl FnOnce() -> Load,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), Failure>,
+) -> Status {
+    let begin = out.len();
+    out.resize(begin + HEADER_LEN, 0);
+    let written = write(out);
+    let load = load();
+    match written {
+        Ok(()) if load.cursor == Cursor::OPEN && out.len() >= begin + HEADER_LEN => {
+            let payload_len = out.len() - begin - HEADER_LEN;
+            let Ok(body_len) = u32::try_from(payload_len) else {
+                out.truncate(begin);
+                return put_failure(out, request, load, &too_long());
+            };
+            let header = Header { body_len, cursor: load.cursor.0, ..header_of(request, Status::OK) };
+            out[begin..begin + HEADER_LEN].copy_from_slice(&header.emit());
+            put_checksum(out, begin, &header);
+            Status::OK
+        }
+        Ok(()) => {
+            // The cursor takes room between the header and the payload: rare.
+            let payload = out.get(begin + HEADER_LEN..).unwrap_or_default().to_vec();
+            out.truncate(begin);
+            put_reply(out, request, load, &payload)
+        }
+        Err(failure) => {
+            out.truncate(begin);
+            put_failure(out, request, load, &failure)
+        }
+    }
+}
+
+/// Appends the answer to a request: a reply that went well.
+pub(crate) fn put_reply(out: &mut Vec<u8>, request: &Header, load: Load, payload: &[u8]) -> Status {
+    match put(out, request, Status::OK, load, "", payload) {
+        Ok(()) => Status::OK,
+        Err(_) => put_failure(out, request, load, &too_long()),
+    }
+}
+
+/// Appends the answer to a request: why there is none.
+pub(crate) fn put_failure(out: &mut Vec<u8>, request: &Header, load: Load, failure: &Failure) -> Status {
+    let end = (0..=MAX_TEXT.min(failure.text().len())).rfind(|&end| failure.text().is_char_boundary(end));
+    let text = &failure.text()[..end.unwrap_or(0)];
+    // What is written fits: its length is bounded here, and the texts are UTF-8.
+    let _ = put(out, request, failure.status(), load, text, &[]);
+    failure.status()
+}
+
+fn put(
+    out: &mut Vec<u8>,
+    request: &Header,
+    status: Status,
+    load: Load,
+    text: &str,
+    payload: &[u8],
+) -> Result<(), Status> {
+    let begin = out.len();
+    let header = Header { cursor: load.cursor.0, ..header_of(request, status) };
+    let mut head = [0; MAX_HEAD];
+    let mut writer = Writer::new(&mut head);
+    if load.cursor != Cursor::OPEN {
+        writer.reject_state(RejectState { hold_ms: CURSOR_HOLD_MS, share_per_10k: load.refused_per_10k });
+    }
+    writer.error_text(text);
+    let payload_len = u32::try_from(payload.len()).map_err(|_| Status::BODY_TOO_LONG)?;
+    let head_len = writer.finish(&header, payload_len)?;
+    out.extend_from_slice(&head[..head_len]);
+    out.extend_from_slice(payload);
+    put_checksum(out, begin, &header);
+    Ok(())
+}
+
+/// The header of an answer. Who sends checksums gets them.
+fn header_of(request: &Header, status: Status) -> Header {
+    Header {
+        flags: Flags(request.flags.0 & Flags::CRC_TRAILER),
+        priority: request.priority,
+        status,
+        uin: request.uin,
+        business_id: request.business_id,
+        ..Header::new(Kind::Response, request.call_id)
+    }
+}
+
+fn put_checksum(out: &mut Vec<u8>, begin: usize, header: &Header) {
+    if header.flags.contains(Flags::CRC_TRAILER) {
+        let mut checksum = Checksum::new();
+        checksum.update(&out[begin..]);
+        out.extend_from_slice(&checksum.trailer());
+    }
+}
+
+fn too_long() -> Failure {
+    Failure::of_system(Status::BODY_TOO_LONG).with_text("the reply is longer than a frame can be")
+}

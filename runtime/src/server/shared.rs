@@ -1,0 +1,67 @@
+//! What all threads of a server know.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+use mcrpc_core::id::Salt;
+use tokio::sync::Notify;
+
+use super::config::Config;
+use super::memory::Memory;
+use super::pool::Pool;
+use crate::methods::{Method, Methods, Run};
+
+/// What all threads of a server know.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) methods: Methods,
+    pub(crate) salt: Salt,
+    pub(crate) memory: Memory,
+    /// The IO threads, for inline handlers.
+    pub(crate) inline: Pool,
+    pub(crate) workers: Arc<Pool>,
+    pub(crate) blocking: Arc<Pool>,
+    pub(crate) connections: AtomicUsize,
+    /// The server ends.
+    pub(crate) is_draining: AtomicBool,
+    pub(crate) told_to_end: Notify,
+    /// It waits for nobody.
+    pub(crate) is_dropped: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, methods: Methods) -> io::Result<Shared> {
+        let pool = |workers, coroutines| Pool::new(&config.admission_of(workers, coroutines), config.queue_limit);
+        Ok(Shared {
+            inline: pool(config.io_threads, 1)?,
+            workers: Arc::new(pool(config.workers, config.coroutines_per_worker)?),
+            blocking: Arc::new(pool(config.blocking_workers, 1)?),
+            memory: Memory::new(config.max_request_memory),
+            salt: Salt::default(),
+            connections: AtomicUsize::new(0),
+            is_draining: AtomicBool::new(false),
+            told_to_end: Notify::new(),
+            is_dropped: AtomicBool::new(false),
+            methods,
+            config,
+        })
+    }
+
+    /// A method, and who runs it.
+    #[inline]
+    pub(crate) fn find(&self, method_id: u32) -> Option<(&Arc<Method>, &Pool)> {
+        let method = self.methods.find(method_id)?;
+        let pool = match method.run {
+            Run::Inline(_) => &self.inline,
+            Run::Async(_) => &self.workers,
+            Run::Blocking(_) => &self.blocking,
+        };
+        Some((method, pool))
+    }
+
+    /// Who would run a method; the workers, if there is none.
+    pub(crate) fn pool_of(&self, method_id: u32) -> &Pool {
+        self.find(method_id).map_or(&self.workers, |(_, pool)| pool)
+    }
+}

@@ -1,0 +1,244 @@
+//! A worker: a thread whose coroutines take requests from the queue and run their handlers.
+//!
+//! A coroutine takes one request at a time. As long as its handlers never wait, one coroutine per thread does all the work; when one
+//! waits, the next takes over. What handlers answer is written when there is nothing else to do, or after a few answers.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use mcrpc_core::status::Status;
+use mcrpc_core::time::Nanos;
+use mcrpc_core::wire::Kind;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::ReusableBoxFuture;
+
+use super::connection::{Connection, Slot};
+use super::job::Job;
+use super::pool::Pool;
+use super::queue::Taken;
+use crate::clock;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::methods::{Method, Run};
+use crate::request::{Reply, Request};
+
+/// So many answers wait for each other at most.
+const MAX_BATCH: usize = 32;
+/// So long they wait at most for the next handler to begin.
+const MAX_HELD_NS: u64 = 50_000;
+/// So many requests are handled before timers and sockets of handlers are looked at.
+const TURN: u32 = 64;
+
+/// What the coroutines of a thread share.
+struct Worker {
+    number: usize,
+    pool: Arc<Pool>,
+    /// Coroutines that wait for a request, by their number.
+    parked: RefCell<Vec<Option<Waker>>>,
+    /// Connections whose answers wait to be written.
+    unflushed: RefCell<Vec<Arc<Connection>>>,
+    held_since: Cell<Nanos>,
+}
+
+/// Runs a worker until its queue is closed and empty.
+pub(crate) async fn run(number: usize, coroutines: usize, pool: Arc<Pool>) {
+    let worker = Rc::new(Worker {
+        number,
+        pool,
+        parked: RefCell::new(vec![None; coroutines]),
+        unflushed: RefCell::default(),
+        held_since: Cell::new(Nanos(0)),
+    });
+    let all: Vec<_> = (0..coroutines).map(|me| tokio::task::spawn_local(coroutine(worker.clone(), me))).collect();
+    for one in all {
+        // A coroutine catches what its handlers panic with.
+        let _ = one.await;
+    }
+}
+
+async fn coroutine(worker: Rc<Worker>, me: usize) {
+    let mut handler = Handler {
+        future: ReusableBoxFuture::new(std::future::pending()),
+        sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        slot: Arc::default(),
+    };
+    let mut turn = 0;
+    while let Some(job) = worker.take(me).await {
+        worker.run(job, &mut handler).await;
+        turn += 1;
+        if turn % TURN == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// What a coroutine keeps from one request to the next.
+struct Handler {
+    future: ReusableBoxFuture<'static, Reply>,
+    sleep: Pin<Box<Sleep>>,
+    slot: Arc<Slot>,
+}
+
+impl Worker {
+    /// The next request; `None` when there will be none.
+    async fn take(&self, me: usize) -> Option<Job> {
+        poll_fn(|cx| {
+            self.parked.borrow_mut()[me] = None;
+            match self.pool.queue.take(self.number, cx.waker()) {
+                Taken::Job(job) => return Poll::Ready(Some(job)),
+                Taken::Closed => {
+                    self.flush();
+                    self.unpark();
+                    return Poll::Ready(None);
+                }
+                Taken::Nothing => {}
+            }
+            self.flush();
+            self.parked.borrow_mut()[me] = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Runs the handler of a request, and answers it.
+    async fn run(&self, job: Job, handler: &mut Handler) {
+        let began = clock::now();
+        if began.since(self.held_since.get()) > MAX_HELD_NS {
+            self.flush();
+        }
+        let header = *job.context.header();
+        let Job { method, context, payload, connection, admitted_at, _lease } = job;
+        if connection.is_closed() || connection.was_given_up(header.call_id) {
+            let _ = self.pool.admission.abandoned(self.pool.number);
+            connection.ended();
+            return;
+        }
+        let wants_reply = header.kind == Kind::Request;
+        let deadline = context.deadline();
+        method.stats.queue_wait.record_ns(began.since(admitted_at));
+        let reply = match self.pool.admission.dequeued(self.pool.number, admitted_at, deadline, began) {
+            Err(status) => Err(Failure::of_system(status)),
+            Ok(()) => {
+                let reply = self.handle(&method, context, payload, &connection, header.call_id, handler).await;
+                let ended = clock::now();
+                let _ = self.pool.admission.done(self.pool.number, began, ended);
+                method.stats.service_time.record_ns(ended.since(began));
+                reply
+            }
+        };
+        method.stats.count(reply.as_ref().map_or_else(Failure::status, |_| Status::OK));
+        let is_first = wants_reply && connection.answer(&header, self.pool.load(), &reply);
+        connection.ended();
+        if is_first {
+            self.hold(connection, began);
+        }
+    }
+
+    async fn handle(
+        &self,
+        method: &Method,
+        context: Context,
+        payload: bytes::Bytes,
+        connection: &Arc<Connection>,
+        call_id: u32,
+        handler: &mut Handler,
+    ) -> Reply {
+        let deadline = context.deadline();
+        let request = Request::new(context.clone(), payload);
+        let Handler { future, sleep, slot } = handler;
+        let Run::Async(run) = &method.run else { return Err(Failure::of_system(Status::NO_METHOD)) };
+        let (mut request, mut has_waited) = (Some(request), false);
+        let run_it = poll_fn(|cx| {
+            // What a handler shares with others has to bear its panic, as with a thread that panics.
+            let polled = catch_unwind(AssertUnwindSafe(|| {
+                if let Some(request) = request.take() {
+                    run.begin(request, future);
+                }
+                future.poll(cx)
+            }));
+            match polled {
+                Ok(Poll::Ready(reply)) => return Poll::Ready(Ok(reply)),
+                Ok(Poll::Pending) => {}
+                Err(_) => return Poll::Ready(Err(lost(method))),
+            }
+            if !has_waited {
+                has_waited = true;
+                self.flush();
+                connection.wait(call_id, slot);
+                if deadline != Nanos::NEVER {
+                    let left = Duration::from_nanos(deadline.since(clock::now()));
+                    sleep.as_mut().reset(Instant::now() + left);
+                }
+                self.let_next_run();
+            }
+            slot.register(cx.waker());
+            let is_late = deadline != Nanos::NEVER && sleep.as_mut().poll(cx).is_ready();
+            match (slot.is_cancelled(), is_late) {
+                (false, false) => Poll::Pending,
+                (true, _) => {
+                    Poll::Ready(Err(Failure::of_system(Status::OUT_OF_TIME).with_text("the caller has given up")))
+                }
+                (false, true) => Poll::Ready(Err(
+                    Failure::of_system(Status::TIMED_OUT).with_text("the deadline came while the handler waited")
+                )),
+            }
+        });
+        let ended = pin!(context.scope(run_it)).await;
+        if has_waited {
+            connection.stop_waiting(slot);
+        }
+        ended.unwrap_or_else(|failure| {
+            // What it waited for is dropped now.
+            future.set(std::future::pending());
+            Err(failure)
+        })
+    }
+
+    /// Keeps a connection whose answers are to be written.
+    fn hold(&self, connection: Arc<Connection>, now: Nanos) {
+        let mut unflushed = self.unflushed.borrow_mut();
+        if unflushed.is_empty() {
+            self.held_since.set(now);
+        }
+        unflushed.push(connection);
+        if unflushed.len() >= MAX_BATCH {
+            drop(unflushed);
+            self.flush();
+        }
+    }
+
+    fn flush(&self) {
+        self.held_since.set(Nanos::NEVER);
+        for connection in self.unflushed.borrow_mut().drain(..) {
+            connection.flush();
+        }
+    }
+
+    /// The coroutine that runs begins to wait: another takes its place.
+    fn let_next_run(&self) {
+        let next = self.parked.borrow().iter().flatten().next().cloned();
+        if let Some(next) = next
+            && self.pool.queue.offer(self.number, &next)
+        {
+            next.wake();
+        }
+    }
+
+    fn unpark(&self) {
+        let parked = std::mem::take(&mut *self.parked.borrow_mut());
+        parked.iter().flatten().for_each(Waker::wake_by_ref);
+        *self.parked.borrow_mut() = vec![None; parked.len()];
+    }
+}
+
+/// A handler that panics is a worker that dies (SPEC S14): the call is refused, and may be tried elsewhere.
+pub(super) fn lost(method: &Method) -> Failure {
+    tracing::error!(method = method.name, "the handler panicked");
+    Failure::of_system(Status::WORKER_LOST).with_text("the handler panicked")
+}

@@ -1,0 +1,446 @@
+//! A server, as its callers see it.
+
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mcrpc::server::Config;
+use mcrpc::{Context, Failure, Request, Server, Status};
+use mcrpc_core::wire::{Flags, Header, Kind, Writer};
+use support::{Caller, PATIENCE, frame, request};
+use tokio::sync::Notify;
+
+fn config() -> Config {
+    Config { workers: 2, coroutines_per_worker: 8, blocking_workers: 2, ..Config::default() }
+}
+
+/// A server of four methods that answer with what they were sent.
+fn echo(listen: &str, config: Config) -> Server {
+    Server::builder()
+        .listen(listen)
+        .config(config)
+        .method("echo.Echo.Async", |request: Request| async move { Ok(request.into_payload()) })
+        .method("echo.Echo.Waiting", |request: Request| async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok(request.into_payload())
+        })
+        .inline_method("echo.Echo.Inline", |request, reply| {
+            reply.extend_from_slice(request.payload());
+            Ok(())
+        })
+        .blocking_method("echo.Echo.Blocking", |request| Ok(request.into_payload()))
+        .start()
+        .unwrap()
+}
+
+const WAYS: [&str; 4] = ["echo.Echo.Async", "echo.Echo.Waiting", "echo.Echo.Inline", "echo.Echo.Blocking"];
+
+#[test]
+fn each_kind_of_handler_answers_over_tcp_and_over_a_unix_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = format!("unix:{}", dir.path().join("echo.sock").display());
+    for listen in ["127.0.0.1:0", "[::1]:0", &path] {
+        let server = echo(listen, config());
+        let mut caller = Caller::of(&server);
+        for (call_id, method) in (1..).zip(WAYS) {
+            for len in [0, 1, 64, 100_000, 3_000_000] {
+                let payload: Vec<u8> = (0..len).map(|n| n as u8).collect();
+                let mut header = request(method, call_id);
+                (header.uin, header.business_id, header.priority) = (7, 3, 2);
+                caller.call(&header, &payload);
+                let answer = caller.answer();
+                assert_eq!((answer.header.kind, answer.status()), (Kind::Response, Status::OK), "{method}");
+                assert_eq!((answer.header.call_id, answer.header.uin), (call_id, 7));
+                assert!(answer.payload == payload, "{method} of {len} bytes through {listen}");
+            }
+        }
+        server.drain();
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the socket's file is removed");
+}
+
+#[test]
+fn many_calls_at_once_are_each_answered_once_whatever_the_pieces_they_arrive_in() {
+    let server = echo("127.0.0.1:0", config());
+    for piece_len in [1, 7, 33, 4_096, usize::MAX] {
+        let calls = if piece_len == 1 { 40 } else { 400 };
+        let mut caller = Caller::of(&server);
+        let payload = |call_id: u32| vec![call_id as u8; call_id as usize % 300];
+        let bytes: Vec<u8> = (0..calls)
+            .flat_map(|call_id| frame(&request(WAYS[call_id as usize % 4], call_id), &payload(call_id)))
+            .collect();
+        for piece in bytes.chunks(piece_len.min(bytes.len())) {
+            caller.send(piece);
+        }
+        let mut answered = vec![0; calls as usize];
+        for _ in 0..calls {
+            let answer = caller.answer();
+            assert_eq!((answer.status(), &answer.payload), (Status::OK, &payload(answer.header.call_id)));
+            answered[answer.header.call_id as usize] += 1;
+        }
+        assert!(answered.iter().all(|&count| count == 1), "in pieces of {piece_len}: {answered:?}");
+    }
+    assert_eq!(server.request_memory(), 0);
+}
+
+#[test]
+fn a_checksum_is_answered_with_a_checksum() {
+    let server = echo("127.0.0.1:0", config());
+    let mut caller = Caller::of(&server);
+    for (call_id, method) in (0..).zip(WAYS) {
+        let mut header = request(method, call_id);
+        header.flags = Flags(Flags::CRC_TRAILER);
+        let mut bytes = frame(&header, b"sound");
+        let mut checksum = mcrpc_core::wire::Checksum::new();
+        checksum.update(&bytes);
+        bytes.extend_from_slice(&checksum.trailer());
+        // The trailer alone comes late.
+        let (most, last) = bytes.split_at(bytes.len() - 3);
+        caller.send(most);
+        std::thread::yield_now();
+        caller.send(last);
+        let answer = caller.answer();
+        assert!(answer.header.flags.contains(Flags::CRC_TRAILER), "{method}");
+        assert_eq!(answer.payload, b"sound");
+    }
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_by_name_and_the_connection_goes_on() {
+    let server = echo("127.0.0.1:0", config());
+    let mut caller = Caller::of(&server);
+    caller.call(&request("echo.Echo.Nothing", 1), b"x");
+    let answer = caller.answer();
+    assert_eq!((answer.header.call_id, answer.status()), (1, Status::NO_METHOD));
+
+    let mut late = request("echo.Echo.Async", 2);
+    late.budget_ms = 0;
+    caller.call(&late, b"x");
+    assert_eq!(caller.answer().status(), Status::EXPIRED_ON_ARRIVAL);
+
+    // A tag that has to be understood, and is not.
+    let mut head = [0; 64];
+    let tag = mcrpc_core::wire::Tag(0x1E).that_must_be_understood();
+    let len = Writer::new(&mut head).tag(tag, b"?").finish(&request("echo.Echo.Async", 3), 0).unwrap();
+    caller.send(&head[..len]);
+    assert_eq!(caller.answer().status(), Status::UNSUPPORTED_TAG);
+
+    caller.call(&request("echo.Echo.Inline", 4), b"still here");
+    assert_eq!(caller.answer().payload, b"still here");
+}
+
+#[test]
+fn a_peer_that_breaks_the_rules_is_hung_up_on_and_others_do_not_notice() {
+    let limits = mcrpc_core::wire::Limits::of_body(1_000);
+    let server = echo("127.0.0.1:0", Config { limits, ..config() });
+    let mut good = Caller::of(&server);
+    for bytes in [&b"GARBAGE GARBAGE GARBAGE GARBAGE GARBAGE"[..], &frame(&request("echo.Echo.Async", 1), &[0; 1_001])]
+    {
+        let mut bad = Caller::of(&server);
+        bad.send(bytes);
+        assert_eq!(bad.next(), None);
+        good.call(&request("echo.Echo.Async", 1), b"");
+        assert_eq!(good.answer().status(), Status::OK);
+    }
+}
+
+#[test]
+fn a_ping_is_answered() {
+    let server = echo("127.0.0.1:0", config());
+    let mut caller = Caller::of(&server);
+    caller.send(&Header::new(Kind::Ping, 77).emit());
+    let pong = caller.answer().header;
+    assert_eq!((pong.kind, pong.call_id), (Kind::Pong, 77));
+}
+
+#[test]
+fn a_handler_that_fails_says_why_and_one_that_panics_is_a_fast_reject() {
+    let server = Server::builder()
+        .listen("127.0.0.1:0")
+        .config(config())
+        .method("t.T.Fails", |_| async { Err(Failure::of_service(42, "no such crawl")) })
+        .method("t.T.Panics", |_| async { panic!("a bug") })
+        .inline_method("t.T.InlineFails", |_, _| Err(Failure::of_service(43, "")))
+        .inline_method("t.T.InlinePanics", |_, reply| {
+            reply.extend_from_slice(b"half of an answer");
+            panic!("a bug")
+        })
+        .blocking_method("t.T.BlockingPanics", |_| panic!("a bug"))
+        .method("t.T.Well", |_| async { Ok(Bytes::from_static(b"well")) })
+        .start()
+        .unwrap();
+    let mut caller = Caller::of(&server);
+    let cases = [
+        ("t.T.Fails", Status(42), "no such crawl"),
+        ("t.T.Panics", Status::WORKER_LOST, "the handler panicked"),
+        ("t.T.InlineFails", Status(43), ""),
+        ("t.T.InlinePanics", Status::WORKER_LOST, "the handler panicked"),
+        ("t.T.BlockingPanics", Status::WORKER_LOST, "the handler panicked"),
+    ];
+    for _ in 0..3 {
+        for (method, status, text) in cases {
+            caller.call(&request(method, 9), b"");
+            let answer = caller.answer();
+            assert_eq!((answer.status(), answer.text.as_str()), (status, text), "{method}");
+            assert_eq!(answer.payload, b"");
+        }
+        caller.call(&request("t.T.Well", 1), b"");
+        assert_eq!(caller.answer().payload, b"well");
+    }
+}
+
+/// A server whose method begins to wait, says so, and says when it is dropped.
+fn waiting(config: Config) -> (Server, Arc<Notify>, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    struct Dropped(Arc<AtomicUsize>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+    let (go_on, begun, dropped) =
+        (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (go, began, drops) = (go_on.clone(), begun.clone(), dropped.clone());
+    let server = Server::builder()
+        .listen("127.0.0.1:0")
+        .config(config)
+        .method("t.T.Wait", move |_| {
+            let (go, began, dropped) = (go.clone(), began.clone(), Dropped(drops.clone()));
+            async move {
+                let _dropped = dropped;
+                began.fetch_add(1, SeqCst);
+                go.notified().await;
+                Ok(Bytes::from_static(b"waited"))
+            }
+        })
+        .method("t.T.Now", |_| async { Ok(Bytes::from_static(b"now")) })
+        .start()
+        .unwrap();
+    (server, go_on, begun, dropped)
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_cancel_ends_a_handler_that_waits_and_frees_its_place() {
+    let (server, _, begun, dropped) = waiting(Config { workers: 1, coroutines_per_worker: 2, ..config() });
+    let mut caller = Caller::of(&server);
+    // Two have the places, one waits in the queue.
+    (1..=3).for_each(|call_id| caller.call(&request("t.T.Wait", call_id), b""));
+    until("two run", || begun.load(SeqCst) == 2);
+    for call_id in [1, 3, 2] {
+        caller.send(&Header::new(Kind::Cancel, call_id).emit());
+    }
+    until("both are dropped", || dropped.load(SeqCst) == 2);
+    caller.call(&request("t.T.Now", 4), b"");
+    let answers: Vec<_> =
+        std::iter::from_fn(|| caller.next()).take_while(|answer| answer.header.call_id != 4).collect();
+    assert!(answers.iter().all(|answer| answer.status() == Status::OUT_OF_TIME), "{answers:?}");
+    assert_eq!(begun.load(SeqCst), 2, "the one in the queue never ran");
+}
+
+#[test]
+fn a_caller_that_goes_away_ends_its_handlers() {
+    let (server, _, begun, dropped) = waiting(config());
+    let mut caller = Caller::of(&server);
+    (1..=3).for_each(|call_id| caller.call(&request("t.T.Wait", call_id), b""));
+    until("they run", || begun.load(SeqCst) == 3);
+    // Bytes that nobody reads make the kernel say that the connection is reset.
+    caller.call(&request("t.T.Now", 4), b"");
+    until("there is an answer", || server.stats("t.T.Now").unwrap().service_time.count() == 1);
+    std::thread::sleep(Duration::from_millis(20));
+    drop(caller);
+    until("all are dropped", || dropped.load(SeqCst) == 3);
+    until("the connection is gone", || server.connections() == 0);
+}
+
+#[test]
+fn a_handler_whose_deadline_comes_while_it_waits_is_dropped_and_the_caller_told() {
+    let (server, _, _, dropped) = waiting(config());
+    let mut caller = Caller::of(&server);
+    let mut header = request("t.T.Wait", 1);
+    header.budget_ms = 30;
+    caller.call(&header, b"");
+    assert_eq!(caller.answer().status(), Status::TIMED_OUT);
+    assert_eq!(dropped.load(SeqCst), 1);
+}
+
+#[test]
+fn what_is_too_late_for_a_worker_is_never_run() {
+    let ran = Arc::new(AtomicUsize::new(0));
+    let count = ran.clone();
+    let server = Server::builder()
+        .listen("127.0.0.1:0")
+        .config(Config { blocking_workers: 1, ..config() })
+        .blocking_method("t.T.Slow", |_| {
+            std::thread::sleep(Duration::from_millis(60));
+            Ok(Bytes::new())
+        })
+        .blocking_method("t.T.Counted", move |_| {
+            count.fetch_add(1, SeqCst);
+            Ok(Bytes::new())
+        })
+        .start()
+        .unwrap();
+    let mut caller = Caller::of(&server);
+    caller.call(&request("t.T.Slow", 1), b"");
+    let mut late = request("t.T.Counted", 2);
+    late.budget_ms = 20;
+    caller.call(&late, b"");
+    let mut answers = [caller.answer(), caller.answer()];
+    answers.sort_by_key(|answer| answer.header.call_id);
+    assert_eq!(answers.map(|answer| answer.status()), [Status::OK, Status::DEADLINE_IN_QUEUE]);
+    assert_eq!(ran.load(SeqCst), 0);
+}
+
+#[test]
+fn the_important_overtake_and_where_there_is_no_room_the_least_important_leave() {
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let (seen, go) = (order.clone(), Arc::new(Notify::new()));
+    let gate = go.clone();
+    let server = Server::builder()
+        .listen("127.0.0.1:0")
+        .config(Config {
+            workers: 1,
+            coroutines_per_worker: 1,
+            queue_limit: 3,
+            admission: mcrpc_core::admission::Config { mode: mcrpc_core::admission::Mode::Off, ..Default::default() },
+            ..config()
+        })
+        .method("t.T.Ordered", move |request: Request| {
+            let (seen, gate) = (seen.clone(), gate.clone());
+            async move {
+                seen.lock().unwrap().push(request.context().priority());
+                if request.context().priority() == 0 {
+                    gate.notified().await;
+                }
+                Ok(Bytes::new())
+            }
+        })
+        .start()
+        .unwrap();
+    let mut caller = Caller::of(&server);
+    let of_priority = |priority: u8| {
+        let mut header = request("t.T.Ordered", priority.into());
+        header.priority = priority;
+        header
+    };
+    caller.call(&of_priority(0), b"");
+    until("the first one runs", || order.lock().unwrap().len() == 1);
+    for priority in [9, 5, 7, 3, 63] {
+        caller.call(&of_priority(priority), b"");
+    }
+    // Room for three: those of 63 and of 9 have to go.
+    let refused = [caller.answer(), caller.answer()].map(|answer| (answer.header.priority, answer.status()));
+    assert_eq!(refused, [(9, Status::QUEUE_FULL), (63, Status::QUEUE_FULL)]);
+    go.notify_one();
+    (0..4).for_each(|_| assert_eq!(caller.answer().status(), Status::OK));
+    assert_eq!(*order.lock().unwrap(), [0, 3, 5, 7]);
+}
+
+#[test]
+fn a_handler_knows_its_context_and_so_does_what_it_spawns() {
+    let server = Server::builder()
+        .listen("127.0.0.1:0")
+        .config(config())
+        .method("t.T.Who", |_| async {
+            let here = Context::current().expect("there is one").uin();
+            let inherited =
+                Context::current().unwrap().scope(async { Context::current().map(|context| context.uin()) });
+            let (wrapped, bare) = tokio::join!(
+                tokio::task::spawn_local(inherited),
+                tokio::task::spawn_local(async { Context::current().map(|context| context.uin()) })
+            );
+            Ok(Bytes::from(format!("{here} {:?} {:?}", wrapped.unwrap(), bare.unwrap())))
+        })
+        .blocking_method("t.T.WhoBlocks", |_| Ok(Bytes::from(Context::current().unwrap().uin().to_string())))
+        .start()
+        .unwrap();
+    let mut caller = Caller::of(&server);
+    for (method, answer) in [("t.T.Who", "5 Some(5) None"), ("t.T.WhoBlocks", "5")] {
+        let mut header = request(method, 1);
+        header.uin = 5;
+        caller.call(&header, b"");
+        assert_eq!(caller.answer().payload, answer.as_bytes());
+    }
+    assert!(Context::current().is_none());
+}
+
+#[test]
+fn a_server_that_drains_answers_what_it_has_taken_refuses_the_rest_and_says_so() {
+    let (server, go_on, begun, _) = waiting(config());
+    let mut caller = Caller::of(&server);
+    caller.call(&request("t.T.Wait", 1), b"");
+    until("it runs", || begun.load(SeqCst) == 1);
+    let ending = std::thread::spawn(move || server.drain());
+    assert_eq!(caller.answer().header.kind, Kind::GoAway);
+    caller.call(&request("t.T.Now", 2), b"");
+    let refused = caller.answer();
+    assert_eq!((refused.header.call_id, refused.status()), (2, Status::GOING_AWAY));
+    go_on.notify_one();
+    let answer = caller.answer();
+    assert_eq!((answer.header.call_id, answer.payload.as_slice()), (1, &b"waited"[..]));
+    assert_eq!(caller.next(), None);
+    ending.join().unwrap();
+}
+
+#[test]
+fn a_caller_that_ends_its_side_still_gets_its_answers() {
+    let server = echo("127.0.0.1:0", config());
+    let mut caller = Caller::of(&server);
+    (0..200).for_each(|call_id| caller.call(&request(WAYS[call_id as usize % 4], call_id), &[7; 100]));
+    caller.socket.end_writing();
+    let answered = std::iter::from_fn(|| caller.next()).filter(|answer| answer.status() == Status::OK).count();
+    assert_eq!(answered, 200);
+}
+
+#[test]
+fn a_caller_that_does_not_read_is_not_read_from_and_in_the_end_hung_up_on() {
+    let stall_timeout = Duration::from_millis(500);
+    let server = echo("127.0.0.1:0", Config { max_unsent: 1 << 20, stall_timeout, ..config() });
+    let mut slow = Caller::of(&server);
+    let call = frame(&request("echo.Echo.Inline", 1), &vec![0; 100_000]);
+    let sent = (0..2_000).take_while(|_| slow.socket.write_all(&call).is_ok()).count();
+    assert!(sent < 2_000, "the server took 200 MB of calls without an answer being read");
+    until("it is hung up on", || server.connections() == 0);
+    let mut other = Caller::of(&server);
+    other.call(&request("echo.Echo.Async", 1), b"well");
+    assert_eq!(other.answer().payload, b"well");
+}
+
+#[test]
+fn settings_and_methods_that_make_no_sense_are_refused_with_what_to_do() {
+    let handler = |_: Request| async { Ok(Bytes::new()) };
+    let cases: [(_, &str); 5] = [
+        (Server::builder().method("a.A.A", handler), "no address to listen on: call listen()"),
+        (Server::builder().listen("localhost:1"), "\"localhost:1\" is no address: write 127.0.0.1:8000"),
+        (
+            Server::builder().listen("127.0.0.1:0").config(Config { workers: 0, ..config() }),
+            "workers is 0: it has to be 1 at least",
+        ),
+        (
+            Server::builder().listen("127.0.0.1:0").method("a.A.A", handler).method("a.A.A", handler),
+            "the methods a.A.A and a.A.A have the same id",
+        ),
+        (
+            Server::builder().listen("127.0.0.1:0").blocking_method("a.A.A", |_| Ok(Bytes::new())),
+            "blocking_workers is 0, but a.A.A may block",
+        ),
+    ];
+    for (builder, wanted) in cases {
+        let error = builder.start().err().expect("it does not start").to_string();
+        assert!(error.contains(wanted), "{error}");
+    }
+    let first = echo("127.0.0.1:0", config());
+    let taken = first.addresses()[0].to_string();
+    let error = Server::builder().listen(&taken).start().err().expect("the port is taken").to_string();
+    assert!(error.contains(&format!("cannot listen on {taken}: ")), "{error}");
+}
