@@ -12,7 +12,8 @@
 //! | [`config`] | the settings |
 //! | `listener` | where connections come from |
 //! | `io` | an IO thread and its connections |
-//! | `reader` | frames of one connection, admission, inline handlers |
+//! | `protocol` | which protocol a connection speaks: `native`, `brpc`, or `http` for the server's own `pages` |
+//! | `intake` | from a whole request to a job, an inline answer, or a refusal |
 //! | `connection` | the part of a connection that workers see: its outbox, and who is no longer waited for |
 //! | `pool` | workers of one kind: their queue and their controller |
 //! | `queue` | what waits for a worker, the most important first |
@@ -23,17 +24,22 @@
 //! Whoever is done with a batch writes it: no thread waits for another to answer, and no answer waits for a turn of the IO thread.
 
 mod blocking;
+mod brpc;
 pub mod config;
 pub(crate) mod connection;
 mod controller;
+mod http;
+mod intake;
 mod io;
 mod job;
 mod listener;
 mod memory;
+mod native;
+mod pages;
 mod pool;
+mod protocol;
 mod queue;
-mod reader;
-mod reply;
+pub(crate) mod reply;
 mod shared;
 mod worker;
 

@@ -60,6 +60,11 @@ impl Shared {
         Some((method, pool))
     }
 
+    /// Whoever runs methods: inline, asynchronous, blocking.
+    pub(crate) fn pools(&self) -> [&Pool; 3] {
+        [&self.inline, &self.workers, &self.blocking]
+    }
+
     /// Who would run a method; the workers, if there is none.
     pub(crate) fn pool_of(&self, method_id: u32) -> &Pool {
         self.find(method_id).map_or(&self.workers, |(_, pool)| pool)
