@@ -10,7 +10,7 @@ use mcrpc::server::Config;
 use mcrpc::{Address, Context, Failure, Request, Server, Status};
 use mcrpc_core::wire::baidu_std::errors::{ELIMIT, ENOMETHOD, EREQUEST};
 use mcrpc_core::wire::baidu_std::{Frame, Limits, Meta, Origin, wanted};
-use support::{Caller, request};
+use support::{Caller, get, request};
 
 fn server() -> Server {
     Server::builder()
@@ -140,20 +140,6 @@ fn a_brpc_client_hears_of_failures_in_its_own_codes() {
     }
     client.socket.write_all(b"PRPC\xff\xff\xff\xff\xff\xff\xff\xff").unwrap();
     assert_eq!(client.answer(), None);
-}
-
-fn get(server: &Server, request: &str) -> String {
-    let Address::Tcp(address) = server.addresses()[0] else { unreachable!("it listens on TCP") };
-    let mut socket = TcpStream::connect(address).unwrap();
-    socket.set_read_timeout(Some(support::PATIENCE)).unwrap();
-    // Its end comes late.
-    let (most, last) = request.split_at(request.len() - 2);
-    socket.write_all(most.as_bytes()).unwrap();
-    socket.write_all(last.as_bytes()).unwrap();
-    socket.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl Intake {
     /// What a header alone is refused for, as things are: then its body need not be kept.
     pub(crate) fn judge_early(&self, header: &Header, turn: &Turn<'_>) -> Result<(), Status> {
         let (_, pool) = self.find(header, turn)?;
-        let request = AdmissionRequest::from_context(&Decisive::from_header(header, turn.now), turn.shared.salt);
+        let request = AdmissionRequest::from_context(&Decisive::from_header(header, turn.now), turn.shared.salt());
         if pool.would_admit(&request) { Ok(()) } else { Err(Status::BELOW_CURSOR) }
     }
 
@@ -114,7 +114,7 @@ impl Intake {
             method.stats.count(status);
             status
         };
-        pool.admit(&AdmissionRequest::from_context(&decisive, turn.shared.salt), turn.now).map_err(counted)?;
+        pool.admit(&AdmissionRequest::from_context(&decisive, turn.shared.salt()), turn.now).map_err(counted)?;
         if let Run::Inline(run) = &method.run {
             let began = turn.now;
             // There is no queue but the bytes that were read.

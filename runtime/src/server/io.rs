@@ -116,6 +116,7 @@ impl IoThread {
 
     /// Closes connections on which nothing happens, or on which the caller keeps the server waiting.
     fn sweep(&self, now: Nanos) {
+        self.shared.follow_host();
         self.shared.pools().into_iter().for_each(Pool::observe);
         let config = &self.shared.config;
         for (_, watched) in self.connections.borrow().iter() {

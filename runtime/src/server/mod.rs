@@ -58,6 +58,7 @@ use self::io::IoThread;
 use self::listener::Listener;
 use self::shared::Shared;
 use crate::failure::Failure;
+use crate::host::Host;
 use crate::methods::{Methods, Run, Service};
 use crate::net::Address;
 use crate::net::address::BadAddress;
@@ -87,9 +88,17 @@ pub struct Builder {
     config: Config,
     listen: Vec<String>,
     methods: Methods,
+    host: Option<Arc<Host>>,
 }
 
 impl Builder {
+    /// Does what this host's operator says of admission, and orders users as all its processes do.
+    #[must_use]
+    pub fn host(mut self, host: Arc<Host>) -> Builder {
+        self.host = Some(host);
+        self
+    }
+
     /// Listens there too: `127.0.0.1:8000`, `[::1]:8000`, `unix:/run/echo.sock`. Port 0 is one that the system chooses.
     #[must_use]
     pub fn listen(mut self, address: impl Into<String>) -> Builder {
@@ -148,7 +157,7 @@ impl Builder {
     ///
     /// What is wrong with the settings, the methods, or an address; then nothing was started.
     pub fn start(self) -> Result<Server, StartError> {
-        let Builder { config, listen, methods } = self;
+        let Builder { config, listen, methods, host } = self;
         config.validate().map_err(StartError::Config)?;
         if let Some(conflict) = methods.conflict() {
             return Err(StartError::Methods(conflict.to_string()));
@@ -167,7 +176,7 @@ impl Builder {
         let addresses: Vec<Address> = listen.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
         let listeners: Vec<Listener> = addresses.iter().map(Listener::bind).collect::<Result<_, _>>()?;
         let addresses = listeners.iter().map(Listener::address).collect::<Result<_, _>>()?;
-        let shared = Arc::new(Shared::new(config, methods)?);
+        let shared = Arc::new(Shared::new(config, methods, host)?);
         let (io, workers) = spawn(&shared, listeners)?;
         Ok(Server { shared, addresses, io, workers })
     }
