@@ -7,9 +7,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use mcrpc_core::context::Carried;
-use mcrpc_core::id::Uin;
 use mcrpc_core::time::{Millis, Nanos};
-use mcrpc_core::wire::{Flags, Header, Kind, Limits, Metadata};
+use mcrpc_core::wire::{Header, Kind, Limits, Metadata};
 use smallvec::SmallVec;
 
 use crate::clock;
@@ -113,7 +112,7 @@ impl Context {
     }
 
     /// The caller's name as the request itself gave it; empty if it did not.
-    pub fn caller(&self) -> &str {
+    pub(crate) fn caller(&self) -> &str {
         self.metadata().caller()
     }
 
@@ -164,15 +163,6 @@ impl Context {
         let mut carried = Carried::read(&self.header, &self.metadata(), self.arrival);
         carried.context.deadline = self.deadline;
         carried
-    }
-
-    /// Who shares are taken of: the user, or else the task.
-    pub(crate) fn user(&self) -> Uin {
-        Uin(self.header.uin)
-    }
-
-    pub(crate) fn is_sampled(&self) -> bool {
-        self.header.flags.contains(Flags::SAMPLED)
     }
 
     fn metadata(&self) -> Metadata<'_> {

@@ -27,6 +27,11 @@ impl Failure {
         Failure { status, text: Cow::Borrowed("") }
     }
 
+    /// What a server answered.
+    pub(crate) fn of_answer(status: Status, text: String) -> Failure {
+        Failure { status, text: text.into() }
+    }
+
     /// The same failure, with a text for a person.
     #[must_use]
     pub fn with_text(self, text: impl Into<Cow<'static, str>>) -> Failure {

@@ -3,6 +3,7 @@
 //! | module | |
 //! |---|---|
 //! | [`server`] | a server |
+//! | [`client`] | a client |
 //! | [`methods`] | what a server can do |
 //! | [`request`] | what a handler is given, and what it answers with |
 //! | [`context`] | who asks, until when: passed on to every call made meanwhile |
@@ -11,6 +12,7 @@
 //! | [`net`] | addresses, and bytes |
 //! | [`mod@clock`] | the clock of every decision |
 
+pub mod client;
 pub mod clock;
 pub mod context;
 pub mod failure;
@@ -20,6 +22,7 @@ pub mod request;
 pub mod server;
 pub mod stats;
 
+pub use client::{Call, Client, Started};
 pub use context::Context;
 pub use failure::Failure;
 pub use mcrpc_core::status::Status;

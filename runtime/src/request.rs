@@ -1,25 +1,37 @@
 //! What a handler is given, and what it answers with.
 
+use std::fmt;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::Header;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::server::connection::Connection;
 
 /// What a handler answers with.
 pub type Reply = Result<Bytes, Failure>;
 
 /// A request that has been taken: its context and its payload.
-#[derive(Debug)]
 pub struct Request {
     context: Context,
     payload: Bytes,
+    connection: Arc<Connection>,
 }
 
 impl Request {
-    pub(crate) fn new(context: Context, payload: Bytes) -> Request {
-        Request { context, payload }
+    pub(crate) fn new(context: Context, payload: Bytes, connection: Arc<Connection>) -> Request {
+        Request { context, payload, connection }
+    }
+
+    /// The name of the service that calls, as the request or its connection says; empty if neither does. Not proven.
+    pub fn caller(&self) -> Arc<str> {
+        match self.context.caller() {
+            "" => self.connection.caller(),
+            name => name.into(),
+        }
     }
 
     /// Who asks, and until when.
@@ -35,6 +47,13 @@ impl Request {
     /// The message, taken.
     pub fn into_payload(self) -> Bytes {
         self.payload
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Request { context, payload, connection: _ } = self;
+        out.debug_struct("Request").field("context", context).field("payload", payload).finish_non_exhaustive()
     }
 }
 

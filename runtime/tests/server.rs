@@ -236,7 +236,7 @@ fn a_cancel_ends_a_handler_that_waits_and_frees_its_place() {
     // Two have the places, one waits in the queue.
     (1..=3).for_each(|call_id| caller.call(&request("t.T.Wait", call_id), b""));
     until("two run", || begun.load(SeqCst) == 2);
-    for call_id in [1, 3, 2] {
+    for call_id in [3, 1, 2] {
         caller.send(&Header::new(Kind::Cancel, call_id).emit());
     }
     until("both are dropped", || dropped.load(SeqCst) == 2);

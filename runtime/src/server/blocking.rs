@@ -49,7 +49,7 @@ fn answer(pool: &Pool, job: Job) {
     let reply = match pool.admission.dequeued(pool.number, admitted_at, context.deadline(), began) {
         Err(status) => Err(Failure::of_system(status)),
         Ok(()) => {
-            let request = Request::new(context.clone(), payload);
+            let request = Request::new(context.clone(), payload, connection.clone());
             let reply = context.scope_blocking(|| handle(&method, request));
             let ended = clock::now();
             let _ = pool.admission.done(pool.number, began, ended);

@@ -29,7 +29,7 @@ pub(crate) struct Connection {
     has_peer_ended: AtomicBool,
     calls: Mutex<Calls>,
     /// Who calls, as its hello said.
-    caller: Mutex<Option<Arc<str>>>,
+    caller: Mutex<Arc<str>>,
     /// Whether `calls` knows of calls that were given up while they waited for a worker.
     has_given_up: AtomicBool,
 }
@@ -82,11 +82,11 @@ impl Connection {
 
     /// Binds the caller's name.
     pub(crate) fn set_caller(&self, name: &str) {
-        *self.caller.lock() = (!name.is_empty()).then(|| name.into());
+        *self.caller.lock() = name.into();
     }
 
-    /// Who calls; `None` if it has not said.
-    pub(crate) fn caller(&self) -> Option<Arc<str>> {
+    /// Who calls; empty if it has not said.
+    pub(crate) fn caller(&self) -> Arc<str> {
         self.caller.lock().clone()
     }
 

@@ -88,7 +88,7 @@ impl IoThread {
                 _ = sweep.tick() => self.sweep(clock::now()),
             }
         }
-        self.drain().await;
+        self.drain(accepted).await;
     }
 
     fn serve(self: &Rc<Self>, stream: Accepted) {
@@ -129,10 +129,14 @@ impl IoThread {
     }
 
     /// Says to all callers that nothing more is taken, and waits until what was taken is answered.
-    async fn drain(&self) {
+    async fn drain(self: Rc<Self>, mut accepted: UnboundedReceiver<Accepted>) {
         let began = clock::now();
         let limit_ns = self.shared.config.drain_timeout.as_nanos();
         while !self.shared.is_dropped.load(Relaxed) {
+            // The listeners hand over what has connected before they close.
+            while let Ok(stream) = accepted.try_recv() {
+                self.serve(stream);
+            }
             let mut all_answered = true;
             for (_, watched) in self.connections.borrow().iter() {
                 watched.connection.reader.wake();

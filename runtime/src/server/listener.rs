@@ -28,6 +28,13 @@ pub(crate) enum Accepted {
 }
 
 impl Accepted {
+    fn set_nonblocking(&self) -> io::Result<()> {
+        match self {
+            Accepted::Tcp(stream) => stream.set_nonblocking(true),
+            Accepted::Unix(stream) => stream.set_nonblocking(true),
+        }
+    }
+
     /// Its halves, for the thread that calls this.
     pub(crate) fn split(self) -> io::Result<(ReadHalf, WriteHalf)> {
         Ok(match self {
@@ -79,7 +86,7 @@ impl Listener {
     /// Accepts for ever, and hands the connections to the IO threads in turn.
     pub(crate) async fn run(self, shared: Arc<Shared>, threads: Vec<UnboundedSender<Accepted>>) -> io::Result<()> {
         let mut next = threads.iter().cycle();
-        let hand_over = |stream| {
+        let mut hand_over = |stream| {
             if shared.connections.fetch_add(1, Relaxed) >= shared.config.max_connections {
                 shared.connections.fetch_sub(1, Relaxed);
                 return;
@@ -92,28 +99,54 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => {
                 let listener = TcpListener::from_std(listener)?;
-                accept_all(async || Ok(Accepted::Tcp(listener.accept().await?.0.into_std()?)), hand_over).await
+                let accept = async || Ok(Accepted::Tcp(listener.accept().await?.0.into_std()?));
+                accept_until_told(&shared, accept, &mut hand_over).await;
+                let listener = listener.into_std()?;
+                accept_connected(|| listener.accept().map(|(stream, _)| Accepted::Tcp(stream)), &mut hand_over);
             }
             Listener::Unix(listener, _file) => {
                 let listener = UnixListener::from_std(listener)?;
-                accept_all(async || Ok(Accepted::Unix(listener.accept().await?.0.into_std()?)), hand_over).await
+                let accept = async || Ok(Accepted::Unix(listener.accept().await?.0.into_std()?));
+                accept_until_told(&shared, accept, &mut hand_over).await;
+                let listener = listener.into_std()?;
+                accept_connected(|| listener.accept().map(|(stream, _)| Accepted::Unix(stream)), &mut hand_over);
             }
         }
+        Ok(())
     }
 }
 
-async fn accept_all(
+/// Accepts until the server ends.
+async fn accept_until_told(
+    shared: &Shared,
     accept: impl AsyncFn() -> io::Result<Accepted>,
     mut hand_over: impl FnMut(Accepted),
-) -> io::Result<()> {
+) {
     loop {
-        match accept().await {
+        let told_to_end = shared.told_to_end.notified();
+        if shared.is_draining.load(Relaxed) {
+            return;
+        }
+        let next = tokio::select! {
+            next = accept() => next,
+            () = told_to_end => return,
+        };
+        match next {
             Ok(stream) => hand_over(stream),
             // A peer that has gone, or no room for another one: the listener itself is well.
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(PAUSE).await;
             }
+        }
+    }
+}
+
+/// Accepts those that have connected already: they shall not find out by a reset that nobody is there.
+fn accept_connected(mut accept: impl FnMut() -> io::Result<Accepted>, mut hand_over: impl FnMut(Accepted)) {
+    while let Ok(stream) = accept() {
+        if stream.set_nonblocking().is_ok() {
+            hand_over(stream);
         }
     }
 }

@@ -24,7 +24,7 @@
 
 mod blocking;
 pub mod config;
-mod connection;
+pub(crate) mod connection;
 mod controller;
 mod io;
 mod job;
@@ -171,8 +171,8 @@ impl Builder {
 pub struct Server {
     shared: Arc<Shared>,
     addresses: Vec<Address>,
-    io: Vec<JoinHandle<()>>,
-    workers: Vec<JoinHandle<()>>,
+    io: Threads,
+    workers: Threads,
 }
 
 impl Server {
@@ -194,6 +194,11 @@ impl Server {
     /// Connections that are open.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Relaxed)
+    }
+
+    /// Requests that wait for a worker.
+    pub fn queued(&self) -> usize {
+        self.shared.workers.queue.len() + self.shared.blocking.queue.len()
     }
 
     /// Bytes that requests take up which arrive or wait.
@@ -225,11 +230,10 @@ impl Drop for Server {
     }
 }
 
-/// Starts all threads.
-fn spawn(
-    shared: &Arc<Shared>,
-    listeners: Vec<Listener>,
-) -> std::io::Result<(Vec<JoinHandle<()>>, Vec<JoinHandle<()>>)> {
+type Threads = Vec<JoinHandle<()>>;
+
+/// Starts all threads: those of IO, and the workers.
+fn spawn(shared: &Arc<Shared>, listeners: Vec<Listener>) -> std::io::Result<(Threads, Threads)> {
     let config = &shared.config;
     let mut workers = Vec::new();
     for number in 0..config.workers {

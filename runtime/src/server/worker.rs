@@ -150,7 +150,7 @@ impl Worker {
         handler: &mut Handler,
     ) -> Reply {
         let deadline = context.deadline();
-        let request = Request::new(context.clone(), payload);
+        let request = Request::new(context.clone(), payload, connection.clone());
         let Handler { future, sleep, slot } = handler;
         let Run::Async(run) = &method.run else { return Err(Failure::of_system(Status::NO_METHOD)) };
         let (mut request, mut has_waited) = (Some(request), false);

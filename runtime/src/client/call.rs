@@ -1,0 +1,343 @@
+//! A call: which server, with what deadline, and again where that makes sense.
+
+use std::future::{Future, IntoFuture};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mcrpc_core::admission::Cursor;
+use mcrpc_core::host::control::Target;
+use mcrpc_core::select::call::{Attempt, Call as Attempts, Choice};
+use mcrpc_core::shield::outcome::Outcome;
+use mcrpc_core::status::{Class, Status};
+use mcrpc_core::time::Nanos;
+use mcrpc_core::wire::Kind;
+use tokio::task::JoinHandle;
+
+use super::connection::Answer;
+use super::service::Service;
+use super::{Client, Inner};
+use crate::clock;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// For how long a cursor holds whose server did not say.
+const CURSOR_HOLD_MS: u32 = 300;
+
+/// A call that has not been made yet. Awaited it is asynchronous, [`Call::wait`] makes it synchronous, and [`Call::start`] joinable.
+#[must_use = "a call is made when it is awaited, waited for, or started"]
+pub struct Call<R = Bytes> {
+    client: Client,
+    service: Result<Arc<Service>, Failure>,
+    method_id: u32,
+    payload: Bytes,
+    options: Options,
+    decode: fn(Bytes) -> Result<R, Failure>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Options {
+    context: Option<Context>,
+    timeout: Option<Duration>,
+    uin: Option<u64>,
+    business_id: Option<u16>,
+    priority: Option<u8>,
+    is_idempotent: bool,
+    backup_after: Option<Duration>,
+}
+
+impl Call<Bytes> {
+    pub(super) fn new(
+        client: Client,
+        service: Result<Arc<Service>, Failure>,
+        method_id: u32,
+        payload: Bytes,
+    ) -> Call<Bytes> {
+        Call { client, service, method_id, payload, options: Options::default(), decode: Ok }
+    }
+}
+
+impl<R> Call<R> {
+    /// Turns the reply into something else.
+    pub fn decode_with<T>(self, decode: fn(Bytes) -> Result<T, Failure>) -> Call<T> {
+        let Call { client, service, method_id, payload, options, .. } = self;
+        Call { client, service, method_id, payload, options, decode }
+    }
+
+    /// Made on behalf of this request. By default on behalf of the one that is being handled, if one is.
+    pub fn context(mut self, context: Context) -> Call<R> {
+        self.options.context = Some(context);
+        self
+    }
+
+    /// Waits so long at most, all attempts together; less if the context's deadline comes first.
+    pub fn timeout(mut self, timeout: Duration) -> Call<R> {
+        self.options.timeout = Some(timeout);
+        self
+    }
+
+    /// For this user.
+    pub fn uin(mut self, uin: u64) -> Call<R> {
+        self.options.uin = Some(uin);
+        self
+    }
+
+    /// For this business.
+    pub fn business_id(mut self, business_id: u16) -> Call<R> {
+        self.options.business_id = Some(business_id);
+        self
+    }
+
+    /// Of this importance, 0 first.
+    pub fn priority(mut self, priority: u8) -> Call<R> {
+        self.options.priority = Some(priority);
+        self
+    }
+
+    /// Whether it does no harm to run it twice. What was surely not run is tried on another server in any case; a call that may
+    /// have been run, only if it is idempotent.
+    pub fn idempotent(mut self, is_idempotent: bool) -> Call<R> {
+        self.options.is_idempotent = is_idempotent;
+        self
+    }
+
+    /// Asks a second server too when the first has not answered for so long, within the budget of backup requests. Implies that the
+    /// call is idempotent.
+    pub fn backup_after(mut self, delay: Duration) -> Call<R> {
+        self.options.backup_after = Some(delay);
+        self
+    }
+
+    /// Makes the call and blocks the thread until it is over.
+    ///
+    /// # Errors
+    ///
+    /// How the call failed.
+    ///
+    /// # Panics
+    ///
+    /// Within an asynchronous task, which would keep others from running: await the call there.
+    pub fn wait(self) -> Result<R, Failure> {
+        let handle = self.client.inner().dialer.handle.clone();
+        let call = self.inheriting();
+        handle.block_on(call.make())
+    }
+
+    /// Makes the call in the background.
+    pub fn start(self) -> Started<R>
+    where
+        R: Send + 'static,
+    {
+        let handle = self.client.inner().dialer.handle.clone();
+        let call = self.inheriting();
+        Started { task: handle.spawn(call.make()), client: handle }
+    }
+
+    /// The same call, which knows its context wherever it is made.
+    fn inheriting(mut self) -> Call<R> {
+        self.options.context = self.options.context.or_else(Context::current);
+        self
+    }
+
+    async fn make(self) -> Result<R, Failure> {
+        let Call { client, service, method_id, payload, options, decode } = self;
+        let service = service?;
+        let exchange = Maker::new(client.inner(), &service, method_id, &payload, &options);
+        exchange.run().await.and_then(decode)
+    }
+}
+
+impl<R: 'static> IntoFuture for Call<R> {
+    type Output = Result<R, Failure>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<R, Failure>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.make())
+    }
+}
+
+/// A call that is being made in the background. Dropping it does not end it.
+#[derive(Debug)]
+pub struct Started<R> {
+    task: JoinHandle<Result<R, Failure>>,
+    client: tokio::runtime::Handle,
+}
+
+impl<R> Started<R> {
+    /// Blocks the thread until the call is over.
+    ///
+    /// # Errors
+    ///
+    /// How the call failed.
+    ///
+    /// # Panics
+    ///
+    /// Within an asynchronous task: await it there.
+    pub fn join(self) -> Result<R, Failure> {
+        let Started { task, client } = self;
+        client.block_on(task).unwrap_or_else(|_| Err(abandoned()))
+    }
+}
+
+impl<R> Future for Started<R> {
+    type Output = Result<R, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.task).poll(cx).map(|joined| joined.unwrap_or_else(|_| Err(abandoned())))
+    }
+}
+
+fn abandoned() -> Failure {
+    Failure::of_system(Status::OUT_OF_TIME).with_text("the client ended while the call was being made")
+}
+
+/// What all attempts of a call share.
+struct Maker<'c> {
+    client: &'c Inner,
+    service: &'c Service,
+    method_id: u32,
+    payload: &'c [u8],
+    context: Context,
+    is_idempotent: bool,
+    backup_after: Option<Duration>,
+}
+
+impl<'c> Maker<'c> {
+    fn new(client: &'c Inner, service: &'c Service, method_id: u32, payload: &'c [u8], options: &Options) -> Maker<'c> {
+        let mut context = options.context.clone().or_else(Context::current).unwrap_or_default();
+        if let Some(uin) = options.uin {
+            context = context.with_uin(uin);
+        }
+        if let Some(business_id) = options.business_id {
+            context = context.with_business_id(business_id);
+        }
+        if let Some(priority) = options.priority {
+            context = context.with_priority(priority);
+        }
+        context = context.with_timeout(options.timeout.unwrap_or(client.default_timeout));
+        let backup_after = options.backup_after;
+        let is_idempotent = options.is_idempotent || backup_after.is_some();
+        Maker { client, service, method_id, payload, context, is_idempotent, backup_after }
+    }
+
+    /// Tries until it is answered, or until it is not worth another attempt.
+    async fn run(&self) -> Result<Bytes, Failure> {
+        let carried = self.context.carried();
+        let key = carried.context.key(self.client.salt);
+        let target = Target { service_id: self.service.id, method_id: self.method_id };
+        let mut attempts = Attempts::new(carried.context.uin, fastrand::u64(..), key, target, self.deadline());
+        let mut last: Option<Failure> = None;
+        loop {
+            let choice = match self.select(&mut attempts, Attempt::Next) {
+                Ok(choice) => choice,
+                // What the servers said explains more than that there is no other.
+                Err(status) => return Err(last.unwrap_or_else(|| self.refused(status))),
+            };
+            let answer = match self.backup_after {
+                Some(delay) if attempts.attempts == 1 => self.hedged(choice, delay, &mut attempts).await,
+                _ => self.attempt(choice, attempts.attempts).await,
+            };
+            if answer.status.is_ok() {
+                return Ok(answer.payload);
+            }
+            let failure = Failure::of_answer(answer.status, answer.text);
+            if !self.may_try_again(answer.status) {
+                return Err(failure);
+            }
+            last = Some(failure);
+        }
+    }
+
+    fn deadline(&self) -> Nanos {
+        self.context.deadline()
+    }
+
+    fn select(&self, attempts: &mut Attempts, attempt: Attempt) -> Result<Choice, Status> {
+        self.service.with_set(|set, host| set.select(attempts, attempt, host, clock::now()))
+    }
+
+    /// Another server may do better, and nothing is done twice that must not be.
+    fn may_try_again(&self, status: Status) -> bool {
+        let was_surely_not_run = match status {
+            Status::CONNECT_FAILED => true,
+            // Perhaps with the work half done.
+            Status::WORKER_LOST => false,
+            status => status.class() == Class::Overload,
+        };
+        Outcome::of(status).is_retriable()
+            && status.class() != Class::Deadline
+            && (was_surely_not_run || self.is_idempotent)
+    }
+
+    fn refused(&self, status: Status) -> Failure {
+        Failure::of_system(status).with_text(format!("no call to {}: {status}", self.service.name))
+    }
+
+    /// One attempt, and if it takes too long a second one beside it: the first good answer counts.
+    async fn hedged(&self, choice: Choice, delay: Duration, attempts: &mut Attempts) -> Answer {
+        let mut first = pin!(self.attempt(choice, 1));
+        let too_long = {
+            let _runtime = self.client.dialer.handle.enter();
+            tokio::time::sleep(delay)
+        };
+        tokio::select! {
+            biased;
+            answer = &mut first => return answer,
+            () = too_long => {}
+        }
+        let Ok(choice) = self.select(attempts, Attempt::Backup) else { return first.await };
+        let mut second = pin!(self.attempt(choice, attempts.attempts));
+        let (answer, is_first) = tokio::select! {
+            biased;
+            answer = &mut first => (answer, true),
+            answer = &mut second => (answer, false),
+        };
+        match (answer.status.is_ok(), is_first) {
+            (true, _) => answer,
+            (false, true) => second.await,
+            (false, false) => first.await,
+        }
+    }
+
+    /// One attempt, told to the set. `number` counts from 1.
+    async fn attempt(&self, choice: Choice, number: u8) -> Answer {
+        let began = clock::now();
+        let answer = self.exchange(&choice, number).await;
+        let ended = clock::now();
+        self.service.with_set(|set, host| {
+            set.report(&choice, Outcome::of(answer.status), ended.since(began), host, ended);
+            if answer.cursor != Cursor::OPEN {
+                let hold_ms = if answer.hold_ms == 0 { CURSOR_HOLD_MS } else { answer.hold_ms.into() };
+                set.heard(&choice, answer.cursor, hold_ms, host, ended);
+            }
+        });
+        answer
+    }
+
+    async fn exchange(&self, choice: &Choice, number: u8) -> Answer {
+        let Some(endpoint) = self.service.endpoint(choice.user_data, &choice.endpoint) else {
+            return Answer::none(Status::CONNECT_FAILED);
+        };
+        let connection = match endpoint.connection(&self.client.dialer, self.deadline()).await {
+            Ok(connection) => connection,
+            Err(status) => return Answer::none(status),
+        };
+        let mut carried = self.context.carried().onward(fastrand::u64(..).to_le_bytes());
+        carried.context.attempt = number - 1;
+        let now = clock::now();
+        let header = carried.header(Kind::Request, 0, self.method_id, now);
+        if header.budget_ms == 0 {
+            return Answer::none(Status::OUT_OF_TIME);
+        }
+        let sent = connection.send(header, self.deadline(), self.payload, |writer| {
+            carried.write(now, writer);
+            writer.withheld(choice.withheld);
+        });
+        match sent {
+            Ok(answer) => answer.await,
+            Err(status) => Answer::none(status),
+        }
+    }
+}

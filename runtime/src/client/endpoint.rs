@@ -1,0 +1,111 @@
+//! A server that is called: its connection, made when it is needed, and not again at once when it cannot be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use mcrpc_core::status::Status;
+use mcrpc_core::time::Nanos;
+use mcrpc_core::wire::Limits;
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::connection::Connection;
+use crate::clock;
+use crate::net::{Address, stream};
+
+/// After a connection could not be made, the next attempt waits so long; twice as long after each further one.
+const FIRST_BACKOFF: Duration = Duration::from_millis(20);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+
+/// A server that is called.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) address: Address,
+    connection: ArcSwapOption<Connection>,
+    /// Whoever makes the connection has it.
+    attempts: Mutex<Attempts>,
+}
+
+#[derive(Debug, Default)]
+struct Attempts {
+    failed: u32,
+    not_before: Nanos,
+}
+
+/// What every connection of a client is made with.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    pub(crate) caller: String,
+    pub(crate) limits: Limits,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) handle: Handle,
+}
+
+impl Endpoint {
+    pub(crate) fn new(address: Address) -> Endpoint {
+        Endpoint { address, connection: ArcSwapOption::empty(), attempts: Mutex::default() }
+    }
+
+    /// A connection that takes calls.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::CONNECT_FAILED`], [`Status::TIMED_OUT`] if `deadline` came first.
+    pub(crate) async fn connection(&self, dialer: &Dialer, deadline: Nanos) -> Result<Arc<Connection>, Status> {
+        if let Some(connection) = self.usable() {
+            return Ok(connection);
+        }
+        let left = Duration::from_nanos(deadline.since(clock::now()));
+        // The timer belongs to the client's runtime: the caller may have none.
+        let sooner = {
+            let _runtime = dialer.handle.enter();
+            timeout(left, self.dial(dialer))
+        };
+        sooner.await.unwrap_or(Err(Status::TIMED_OUT))
+    }
+
+    fn usable(&self) -> Option<Arc<Connection>> {
+        self.connection.load_full().filter(|connection| connection.is_usable())
+    }
+
+    async fn dial(&self, dialer: &Dialer) -> Result<Arc<Connection>, Status> {
+        let mut attempts = self.attempts.lock().await;
+        // Somebody else may have made it meanwhile, or found out that it cannot be made.
+        if let Some(connection) = self.usable() {
+            return Ok(connection);
+        }
+        if clock::now() < attempts.not_before {
+            return Err(Status::CONNECT_FAILED);
+        }
+        let dialed = {
+            // On the client's runtime, whose thread watches the socket.
+            let address = self.address.clone();
+            let dialing = timeout(dialer.connect_timeout, async move { stream::connect(&address).await });
+            dialer.handle.spawn(dialing).await
+        };
+        match dialed {
+            Ok(Ok(Ok((read, write)))) => {
+                *attempts = Attempts::default();
+                let connection = Connection::start(read, write, &dialer.caller, dialer.limits, &dialer.handle);
+                self.connection.store(Some(connection.clone()));
+                Ok(connection)
+            }
+            _ => {
+                let backoff = FIRST_BACKOFF.saturating_mul(1 << attempts.failed.min(10)).min(LONGEST_BACKOFF);
+                attempts.failed += 1;
+                attempts.not_before = clock::now().plus(backoff.as_nanos() as u64);
+                Err(Status::CONNECT_FAILED)
+            }
+        }
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.load_full() {
+            connection.leave();
+        }
+    }
+}

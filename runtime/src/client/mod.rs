@@ -1,0 +1,222 @@
+//! A client: services by their names, and calls that find a server by themselves (SPEC M2).
+//!
+//! ```text
+//! call ──► select (skip, shields, cursors) ──► connection ──► frame ──► answer ──► report, heard
+//!             ▲                                                             │ failed, and surely not run, or idempotent
+//!             └──────────────── another server, within the budget ◄─────────┘
+//! ```
+//!
+//! | module | |
+//! |---|---|
+//! | [`call`] | a call and its attempts |
+//! | `service` | the servers of a service, and what is known of them |
+//! | `endpoint` | one server: its connection, and when it may be made |
+//! | `connection` | many calls over one connection |
+
+pub mod call;
+mod connection;
+mod endpoint;
+mod service;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mcrpc_core::id::Salt;
+use mcrpc_core::select::settings::Settings;
+use mcrpc_core::status::Status;
+use mcrpc_core::wire::header::method_id;
+use mcrpc_core::wire::{Limits, Tag};
+use parking_lot::RwLock;
+use tokio::runtime::{self, Handle};
+use tokio::sync::oneshot;
+
+pub use call::{Call, Started};
+
+use self::endpoint::Dialer;
+use self::service::Service;
+use crate::failure::Failure;
+use crate::net::Address;
+use crate::net::address::BadAddress;
+
+/// Why a client was not made, or a list of servers not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// An address is none.
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    /// The caller's name cannot go over the wire.
+    #[error("{0:?} is no name of a caller: use 1 to 255 printable characters without spaces")]
+    Caller(String),
+    /// A list of servers that cannot be used.
+    #[error("the servers of {service} cannot be used: {status}")]
+    Servers {
+        /// Whose.
+        service: String,
+        /// Why.
+        status: Status,
+    },
+    /// The operating system said no.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// A client that is being put together.
+pub struct Builder {
+    caller: String,
+    services: Vec<(String, Vec<String>)>,
+    settings: Settings,
+    default_timeout: Duration,
+    connect_timeout: Duration,
+    limits: Limits,
+    handle: Option<Handle>,
+}
+
+impl Builder {
+    /// A service with these servers: `127.0.0.1:8000`, `unix:/run/echo.sock`.
+    #[must_use]
+    pub fn service<A: Into<String>>(mut self, name: &str, servers: impl IntoIterator<Item = A>) -> Builder {
+        self.services.push((name.to_owned(), servers.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// How endpoints are chosen, shielded and tried again.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Builder {
+        self.settings = settings;
+        self
+    }
+
+    /// How long a call waits of which nobody says so; 1 s at first.
+    #[must_use]
+    pub fn default_timeout(mut self, timeout: Duration) -> Builder {
+        self.default_timeout = timeout;
+        self
+    }
+
+    /// How long a connection may take to be made; 500 ms at first.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Builder {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Runs the connections on this runtime, instead of on a thread of the client's own. Where the callers run on it too, an answer
+    /// needs no hop to another thread; but what keeps that runtime busy keeps answers waiting.
+    #[must_use]
+    pub fn on_runtime(mut self, handle: Handle) -> Builder {
+        self.handle = Some(handle);
+        self
+    }
+
+    /// Makes the client. Connections are made by the first calls.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with a name, an address or a setting.
+    pub fn build(self) -> Result<Client, ClientError> {
+        let Builder { caller, services, settings, default_timeout, connect_timeout, limits, handle } = self;
+        if mcrpc_core::wire::writer::write_tag(Tag::CALLER, caller.as_bytes(), &mut []).is_err() || caller.len() > 255 {
+            return Err(ClientError::Caller(caller));
+        }
+        let (handle, background) = match handle {
+            Some(handle) => (handle, None),
+            None => Background::start().map(|(handle, background)| (handle, Some(background)))?,
+        };
+        let dialer = Dialer { caller, limits, connect_timeout, handle };
+        let client = Client(Arc::new(Inner {
+            services: RwLock::default(),
+            settings,
+            default_timeout,
+            salt: Salt::default(),
+            dialer,
+            _background: background,
+        }));
+        for (name, servers) in services {
+            client.set_servers(&name, servers)?;
+        }
+        Ok(client)
+    }
+}
+
+/// Calls services. Clones are the same client.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+pub(crate) struct Inner {
+    services: RwLock<HashMap<String, Arc<Service>>>,
+    settings: Settings,
+    default_timeout: Duration,
+    salt: Salt,
+    dialer: Dialer,
+    _background: Option<Background>,
+}
+
+impl Client {
+    /// A client of this name, which servers are told: to be put together.
+    pub fn builder(caller: &str) -> Builder {
+        Builder {
+            caller: caller.to_owned(),
+            services: Vec::new(),
+            settings: Settings::DEFAULT,
+            default_timeout: Duration::from_secs(1),
+            connect_timeout: Duration::from_millis(500),
+            limits: Limits::DEFAULT,
+            handle: None,
+        }
+    }
+
+    /// A call of a method by its full name, `pkg.Service.Method`, of the service that is found by a name, `VOA.Crawl`.
+    pub fn call(&self, service: &str, full_method: &str, payload: impl Into<Bytes>) -> Call<Bytes> {
+        let known = self.0.services.read().get(service).cloned();
+        let service = known.ok_or_else(|| {
+            Failure::of_system(Status::NO_SERVICE).with_text(format!("this client knows no service {service:?}"))
+        });
+        Call::new(self.clone(), service, method_id(full_method.as_bytes()), payload.into())
+    }
+
+    /// Puts another list of servers in force. Those that stay keep their connections and what is known of them.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the list; then the old one stays in force.
+    pub fn set_servers<A: Into<String>>(
+        &self,
+        service: &str,
+        servers: impl IntoIterator<Item = A>,
+    ) -> Result<(), ClientError> {
+        let addresses: Vec<Address> =
+            servers.into_iter().map(|server| server.into().parse()).collect::<Result<_, _>>()?;
+        let cannot = |status| ClientError::Servers { service: service.to_owned(), status };
+        let known = self.0.services.read().get(service).cloned();
+        let target = match known {
+            Some(known) => known,
+            None => Arc::new(Service::new(service, &self.0.settings).map_err(cannot)?),
+        };
+        target.replace(&addresses).map_err(cannot)?;
+        self.0.services.write().entry(service.to_owned()).or_insert(target);
+        Ok(())
+    }
+
+    fn inner(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// The thread that serves a client's connections.
+struct Background {
+    /// Dropped, it ends the thread.
+    _until: oneshot::Sender<()>,
+}
+
+impl Background {
+    fn start() -> std::io::Result<(Handle, Background)> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (until, dropped) = oneshot::channel();
+        thread::Builder::new().name("mcrpc-client".to_owned()).spawn(move || _ = runtime.block_on(dropped))?;
+        Ok((handle, Background { _until: until }))
+    }
+}
