@@ -1,4 +1,4 @@
-// What generated client stubs call through, for C++17. Written next to them by `mcrpc gen`.
+// What generated clients and skeletons for C++17 share. Written next to them by `mcrpc gen`.
 //
 // Channel         What brings a request to a server of the service and its answer back. It chooses the server, admits, retries
 //                 and reports by the functions of mcrpc.hpp; stubs only know messages. It has, for any number of threads at once:
@@ -9,8 +9,10 @@
 //
 //                 `done(mcrpc::Status, std::string_view reply)` is called once, from any thread; it can be copied, so that a
 //                 std::function may hold it. A channel without call_async serves programs that only wait.
-// Status          MCRPC_OK, another MCRPC_ status, or the service's own code. A request that cannot be serialised is
-//                 MCRPC_INVALID_ARGUMENT and not sent, a reply that cannot be parsed MCRPC_READ_FAILED.
+// Skeleton        The base of an implementation. A server that has admitted a request gives dispatch() its method id and
+//                 payload, and answers with what comes back. Any number of threads, if the implementation's functions allow it.
+// Status          MCRPC_OK, another MCRPC_ status, or the service's own code. A request that cannot be serialised or parsed is
+//                 MCRPC_INVALID_ARGUMENT, a reply that cannot be parsed MCRPC_READ_FAILED.
 // Messages        Any class with SerializeToString(std::string *) and ParseFromString(const std::string &), such as protoc's.
 //                 A reply is written only on success.
 #ifndef MCRPC_STUB_HPP
@@ -81,6 +83,17 @@ std::future<Result<Reply>> call_future(Channel &channel, const MethodDescriptor 
     std::future<Result<Reply>> future = promise->get_future();
     call_async<Reply>(channel, method, request, [promise](Result<Reply> result) { promise->set_value(std::move(result)); });
     return future;
+}
+
+// The server's side of a call: `run(request, reply)` between parsing and serialising.
+template <class Request, class Reply, class Run>
+Status serve(std::string_view payload, std::string &answer, Run run) {
+    Request request;
+    if (!request.ParseFromString(std::string(payload))) return Status(MCRPC_INVALID_ARGUMENT);
+    Reply reply;
+    const Status status = run(request, reply);
+    if (!status.ok()) return status;
+    return reply.SerializeToString(&answer) ? status : Status(MCRPC_INVALID_ARGUMENT);
 }
 
 }  // namespace stub

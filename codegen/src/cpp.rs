@@ -1,5 +1,5 @@
-//! C++17 out of a file's services: constants and client stubs, header only. Messages are those of `protoc --cpp_out`, or any that
-//! have their two functions.
+//! C++17 out of a file's services: constants, client stubs and skeletons, header only. Messages are those of `protoc --cpp_out`,
+//! or any that have their two functions.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -42,7 +42,10 @@ pub(crate) fn header(file: &FileDescriptor, services: &HashMap<String, Service>)
          #ifndef {guard}\n\
          #define {guard}\n\
          \n\
+         #include <cstdint>\n\
          #include <future>\n\
+         #include <string>\n\
+         #include <string_view>\n\
          #include <utility>\n\
          \n\
          #include \"{}.pb.h\"\n\
@@ -61,15 +64,25 @@ fn stem(proto_name: &str) -> &str {
 fn service_code(service: &Service) -> String {
     let Service { name, full_name, .. } = service;
     let constants: String = service.methods.iter().map(|method| constant(service, method)).collect();
-    let calls: String = service.methods.iter().map(|method| calls(name, method)).collect();
+    let about = comment(service.comment.as_deref().unwrap_or_default(), "");
     format!(
         "// The methods of {full_name}.\n\
          struct {name}Methods {{\n\
          {constants}\
          }};\n\
          \n\
-         {}\
-         template <class Channel>\n\
+         {about}{}\n\
+         {about}{}\n",
+        client(service),
+        skeleton(service)
+    )
+}
+
+fn client(service: &Service) -> String {
+    let name = &service.name;
+    let calls: String = service.methods.iter().map(|method| calls(name, method)).collect();
+    format!(
+        "template <class Channel>\n\
          class {name}Client {{\n\
          public:\n\
          \x20   // The channel outlives the client and all that the client has started.\n\
@@ -77,9 +90,45 @@ fn service_code(service: &Service) -> String {
          {calls}\n\
          private:\n\
          \x20   Channel *channel_;\n\
-         }};\n\
-         \n",
-        comment(service.comment.as_deref().unwrap_or(&format!(" Calls {full_name}.")), "")
+         }};\n"
+    )
+}
+
+/// What an implementation inherits: a function for each method, and one that finds it.
+fn skeleton(service: &Service) -> String {
+    let name = &service.name;
+    let (mut functions, mut cases) = (String::new(), String::new());
+    for method in &service.methods {
+        let (input, output) = (message_type(&method.input), message_type(&method.output));
+        let function = identifier(&method.name.to_snake_case());
+        let about = comment(method.comment.as_deref().unwrap_or_default(), "    ");
+        let _ = write!(
+            functions,
+            "{about}    virtual ::mcrpc::Status {function}(const {input} &request, {output} &reply) = 0;\n"
+        );
+        let _ = write!(
+            cases,
+            "        case {name}Methods::k{}.id:\n            \
+                     return ::mcrpc::stub::serve<{input}, {output}>(\n                \
+                         payload, answer, [this](const auto &request, auto &reply) {{ return {function}(request, reply); }});\n",
+            method.name
+        );
+    }
+    format!(
+        "class {name}Skeleton {{\n\
+         public:\n\
+         \x20   virtual ~{name}Skeleton() = default;\n\
+         \n\
+         {functions}\
+         \n\
+         \x20   // Runs the method with this id. MCRPC_NO_METHOD if it is none of these: ask the next skeleton.\n\
+         \x20   ::mcrpc::Status dispatch(std::uint32_t method_id, std::string_view payload, std::string &answer) {{\n\
+         \x20       switch (method_id) {{\n\
+         {cases}\
+         \x20       default: return ::mcrpc::Status(MCRPC_NO_METHOD);\n\
+         \x20       }}\n\
+         \x20   }}\n\
+         }};\n"
     )
 }
 

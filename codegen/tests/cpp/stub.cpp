@@ -1,4 +1,4 @@
-// Generated stubs through a channel that only remembers, and answers as it is told.
+// Generated stubs through a channel that only remembers, and answers as it is told; and a skeleton without a server.
 #include <crawl.mcrpc.hpp>
 
 #include <cstdint>
@@ -136,11 +136,38 @@ void a_synchronous_channel_is_enough() {
     CHECK(client.get_list(request_of("echo"), reply).ok() && reply.text == "echo");
 }
 
+class Implementation final : public crawl::CrawlServiceSkeleton {
+public:
+    mcrpc::Status get_list(const crawl::GetListRequest &request, crawl::GetListReply &reply) override {
+        reply.text = request.text == "unwritable" ? "!" : "the list of " + request.text;
+        return {};
+    }
+    mcrpc::Status put_entry(const crawl::GetListReply_Entry &, google::protobuf::Empty &reply) override {
+        reply.text = "not to be sent";
+        return mcrpc::Status(7001);
+    }
+    mcrpc::Status rate(const crawl::GetListReply_Entry &, crawl::Score &) override { return {}; }
+    mcrpc::Status delete_(const crawl::GetListRequest &, google::protobuf::Empty &) override { return {}; }
+};
+
+void a_skeleton_finds_the_function() {
+    using Methods = crawl::CrawlServiceMethods;
+    Implementation service;
+    std::string answer;
+    CHECK(service.dispatch(Methods::kGetList.id, "user", answer).ok() && answer == "the list of user");
+    answer.clear();
+    CHECK(service.dispatch(Methods::kPutEntry.id, "", answer).code() == 7001 && answer.empty());
+    CHECK(service.dispatch(Methods::kGetList.id, "!garbage", answer).code() == MCRPC_INVALID_ARGUMENT && answer.empty());
+    CHECK(service.dispatch(Methods::kGetList.id, "unwritable", answer).code() == MCRPC_INVALID_ARGUMENT);
+    CHECK(service.dispatch(crawl::AdminMethods::kNew.id, "", answer).code() == MCRPC_NO_METHOD);
+}
+
 }  // namespace
 
 int main() {
     waiting_calls();
     started_calls();
     a_synchronous_channel_is_enough();
+    a_skeleton_finds_the_function();
     return 0;
 }

@@ -2,7 +2,10 @@
 #ifndef CRAWL_MCRPC_HPP
 #define CRAWL_MCRPC_HPP
 
+#include <cstdint>
 #include <future>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "crawl.pb.h"
@@ -94,6 +97,41 @@ private:
     Channel *channel_;
 };
 
+// Finds what was crawled.
+class CrawlServiceSkeleton {
+public:
+    virtual ~CrawlServiceSkeleton() = default;
+
+    // The list of a user, a page at a time.
+    //
+    // An unknown user has an empty one.
+    virtual ::mcrpc::Status get_list(const ::crawl::GetListRequest &request, ::crawl::GetListReply &reply) = 0;
+    // Keeps an entry, in a database whose driver blocks.
+    virtual ::mcrpc::Status put_entry(const ::crawl::GetListReply_Entry &request, ::google::protobuf::Empty &reply) = 0;
+    // Answers in a microsecond.
+    virtual ::mcrpc::Status rate(const ::crawl::GetListReply_Entry &request, ::crawl::Score &reply) = 0;
+    virtual ::mcrpc::Status delete_(const ::crawl::GetListRequest &request, ::google::protobuf::Empty &reply) = 0;
+
+    // Runs the method with this id. MCRPC_NO_METHOD if it is none of these: ask the next skeleton.
+    ::mcrpc::Status dispatch(std::uint32_t method_id, std::string_view payload, std::string &answer) {
+        switch (method_id) {
+        case CrawlServiceMethods::kGetList.id:
+            return ::mcrpc::stub::serve<::crawl::GetListRequest, ::crawl::GetListReply>(
+                payload, answer, [this](const auto &request, auto &reply) { return get_list(request, reply); });
+        case CrawlServiceMethods::kPutEntry.id:
+            return ::mcrpc::stub::serve<::crawl::GetListReply_Entry, ::google::protobuf::Empty>(
+                payload, answer, [this](const auto &request, auto &reply) { return put_entry(request, reply); });
+        case CrawlServiceMethods::kRate.id:
+            return ::mcrpc::stub::serve<::crawl::GetListReply_Entry, ::crawl::Score>(
+                payload, answer, [this](const auto &request, auto &reply) { return rate(request, reply); });
+        case CrawlServiceMethods::kDelete.id:
+            return ::mcrpc::stub::serve<::crawl::GetListRequest, ::google::protobuf::Empty>(
+                payload, answer, [this](const auto &request, auto &reply) { return delete_(request, reply); });
+        default: return ::mcrpc::Status(MCRPC_NO_METHOD);
+        }
+    }
+};
+
 // The methods of crawl.Admin.
 struct AdminMethods {
     static constexpr ::mcrpc::MethodDescriptor kNew{
@@ -101,7 +139,6 @@ struct AdminMethods {
         /* timeout_ms */ {}, /* priority */ {}, /* business_id */ {}, /* is_idempotent */ false};
 };
 
-// Calls crawl.Admin.
 template <class Channel>
 class AdminClient {
 public:
@@ -124,6 +161,24 @@ public:
 
 private:
     Channel *channel_;
+};
+
+class AdminSkeleton {
+public:
+    virtual ~AdminSkeleton() = default;
+
+    // Forgets all.
+    virtual ::mcrpc::Status new_(const ::google::protobuf::Empty &request, ::google::protobuf::Empty &reply) = 0;
+
+    // Runs the method with this id. MCRPC_NO_METHOD if it is none of these: ask the next skeleton.
+    ::mcrpc::Status dispatch(std::uint32_t method_id, std::string_view payload, std::string &answer) {
+        switch (method_id) {
+        case AdminMethods::kNew.id:
+            return ::mcrpc::stub::serve<::google::protobuf::Empty, ::google::protobuf::Empty>(
+                payload, answer, [this](const auto &request, auto &reply) { return new_(request, reply); });
+        default: return ::mcrpc::Status(MCRPC_NO_METHOD);
+        }
+    }
 };
 
 }  // namespace crawl
