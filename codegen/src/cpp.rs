@@ -2,7 +2,6 @@
 //! or any that have their two functions.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 
 use heck::{ToShoutySnakeCase as _, ToSnakeCase as _};
 use prost_reflect::{FileDescriptor, MessageDescriptor};
@@ -101,13 +100,9 @@ fn skeleton(service: &Service) -> String {
     for method in &service.methods {
         let (input, output) = (message_type(&method.input), message_type(&method.output));
         let function = identifier(&method.name.to_snake_case());
-        let about = comment(method.comment.as_deref().unwrap_or_default(), "    ");
-        let _ = write!(
-            functions,
-            "{about}    virtual ::mcrpc::Status {function}(const {input} &request, {output} &reply) = 0;\n"
-        );
-        let _ = write!(
-            cases,
+        functions += &comment(method.comment.as_deref().unwrap_or_default(), "    ");
+        functions += &format!("    virtual ::mcrpc::Status {function}(const {input} &request, {output} &reply) = 0;\n");
+        cases += &format!(
             "        case {name}Methods::k{}.id:\n            \
                      return ::mcrpc::stub::serve<{input}, {output}>(\n                \
                          payload, answer, [this](const auto &request, auto &reply) {{ return {function}(request, reply); }});\n",
@@ -176,14 +171,14 @@ fn calls(service: &str, method: &Method) -> String {
 
 /// As protoc names the class: nested messages are joined by underscores.
 fn message_type(message: &MessageDescriptor) -> String {
-    let package = message.package_name();
-    let nested = message.full_name().strip_prefix(package).unwrap_or_default().trim_start_matches('.');
-    let namespace = package.split('.').filter(|part| !part.is_empty()).map(identifier);
-    let mut path = String::new();
-    namespace.chain([identifier(&nested.replace('.', "_"))]).for_each(|part| {
-        let _ = write!(path, "::{part}");
-    });
-    path
+    let namespace = message.package_name().split('.').filter(|part| !part.is_empty());
+    let namespace: String = namespace.map(|part| format!("::{}", identifier(part))).collect();
+    format!("{namespace}::{}", class_name(message))
+}
+
+fn class_name(message: &MessageDescriptor) -> String {
+    let outer = message.parent_message().map_or(String::new(), |outer| class_name(&outer) + "_");
+    identifier(&(outer + message.name()))
 }
 
 fn identifier(name: &str) -> String {
@@ -197,5 +192,5 @@ fn literal(text: &str) -> String {
 
 /// A comment of a `.proto` as one of C++, a line each. What ends in a backslash would go on in the next line.
 fn comment(text: &str, indent: &str) -> String {
-    text.lines().map(|line| format!("{indent}//{}\n", line.trim_end().trim_end_matches('\\'))).collect()
+    text.lines().map(|line| format!("{indent}//{}\n", line.trim_end_matches([' ', '\t', '\\']))).collect()
 }

@@ -189,8 +189,9 @@ impl MethodParts<'_> {
             },
             Runs::Inline => quote! {
                 methods.add_inline(#full_name, move |request, out| {
+                    let context = request.context();
                     let request = read_request(#full_name, request.payload())?;
-                    let reply = <T as #trait_name>::#name(&service, request)?;
+                    let reply = context.scope_blocking(|| <T as #trait_name>::#name(&service, request))?;
                     ::prost::Message::encode(&reply, out).expect("a vector grows");
                     Ok(())
                 });

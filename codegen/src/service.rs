@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use heck::ToSnakeCase as _;
 use mcrpc_core::wire::header::method_id;
 use prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 
@@ -63,6 +64,13 @@ impl Service {
         let file = descriptor.parent_file();
         let discovery_name = discovery_name(pool, &descriptor.options())
             .map_err(|problem| wrong(&file, descriptor.path(), "service", descriptor.full_name(), &problem))?;
+        let mut functions = HashMap::new();
+        for method in descriptor.methods() {
+            if let Some(first) = functions.insert(method.name().to_snake_case(), method.name().to_owned()) {
+                let problem = format!("as a function it has the name of {first}: rename one of them");
+                return Err(wrong(&file, method.path(), "method", method.full_name(), &problem));
+            }
+        }
         Ok(Service {
             name: descriptor.name().to_owned(),
             full_name: descriptor.full_name().to_owned(),

@@ -94,6 +94,14 @@ fn a_stream_is_refused() {
 }
 
 #[test]
+fn two_methods_of_one_function_are_both_named() {
+    assert_eq!(
+        complaint(&service("S", "  rpc DoIt(M) returns (M);\n  rpc do_it(M) returns (M);")),
+        "broken.proto:7: method clash.S.do_it: as a function it has the name of DoIt: rename one of them"
+    );
+}
+
+#[test]
 fn a_missing_import_is_named_with_its_line() {
     assert_eq!(
         complaint("syntax = \"proto3\";\nimport \"nowhere.proto\";\n"),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mcrpc_build::Config;
 
-const FILE: &str = "sample/proto/crawl.proto";
+const FILES: [&str; 2] = ["sample/proto/crawl.proto", "sample/proto/odd/names.proto"];
 const INCLUDE: &str = "sample/proto";
 
 fn is_golden(directory: &Path, name: &str) {
@@ -20,17 +20,19 @@ fn is_golden(directory: &Path, name: &str) {
 #[test]
 fn rust_is_as_in_the_golden_files() {
     let out = tempfile::tempdir().unwrap();
-    Config::new().out_dir(out.path()).compile(&[FILE], &[INCLUDE]).unwrap();
+    Config::new().out_dir(out.path()).compile(&FILES, &[INCLUDE]).unwrap();
     is_golden(out.path(), "crawl.rs");
     is_golden(out.path(), "common.rs");
+    is_golden(out.path(), "odd.names.v1.rs");
 }
 
 #[test]
-fn cpp_is_as_in_the_golden_file_and_one_header_is_written_for_each_file_that_was_named() {
+fn cpp_is_as_in_the_golden_files_and_one_header_is_written_for_each_file_that_was_named() {
     let out = tempfile::tempdir().unwrap();
-    Config::new().out_dir(out.path()).compile_cpp(&[FILE], &[INCLUDE]).unwrap();
+    Config::new().out_dir(out.path()).compile_cpp(&FILES, &[INCLUDE]).unwrap();
     is_golden(out.path(), "crawl.mcrpc.hpp");
+    is_golden(out.path(), "odd/names.mcrpc.hpp");
     let mut names: Vec<_> = out.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["crawl.mcrpc.hpp", "mcrpc_stub.hpp"]);
+    assert_eq!(names, ["crawl.mcrpc.hpp", "mcrpc_stub.hpp", "odd"]);
 }

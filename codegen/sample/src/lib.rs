@@ -10,3 +10,15 @@ pub mod common {
 pub mod crawl {
     include!(concat!(env!("OUT_DIR"), "/crawl.rs"));
 }
+
+/// What `proto/odd/names.proto` says.
+pub mod odd {
+    include!(concat!(env!("OUT_DIR"), "/odd.names.v1.rs"));
+}
+
+/// What `proto/bare.proto` says.
+pub mod bare {
+    include!(concat!(env!("OUT_DIR"), "/_.rs"));
+}
+
+pub mod service;

@@ -3,63 +3,16 @@
 #[path = "../../../runtime/tests/support/mod.rs"]
 mod support;
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use mcrpc::server::Config;
-use mcrpc::{Client, Context, Failure, Request, Server, Status};
+use mcrpc::{Client, Request, Server, Status};
 use mcrpc_build_sample::common::Page;
 use mcrpc_build_sample::crawl::get_list_reply::Entry;
-use mcrpc_build_sample::crawl::{
-    Admin, AdminClient, AdminServer, CrawlService, CrawlServiceClient, CrawlServiceServer, GetListReply,
-    GetListRequest, METHODS, Score,
-};
+use mcrpc_build_sample::crawl::{AdminClient, CrawlServiceClient, GetListReply, GetListRequest, METHODS, Score};
+use mcrpc_build_sample::service::server;
+use mcrpc_build_sample::{bare, odd};
 use mcrpc_core::wire::header::method_id;
 use prost::Message as _;
 use support::{Caller, PATIENCE, request};
-
-struct Crawl;
-
-impl CrawlService for Crawl {
-    /// As many entries as are asked for, which say what came with the request.
-    async fn get_list(&self, request: GetListRequest) -> Result<GetListReply, Failure> {
-        let context = Context::current().expect("a handler has the context of its request");
-        let url = format!("user {}, priority {}, business {}", request.user, context.priority(), context.business_id());
-        let left = context.remaining().unwrap_or(Duration::MAX).as_millis().to_string();
-        let count = request.page.map_or(0, |page| page.count);
-        Ok(GetListReply { entries: vec![Entry { url, body: left.into() }; count as usize] })
-    }
-
-    fn put_entry(&self, entry: Entry) -> Result<(), Failure> {
-        if entry.url.is_empty() { Err(Failure::of_service(7_001, "an entry needs a url")) } else { Ok(()) }
-    }
-
-    fn rate(&self, entry: Entry) -> Result<Score, Failure> {
-        Ok(Score { value: entry.body.len() as f64 / 2.0 })
-    }
-
-    async fn delete(&self, _request: GetListRequest) -> Result<(), Failure> {
-        Err(Failure::of_service(7_002, "nothing is ever deleted"))
-    }
-}
-
-struct Forgetful;
-
-impl Admin for Forgetful {
-    async fn new_(&self, (): ()) -> Result<(), Failure> {
-        Ok(())
-    }
-}
-
-fn server() -> Server {
-    Server::builder()
-        .listen("127.0.0.1:0")
-        .config(Config { workers: 1, blocking_workers: 1, ..Config::default() })
-        .service(CrawlServiceServer::new(Crawl))
-        .service(AdminServer::new(Forgetful))
-        .start()
-        .unwrap()
-}
 
 fn client(server: &Server) -> Client {
     let servers = [server.addresses()[0].to_string()];
@@ -91,8 +44,9 @@ fn each_kind_of_method_is_called_in_each_way() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 
     assert_eq!(crawl.put_entry(&entry("a", "")).wait(), Ok(()));
-    assert_eq!(crawl.rate(&entry("a", "four!")).start().join(), Ok(Score { value: 2.5 }));
-    let list = runtime.block_on(async { crawl.get_list(&GetListRequest { user: 1, page: None }).await });
+    assert_eq!(crawl.rate(&entry("a", "four!")).uin(40).start().join(), Ok(Score { value: 42.5 }));
+    let list =
+        runtime.block_on(async { crawl.get_list(&GetListRequest { user: 1, page: None }).timeout(PATIENCE).await });
     assert_eq!(list, Ok(GetListReply::default()));
     assert_eq!(AdminClient::new(client(&server), "VOA.Admin").new_(&()).wait(), Ok(()));
 }
@@ -156,5 +110,8 @@ fn a_reply_that_does_not_parse_could_not_be_read() {
 #[test]
 fn the_table_has_all_methods_of_the_package_by_the_ids_of_the_wire() {
     assert_eq!(METHODS.len(), 5);
-    assert!(METHODS.iter().all(|(name, id)| method_id(name.as_bytes()) == *id));
+    for (name, id) in [METHODS, odd::METHODS, bare::METHODS].concat() {
+        assert_eq!(method_id(name.as_bytes()), id, "{name}");
+    }
+    assert_eq!(bare::METHODS[0].0, "Bare.Answer");
 }

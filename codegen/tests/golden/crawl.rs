@@ -102,11 +102,16 @@ impl<T: CrawlService> ::mcrpc::Service for CrawlServiceServer<T> {
             .add_inline(
                 "crawl.CrawlService.Rate",
                 move |request, out| {
+                    let context = request.context();
                     let request = read_request(
                         "crawl.CrawlService.Rate",
                         request.payload(),
                     )?;
-                    let reply = <T as CrawlService>::rate(&service, request)?;
+                    let reply = context
+                        .scope_blocking(|| <T as CrawlService>::rate(
+                            &service,
+                            request,
+                        ))?;
                     ::prost::Message::encode(&reply, out).expect("a vector grows");
                     Ok(())
                 },
