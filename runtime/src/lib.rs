@@ -8,6 +8,7 @@
 //! | [`request`] | what a handler is given, and what it answers with |
 //! | [`context`] | who asks, until when: passed on to every call made meanwhile |
 //! | [`failure`] | how a call ends that does not end well |
+//! | [`host`] | what this process knows of its host |
 //! | [`stats`] | what is counted of each method |
 //! | [`net`] | addresses, and bytes |
 //! | [`mod@clock`] | the clock of every decision |
@@ -16,6 +17,7 @@ pub mod client;
 pub mod clock;
 pub mod context;
 pub mod failure;
+pub mod host;
 pub mod methods;
 pub mod net;
 pub mod request;
@@ -25,6 +27,7 @@ pub mod stats;
 pub use client::{Call, Client, Started};
 pub use context::Context;
 pub use failure::Failure;
+pub use host::Host;
 pub use mcrpc_core::status::Status;
 pub use methods::{Methods, Service};
 pub use net::Address;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcrpc_core::time::Nanos;
-use mcrpc_core::wire::Header;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::server::connection::Connection;
+use crate::server::reply::ReplyTo;
 
 /// What a handler answers with.
 pub type Reply = Result<Bytes, Failure>;
@@ -60,13 +60,18 @@ impl fmt::Debug for Request {
 /// A request that is handled where it was read. It borrows the bytes that came out of the socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Inline<'a> {
-    pub(crate) header: Header,
+    pub(crate) to: ReplyTo,
     pub(crate) metadata: &'a [u8],
     pub(crate) payload: &'a [u8],
     pub(crate) arrival: Nanos,
 }
 
 impl<'a> Inline<'a> {
+    /// A request without metadata and payload.
+    pub(crate) fn new(to: ReplyTo, arrival: Nanos) -> Inline<'a> {
+        Inline { to, metadata: &[], payload: &[], arrival }
+    }
+
     /// The message.
     pub fn payload(&self) -> &'a [u8] {
         self.payload
@@ -74,11 +79,11 @@ impl<'a> Inline<'a> {
 
     /// Who asks, and until when.
     pub fn context(&self) -> Context {
-        Context::from_parts(self.header, self.metadata, self.arrival)
+        Context::from_parts(self.to.header, self.metadata, self.arrival)
     }
 
     /// The user; 0 if there is none.
     pub fn uin(&self) -> u64 {
-        self.header.uin
+        self.to.header.uin
     }
 }

@@ -216,7 +216,7 @@ impl<'c> Maker<'c> {
         if let Some(priority) = options.priority {
             context = context.with_priority(priority);
         }
-        context = context.with_timeout(options.timeout.unwrap_or(client.default_timeout));
+        context = context.with_timeout(options.timeout.unwrap_or(service.timeout));
         let backup_after = options.backup_after;
         let is_idempotent = options.is_idempotent || backup_after.is_some();
         Maker { client, service, method_id, payload, context, is_idempotent, backup_after }
@@ -225,7 +225,7 @@ impl<'c> Maker<'c> {
     /// Tries until it is answered, or until it is not worth another attempt.
     async fn run(&self) -> Result<Bytes, Failure> {
         let carried = self.context.carried();
-        let key = carried.context.key(self.client.salt);
+        let key = carried.context.key(self.client.known().salt());
         let target = Target { service_id: self.service.id, method_id: self.method_id };
         let mut attempts = Attempts::new(carried.context.uin, fastrand::u64(..), key, target, self.deadline());
         let mut last: Option<Failure> = None;
@@ -255,7 +255,7 @@ impl<'c> Maker<'c> {
     }
 
     fn select(&self, attempts: &mut Attempts, attempt: Attempt) -> Result<Choice, Status> {
-        self.service.with_set(|set, host| set.select(attempts, attempt, host, clock::now()))
+        self.service.with_set(&self.client.known(), |set, host| set.select(attempts, attempt, host, clock::now()))
     }
 
     /// Another server may do better, and nothing is done twice that must not be.
@@ -306,7 +306,7 @@ impl<'c> Maker<'c> {
         let began = clock::now();
         let answer = self.exchange(&choice, number).await;
         let ended = clock::now();
-        self.service.with_set(|set, host| {
+        self.service.with_set(&self.client.known(), |set, host| {
             set.report(&choice, Outcome::of(answer.status), ended.since(began), host, ended);
             if answer.cursor != Cursor::OPEN {
                 let hold_ms = if answer.hold_ms == 0 { CURSOR_HOLD_MS } else { answer.hold_ms.into() };

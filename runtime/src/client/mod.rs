@@ -9,6 +9,7 @@
 //! | module | |
 //! |---|---|
 //! | [`call`] | a call and its attempts |
+//! | `services` | which there are, from lists and from route files |
 //! | `service` | the servers of a service, and what is known of them |
 //! | `endpoint` | one server: its connection, and when it may be made |
 //! | `connection` | many calls over one connection |
@@ -17,29 +18,34 @@ pub mod call;
 mod connection;
 mod endpoint;
 mod service;
+mod services;
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
+use arc_swap::Guard;
 use bytes::Bytes;
-use mcrpc_core::id::Salt;
+use mcrpc_agent::route::Watch;
 use mcrpc_core::select::settings::Settings;
 use mcrpc_core::status::Status;
 use mcrpc_core::wire::header::method_id;
+use mcrpc_core::wire::writer::write_tag;
 use mcrpc_core::wire::{Limits, Tag};
-use parking_lot::RwLock;
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 
 pub use call::{Call, Started};
 
 use self::endpoint::Dialer;
-use self::service::Service;
-use crate::failure::Failure;
+use self::services::Services;
+use crate::host::{Host, Known, LOOKED_AT_EACH};
 use crate::net::Address;
 use crate::net::address::BadAddress;
+
+/// The longest name that a server takes.
+const MAX_CALLER_LEN: usize = 255;
 
 /// Why a client was not made, or a list of servers not taken.
 #[derive(Debug, thiserror::Error)]
@@ -72,9 +78,26 @@ pub struct Builder {
     connect_timeout: Duration,
     limits: Limits,
     handle: Option<Handle>,
+    routes: Option<(PathBuf, String)>,
+    host: Option<Arc<Host>>,
 }
 
 impl Builder {
+    /// Finds services by the files below a root, for the programs of one IDC (`docs/routes.md`), and follows them. The first call of a
+    /// service reads its files.
+    #[must_use]
+    pub fn routes(mut self, root: impl Into<PathBuf>, idc: &str) -> Builder {
+        self.routes = Some((root.into(), idc.to_owned()));
+        self
+    }
+
+    /// Shares what is found out about servers with all processes of this host, and follows its operator and its agent.
+    #[must_use]
+    pub fn host(mut self, host: Arc<Host>) -> Builder {
+        self.host = Some(host);
+        self
+    }
+
     /// A service with these servers: `127.0.0.1:8000`, `unix:/run/echo.sock`.
     #[must_use]
     pub fn service<A: Into<String>>(mut self, name: &str, servers: impl IntoIterator<Item = A>) -> Builder {
@@ -117,27 +140,49 @@ impl Builder {
     ///
     /// What is wrong with a name, an address or a setting.
     pub fn build(self) -> Result<Client, ClientError> {
-        let Builder { caller, services, settings, default_timeout, connect_timeout, limits, handle } = self;
-        if mcrpc_core::wire::writer::write_tag(Tag::CALLER, caller.as_bytes(), &mut []).is_err() || caller.len() > 255 {
+        let Builder {
+            caller,
+            services: lists,
+            settings,
+            default_timeout,
+            connect_timeout,
+            limits,
+            handle,
+            routes,
+            host,
+        } = self;
+        if write_tag(Tag::CALLER, caller.as_bytes(), &mut []).is_err() || caller.len() > MAX_CALLER_LEN {
             return Err(ClientError::Caller(caller));
         }
         let (handle, background) = match handle {
             Some(handle) => (handle, None),
             None => Background::start().map(|(handle, background)| (handle, Some(background)))?,
         };
+        let routes = routes.as_ref().map(|(root, idc)| (root.as_path(), idc.as_str()));
+        let services = Arc::new(Services::new(settings, default_timeout, routes, host));
+        // It must not keep alive what it is dropped with.
+        let watching = services.clone();
+        let watch =
+            services.routes().map(|routes| routes.watch(move |change| watching.on_change(change))).transpose()?;
+        handle.spawn(keep_house(Arc::downgrade(&services)));
         let dialer = Dialer { caller, limits, connect_timeout, handle };
-        let client = Client(Arc::new(Inner {
-            services: RwLock::default(),
-            settings,
-            default_timeout,
-            salt: Salt::default(),
-            dialer,
-            _background: background,
-        }));
-        for (name, servers) in services {
+        let client = Client(Arc::new(Inner { services, dialer, _watch: watch, _background: background }));
+        for (name, servers) in lists {
             client.set_servers(&name, servers)?;
         }
         Ok(client)
+    }
+}
+
+/// Keeps house until the client is dropped.
+async fn keep_house(services: Weak<Services>) {
+    let mut each = tokio::time::interval(LOOKED_AT_EACH);
+    loop {
+        each.tick().await;
+        match services.upgrade() {
+            Some(services) => services.keep_house(),
+            None => return,
+        }
     }
 }
 
@@ -146,12 +191,16 @@ impl Builder {
 pub struct Client(Arc<Inner>);
 
 pub(crate) struct Inner {
-    services: RwLock<HashMap<String, Arc<Service>>>,
-    settings: Settings,
-    default_timeout: Duration,
-    salt: Salt,
+    services: Arc<Services>,
     dialer: Dialer,
+    _watch: Option<Watch>,
     _background: Option<Background>,
+}
+
+impl Inner {
+    fn known(&self) -> Guard<Arc<Known>> {
+        self.services.known()
+    }
 }
 
 impl Client {
@@ -165,15 +214,14 @@ impl Client {
             connect_timeout: Duration::from_millis(500),
             limits: Limits::DEFAULT,
             handle: None,
+            routes: None,
+            host: None,
         }
     }
 
     /// A call of a method by its full name, `pkg.Service.Method`, of the service that is found by a name, `VOA.Crawl`.
     pub fn call(&self, service: &str, full_method: &str, payload: impl Into<Bytes>) -> Call<Bytes> {
-        let known = self.0.services.read().get(service).cloned();
-        let service = known.ok_or_else(|| {
-            Failure::of_system(Status::NO_SERVICE).with_text(format!("this client knows no service {service:?}"))
-        });
+        let service = self.0.services.find(service);
         Call::new(self.clone(), service, method_id(full_method.as_bytes()), payload.into())
     }
 
@@ -190,14 +238,7 @@ impl Client {
         let addresses: Vec<Address> =
             servers.into_iter().map(|server| server.into().parse()).collect::<Result<_, _>>()?;
         let cannot = |status| ClientError::Servers { service: service.to_owned(), status };
-        let known = self.0.services.read().get(service).cloned();
-        let target = match known {
-            Some(known) => known,
-            None => Arc::new(Service::new(service, &self.0.settings).map_err(cannot)?),
-        };
-        target.replace(&addresses).map_err(cannot)?;
-        self.0.services.write().entry(service.to_owned()).or_insert(target);
-        Ok(())
+        self.0.services.replace(service, &addresses).map_err(cannot)
     }
 
     fn inner(&self) -> &Inner {

@@ -1,29 +1,29 @@
 //! A service that is called: its servers, and what is known of them.
 
-use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use mcrpc_core::host::region::Shared;
 use mcrpc_core::select::host_view::HostView;
 use mcrpc_core::select::set::EndpointSet;
-use mcrpc_core::select::settings::{Settings, Spec};
+use mcrpc_core::select::settings::{GroupRule, Settings, Spec};
 use mcrpc_core::status::Status;
 use mcrpc_core::strategy::endpoint::Endpoint as Identity;
-use mcrpc_core::wire::header::method_id;
 use parking_lot::Mutex;
 use self_cell::self_cell;
 
 use super::endpoint::Endpoint;
+use crate::host::Known;
 use crate::net::Address;
 
 self_cell!(
     struct SetInMemory {
         owner: Vec<AtomicU64>,
-        #[not_covariant]
+        #[covariant]
         dependent: EndpointSet,
     }
 );
@@ -33,11 +33,30 @@ pub(crate) struct Service {
     pub(crate) name: Arc<str>,
     /// What a skip and a strategy know it by.
     pub(crate) id: u32,
+    /// How long a call waits of which nobody says so.
+    pub(crate) timeout: Duration,
     set: SetInMemory,
-    /// In the order of their numbers in the set, each with the list's generation.
+    /// In the order of their numbers in the set.
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
     /// Whoever replaces the list has it.
     replacing: Mutex<()>,
+}
+
+/// One server of a list.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerSpec {
+    pub(crate) address: Address,
+    pub(crate) weight: u16,
+    pub(crate) region: u16,
+    pub(crate) zone: u16,
+    pub(crate) group: u16,
+}
+
+impl ServerSpec {
+    /// One like all others.
+    pub(crate) fn new(address: Address) -> ServerSpec {
+        ServerSpec { address, weight: 100, region: 0, zone: 0, group: 0 }
+    }
 }
 
 impl Service {
@@ -46,16 +65,30 @@ impl Service {
     /// # Errors
     ///
     /// [`Status::INVALID_ARGUMENT`] if a setting is out of its range.
-    pub(crate) fn new(name: &str, settings: &Settings) -> Result<Service, Status> {
+    pub(crate) fn new(name: &str, id: u32, settings: &Settings, timeout: Duration) -> Result<Service, Status> {
         let len = EndpointSet::memory_len(settings)?;
         let words = (0..len).map(|_| AtomicU64::new(0)).collect();
         Ok(Service {
             name: name.into(),
-            id: method_id(name.as_bytes()),
-            set: SetInMemory::try_new(words, |words| EndpointSet::create(Shared::new(words), settings))?,
+            id,
+            timeout,
+            set: SetInMemory::try_new(words, |words: &Vec<AtomicU64>| {
+                EndpointSet::create(Shared::new(words), settings)
+            })?,
             endpoints: ArcSwap::default(),
             replacing: Mutex::new(()),
         })
+    }
+
+    /// A service of this name with other settings, which keeps the connections of this one.
+    pub(crate) fn heir(&self, id: u32, settings: &Settings, timeout: Duration) -> Result<Service, Status> {
+        let heir = Service::new(&self.name, id, settings, timeout)?;
+        heir.endpoints.store(self.endpoints.load_full());
+        Ok(heir)
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        self.set.borrow_dependent().settings()
     }
 
     /// Puts another list of servers in force; those that stay keep their connections and what is known of them.
@@ -63,34 +96,36 @@ impl Service {
     /// # Errors
     ///
     /// [`Status::TABLE_FULL`], [`Status::INVALID_ARGUMENT`] for a server that is there twice; then the old list stays in force.
-    pub(crate) fn replace(&self, addresses: &[Address]) -> Result<(), Status> {
+    pub(crate) fn replace(&self, servers: &[ServerSpec], rules: &[GroupRule], host: &Known) -> Result<(), Status> {
         let _only = self.replacing.lock();
-        if addresses.iter().collect::<HashSet<_>>().len() != addresses.len() {
-            return Err(Status::INVALID_ARGUMENT);
-        }
         let old = self.endpoints.load_full();
         let known = |address: &Address| old.iter().find(|endpoint| endpoint.address == *address).cloned();
-        let endpoints: Vec<Arc<Endpoint>> = addresses
+        let endpoints: Vec<Arc<Endpoint>> = servers
             .iter()
-            .map(|address| known(address).unwrap_or_else(|| Arc::new(Endpoint::new(address.clone()))))
+            .map(|server| known(&server.address).unwrap_or_else(|| Arc::new(Endpoint::new(server.address.clone()))))
             .collect();
-        let spec = |index: usize| Spec {
-            endpoint: identity(&addresses[index], self.id),
-            weight: 100,
-            region: 0,
-            zone: 0,
-            group: 0,
-            user_data: index as u64,
+        let spec = |index: usize| {
+            let ServerSpec { ref address, weight, region, zone, group } = servers[index];
+            Spec { endpoint: identity(address, self.id), weight, region, zone, group, user_data: index as u64 }
         };
-        // Calls that chose by the old list find the server by its identity: see `endpoint`.
-        self.with_set(|set, host| set.replace(addresses.len(), &spec, &[], host))?;
+        // Calls that chose by the old list find their server by its identity: see `endpoint`.
+        self.with_set(host, |set, host| set.replace(servers.len(), &spec, rules, host))?;
         self.endpoints.store(Arc::new(endpoints));
         Ok(())
     }
 
-    /// Works with the set.
-    pub(crate) fn with_set<R>(&self, work: impl for<'a> FnOnce(&EndpointSet<'a>, &HostView<'_, 'a>) -> R) -> R {
-        self.set.with_dependent(|_, set| work(set, &HostView::default()))
+    /// Works with the set, and with what is known of the host.
+    pub(crate) fn with_set<R>(
+        &self,
+        host: &Known,
+        work: impl for<'a> FnOnce(&EndpointSet<'a>, &HostView<'_, 'a>) -> R,
+    ) -> R {
+        work(self.set.borrow_dependent(), &host.view())
+    }
+
+    /// Hands over what was counted to the host.
+    pub(crate) fn hand_over(&self, host: &Known) {
+        self.with_set(host, |set, host| set.hand_over(host));
     }
 
     /// The server that was chosen; `None` if it has left meanwhile.

@@ -38,9 +38,9 @@ pub(crate) fn run(number: usize, pool: &Pool) {
 
 fn answer(pool: &Pool, job: Job) {
     let began = clock::now();
-    let header = *job.context.header();
-    let Job { method, context, payload, connection, admitted_at, _lease } = job;
-    if connection.is_closed() || connection.was_given_up(header.call_id) {
+    let to = job.reply_to();
+    let Job { method, context, payload, connection, admitted_at, _lease, .. } = job;
+    if connection.is_closed() || connection.was_given_up(to.header.call_id) {
         let _ = pool.admission.abandoned(pool.number);
         connection.ended();
         return;
@@ -58,7 +58,7 @@ fn answer(pool: &Pool, job: Job) {
         }
     };
     method.stats.count(reply.as_ref().map_or_else(Failure::status, |_| Status::OK));
-    if header.kind == Kind::Request && connection.answer(&header, pool.load(), &reply) {
+    if to.header.kind == Kind::Request && connection.answer(&to, pool.load(), &reply) {
         connection.flush();
     }
     connection.ended();

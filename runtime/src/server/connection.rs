@@ -7,10 +7,9 @@ use std::sync::atomic::{
 };
 
 use atomic_waker::AtomicWaker;
-use mcrpc_core::wire::Header;
 use parking_lot::Mutex;
 
-use super::reply::{self, Load};
+use super::reply::{self, Load, ReplyTo};
 use crate::net::outbox::{Flushed, Outbox};
 use crate::net::stream::WriteHalf;
 use crate::request::Reply;
@@ -106,14 +105,14 @@ impl Connection {
     }
 
     /// Appends a worker's answer. Whether the worker has to flush it.
-    pub(crate) fn answer(&self, request: &Header, load: Load, reply: &Reply) -> bool {
+    pub(crate) fn answer(&self, to: &ReplyTo, load: Load, reply: &Reply) -> bool {
         if self.is_closed() {
             return false;
         }
         self.outbox.push(|out| {
             match reply {
-                Ok(payload) => reply::put_reply(out, request, load, payload),
-                Err(failure) => reply::put_failure(out, request, load, failure),
+                Ok(payload) => reply::put_reply(out, to, load, payload),
+                Err(failure) => reply::put_failure(out, to, load, failure),
             };
         })
     }

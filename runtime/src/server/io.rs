@@ -14,9 +14,11 @@ use slab::Slab;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::connection::Connection;
+use super::intake::{Intake, Turn};
 use super::job::Job;
 use super::listener::Accepted;
-use super::reader::{Reader, Turn};
+use super::pool::Pool;
+use super::protocol::Protocol;
 use super::shared::Shared;
 use crate::clock;
 use crate::net::outbox::Flushed;
@@ -102,7 +104,7 @@ impl IoThread {
             blocked: Cell::new(None),
         });
         let key = self.connections.borrow_mut().insert(watched.clone());
-        let mut task = Task { reader: Reader::new(connection.clone(), &self.shared), read, watched, has_ended: false };
+        let mut task = Task { protocol: Protocol::new(Intake::new(connection)), read, watched, has_ended: false };
         let io = self.clone();
         tokio::task::spawn_local(async move {
             poll_fn(|cx| task.poll(&io, cx)).await;
@@ -114,6 +116,8 @@ impl IoThread {
 
     /// Closes connections on which nothing happens, or on which the caller keeps the server waiting.
     fn sweep(&self, now: Nanos) {
+        self.shared.follow_host();
+        self.shared.pools().into_iter().for_each(Pool::observe);
         let config = &self.shared.config;
         for (_, watched) in self.connections.borrow().iter() {
             let is_blocked = watched.connection.outbox.is_blocked();
@@ -158,7 +162,7 @@ impl IoThread {
 
 /// The task of one connection.
 struct Task {
-    reader: Reader,
+    protocol: Protocol,
     read: ReadHalf,
     watched: Rc<Watched>,
     /// The caller sends nothing more, but may wait for answers.
@@ -173,7 +177,7 @@ impl Task {
         let mut buffers = io.buffers.borrow_mut();
         let Buffers { input, out, jobs, displaced } = &mut *buffers;
         if io.shared.is_draining.load(Relaxed) {
-            self.reader.say_go_away(out);
+            self.protocol.go_away(out);
             self.send(out);
         }
         loop {
@@ -214,8 +218,8 @@ impl Task {
             };
             let mut turn = Turn::new(&io.shared, out, jobs);
             self.watched.active.set(turn.now());
-            let end = self.reader.read(&input[..len], &mut turn);
-            self.watched.unfinished.set(self.reader.waits_since());
+            let end = self.protocol.read(&input[..len], &mut turn);
+            self.watched.unfinished.set(self.protocol.waits_since());
             self.send(out);
             for (jobs, pool) in jobs.iter_mut().zip([&io.shared.workers, &io.shared.blocking]) {
                 if !jobs.is_empty() {

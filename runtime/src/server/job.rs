@@ -8,6 +8,7 @@ use mcrpc_core::wire::Kind;
 
 use super::connection::Connection;
 use super::memory::Lease;
+use super::reply::ReplyTo;
 use crate::context::Context;
 use crate::methods::Method;
 
@@ -15,6 +16,8 @@ use crate::methods::Method;
 pub(crate) struct Job {
     pub(crate) method: Arc<Method>,
     pub(crate) context: Context,
+    /// See [`ReplyTo`].
+    pub(crate) correlation_id: Option<i64>,
     pub(crate) payload: Bytes,
     /// Where the answer goes.
     pub(crate) connection: Arc<Connection>,
@@ -27,6 +30,10 @@ pub(crate) struct Job {
 impl Job {
     pub(crate) fn priority(&self) -> u8 {
         self.context.priority()
+    }
+
+    pub(crate) fn reply_to(&self) -> ReplyTo {
+        ReplyTo { header: *self.context.header(), correlation_id: self.correlation_id }
     }
 
     /// Whether anybody wants an answer.

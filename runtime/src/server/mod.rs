@@ -12,7 +12,8 @@
 //! | [`config`] | the settings |
 //! | `listener` | where connections come from |
 //! | `io` | an IO thread and its connections |
-//! | `reader` | frames of one connection, admission, inline handlers |
+//! | `protocol` | which protocol a connection speaks: `native`, `brpc`, or `http` for the server's own `pages` |
+//! | `intake` | from a whole request to a job, an inline answer, or a refusal |
 //! | `connection` | the part of a connection that workers see: its outbox, and who is no longer waited for |
 //! | `pool` | workers of one kind: their queue and their controller |
 //! | `queue` | what waits for a worker, the most important first |
@@ -23,17 +24,22 @@
 //! Whoever is done with a batch writes it: no thread waits for another to answer, and no answer waits for a turn of the IO thread.
 
 mod blocking;
+mod brpc;
 pub mod config;
 pub(crate) mod connection;
 mod controller;
+mod http;
+mod intake;
 mod io;
 mod job;
 mod listener;
 mod memory;
+mod native;
+mod pages;
 mod pool;
+mod protocol;
 mod queue;
-mod reader;
-mod reply;
+pub(crate) mod reply;
 mod shared;
 mod worker;
 
@@ -52,6 +58,7 @@ use self::io::IoThread;
 use self::listener::Listener;
 use self::shared::Shared;
 use crate::failure::Failure;
+use crate::host::Host;
 use crate::methods::{Methods, Run, Service};
 use crate::net::Address;
 use crate::net::address::BadAddress;
@@ -81,9 +88,17 @@ pub struct Builder {
     config: Config,
     listen: Vec<String>,
     methods: Methods,
+    host: Option<Arc<Host>>,
 }
 
 impl Builder {
+    /// Does what this host's operator says of admission, and orders users as all its processes do.
+    #[must_use]
+    pub fn host(mut self, host: Arc<Host>) -> Builder {
+        self.host = Some(host);
+        self
+    }
+
     /// Listens there too: `127.0.0.1:8000`, `[::1]:8000`, `unix:/run/echo.sock`. Port 0 is one that the system chooses.
     #[must_use]
     pub fn listen(mut self, address: impl Into<String>) -> Builder {
@@ -142,7 +157,7 @@ impl Builder {
     ///
     /// What is wrong with the settings, the methods, or an address; then nothing was started.
     pub fn start(self) -> Result<Server, StartError> {
-        let Builder { config, listen, methods } = self;
+        let Builder { config, listen, methods, host } = self;
         config.validate().map_err(StartError::Config)?;
         if let Some(conflict) = methods.conflict() {
             return Err(StartError::Methods(conflict.to_string()));
@@ -161,7 +176,7 @@ impl Builder {
         let addresses: Vec<Address> = listen.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
         let listeners: Vec<Listener> = addresses.iter().map(Listener::bind).collect::<Result<_, _>>()?;
         let addresses = listeners.iter().map(Listener::address).collect::<Result<_, _>>()?;
-        let shared = Arc::new(Shared::new(config, methods)?);
+        let shared = Arc::new(Shared::new(config, methods, host)?);
         let (io, workers) = spawn(&shared, listeners)?;
         Ok(Server { shared, addresses, io, workers })
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use mcrpc_core::admission::{Config as AdmissionConfig, Request};
 use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
+use parking_lot::Mutex;
 
 use super::controller::Controller;
 use super::job::Job;
@@ -19,6 +20,8 @@ pub(crate) struct Pool {
     /// Which of the controller's queues this is.
     pub(crate) number: u32,
     refused_per_10k: AtomicU16,
+    /// What was refused and admitted when that was computed.
+    observed: Mutex<[u64; 2]>,
 }
 
 impl Pool {
@@ -28,6 +31,7 @@ impl Pool {
             queue: Queue::new(queue_limit),
             number: 0,
             refused_per_10k: AtomicU16::new(0),
+            observed: Mutex::default(),
         })
     }
 
@@ -48,6 +52,16 @@ impl Pool {
         Load { cursor: self.admission.cursor(self.number), refused_per_10k: self.refused_per_10k.load(Relaxed) }
     }
 
+    /// Computes which share of the requests is refused: since it was called last, about once a second.
+    pub(crate) fn observe(&self) {
+        let Ok(queue) = self.admission.queue_snapshot(self.number) else { return };
+        let counts = [queue.refused.iter().sum(), queue.admitted];
+        let before = std::mem::replace(&mut *self.observed.lock(), counts);
+        let [refused, admitted] = [0, 1].map(|of: usize| counts[of].wrapping_sub(before[of]));
+        let share = (refused * 10_000).checked_div(refused + admitted).unwrap_or(0);
+        self.refused_per_10k.store(share as u16, Relaxed);
+    }
+
     /// Hands requests to the workers, and answers those for which there is no room after all.
     pub(crate) fn put(&self, jobs: &mut Vec<Job>, displaced: &mut Vec<Job>) {
         self.queue.put(jobs, displaced);
@@ -63,7 +77,7 @@ impl Pool {
         let _ = self.admission.abandoned(self.number);
         job.method.stats.count(status);
         if job.wants_reply() {
-            job.connection.answer(job.context.header(), self.load(), &Err(Failure::of_system(status)));
+            job.connection.answer(&job.reply_to(), self.load(), &Err(Failure::of_system(status)));
         }
         job.connection.ended();
     }

@@ -2,6 +2,7 @@
 
 use mcrpc_core::admission::Cursor;
 use mcrpc_core::status::Status;
+use mcrpc_core::wire::baidu_std::{Meta, Origin};
 use mcrpc_core::wire::checksum::Checksum;
 use mcrpc_core::wire::metadata::RejectState;
 use mcrpc_core::wire::{Flags, HEADER_LEN, Header, Kind, Writer};
@@ -15,6 +16,21 @@ const MAX_TEXT: usize = 1 << 10;
 /// Room for the head of a failure.
 const MAX_HEAD: usize = HEADER_LEN + MAX_TEXT + 32;
 
+/// What an answer refers to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReplyTo {
+    /// The request's header; natively, whatever its protocol.
+    pub(crate) header: Header,
+    /// By which a brpc client knows its call; `None` for the native protocol.
+    pub(crate) correlation_id: Option<i64>,
+}
+
+impl ReplyTo {
+    pub(crate) fn native(header: Header) -> ReplyTo {
+        ReplyTo { header, correlation_id: None }
+    }
+}
+
 /// What the server says of itself with each reply.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
@@ -26,7 +42,7 @@ pub(crate) struct Load {
 /// Appends the answer to a request: what `write` appends is the payload, unless it fails.
 pub(crate) fn put_written(
     out: &mut Vec<u8>,
-    request: &Header,
+    to: &ReplyTo,
     load: impl FnOnce() -> Load,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), Failure>,
 ) -> Status {
@@ -34,65 +50,62 @@ pub(crate) fn put_written(
     out.resize(begin + HEADER_LEN, 0);
     let written = write(out);
     let load = load();
-    match written {
-        Ok(()) if load.cursor == Cursor::OPEN && out.len() >= begin + HEADER_LEN => {
-            let payload_len = out.len() - begin - HEADER_LEN;
-            let Ok(body_len) = u32::try_from(payload_len) else {
-                out.truncate(begin);
-                return put_failure(out, request, load, &too_long());
-            };
-            let header = Header { body_len, cursor: load.cursor.0, ..header_of(request, Status::OK) };
+    if let Err(failure) = written {
+        out.truncate(begin);
+        return put_failure(out, to, load, &failure);
+    }
+    let payload_len = out.len().checked_sub(begin + HEADER_LEN);
+    let is_plain = load.cursor == Cursor::OPEN && to.correlation_id.is_none();
+    match payload_len.and_then(|len| u32::try_from(len).ok()).filter(|_| is_plain) {
+        Some(body_len) => {
+            let header = Header { body_len, cursor: load.cursor.0, ..header_of(&to.header, Status::OK) };
             out[begin..begin + HEADER_LEN].copy_from_slice(&header.emit());
             put_checksum(out, begin, &header);
             Status::OK
         }
-        Ok(()) => {
-            // The cursor takes room between the header and the payload: rare.
+        None => {
+            // What stands between the header and the payload takes room: rare.
             let payload = out.get(begin + HEADER_LEN..).unwrap_or_default().to_vec();
             out.truncate(begin);
-            put_reply(out, request, load, &payload)
-        }
-        Err(failure) => {
-            out.truncate(begin);
-            put_failure(out, request, load, &failure)
+            put_reply(out, to, load, &payload)
         }
     }
 }
 
 /// Appends the answer to a request: a reply that went well.
-pub(crate) fn put_reply(out: &mut Vec<u8>, request: &Header, load: Load, payload: &[u8]) -> Status {
-    match put(out, request, Status::OK, load, "", payload) {
+pub(crate) fn put_reply(out: &mut Vec<u8>, to: &ReplyTo, load: Load, payload: &[u8]) -> Status {
+    match put(out, to, Status::OK, load, "", payload) {
         Ok(()) => Status::OK,
-        Err(_) => put_failure(out, request, load, &too_long()),
+        Err(_) => put_failure(out, to, load, &too_long()),
     }
 }
 
 /// Appends the answer to a request: why there is none.
-pub(crate) fn put_failure(out: &mut Vec<u8>, request: &Header, load: Load, failure: &Failure) -> Status {
+pub(crate) fn put_failure(out: &mut Vec<u8>, to: &ReplyTo, load: Load, failure: &Failure) -> Status {
     let end = (0..=MAX_TEXT.min(failure.text().len())).rfind(|&end| failure.text().is_char_boundary(end));
     let text = &failure.text()[..end.unwrap_or(0)];
     // What is written fits: its length is bounded here, and the texts are UTF-8.
-    let _ = put(out, request, failure.status(), load, text, &[]);
+    let _ = put(out, to, failure.status(), load, text, &[]);
     failure.status()
 }
 
-fn put(
-    out: &mut Vec<u8>,
-    request: &Header,
-    status: Status,
-    load: Load,
-    text: &str,
-    payload: &[u8],
-) -> Result<(), Status> {
-    let begin = out.len();
-    let header = Header { cursor: load.cursor.0, ..header_of(request, status) };
+fn put(out: &mut Vec<u8>, to: &ReplyTo, status: Status, load: Load, text: &str, payload: &[u8]) -> Result<(), Status> {
     let mut head = [0; MAX_HEAD];
+    let begin = out.len();
+    let payload_len = u32::try_from(payload.len()).map_err(|_| Status::BODY_TOO_LONG)?;
+    if let Some(correlation_id) = to.correlation_id {
+        let meta = Meta::response(correlation_id, status, text);
+        let head_len = meta.write(&Origin::default(), std::iter::empty(), payload_len, &mut head);
+        out.extend_from_slice(&head[..head_len.map_err(|error| error.status())?]);
+        out.extend_from_slice(payload);
+        return Ok(());
+    }
+    let header = Header { cursor: load.cursor.0, ..header_of(&to.header, status) };
     let mut writer = Writer::new(&mut head);
     if load.cursor != Cursor::OPEN {
         writer.reject_state(RejectState { hold_ms: CURSOR_HOLD_MS, share_per_10k: load.refused_per_10k });
     }
     writer.error_text(text);
-    let payload_len = u32::try_from(payload.len()).map_err(|_| Status::BODY_TOO_LONG)?;
     let head_len = writer.finish(&header, payload_len)?;
     out.extend_from_slice(&head[..head_len]);
     out.extend_from_slice(payload);

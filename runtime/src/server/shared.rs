@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use mcrpc_core::id::Salt;
 use tokio::sync::Notify;
@@ -10,13 +10,17 @@ use tokio::sync::Notify;
 use super::config::Config;
 use super::memory::Memory;
 use super::pool::Pool;
+use crate::clock;
+use crate::host::Host;
 use crate::methods::{Method, Methods, Run};
 
 /// What all threads of a server know.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) methods: Methods,
-    pub(crate) salt: Salt,
+    /// The key of the order of users: the host's.
+    salt: AtomicU64,
+    host: Option<Arc<Host>>,
     pub(crate) memory: Memory,
     /// The IO threads, for inline handlers.
     pub(crate) inline: Pool,
@@ -31,21 +35,41 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, methods: Methods) -> io::Result<Shared> {
+    pub(crate) fn new(config: Config, methods: Methods, host: Option<Arc<Host>>) -> io::Result<Shared> {
         let pool = |workers, coroutines| Pool::new(&config.admission_of(workers, coroutines), config.queue_limit);
-        Ok(Shared {
+        let shared = Shared {
             inline: pool(config.io_threads, 1)?,
             workers: Arc::new(pool(config.workers, config.coroutines_per_worker)?),
             blocking: Arc::new(pool(config.blocking_workers, 1)?),
             memory: Memory::new(config.max_request_memory),
-            salt: Salt::default(),
+            salt: AtomicU64::new(Salt::default().0),
+            host,
             connections: AtomicUsize::new(0),
             is_draining: AtomicBool::new(false),
             told_to_end: Notify::new(),
             is_dropped: AtomicBool::new(false),
             methods,
             config,
-        })
+        };
+        shared.follow_host();
+        Ok(shared)
+    }
+
+    /// The key of the order of users.
+    #[inline]
+    pub(crate) fn salt(&self) -> Salt {
+        Salt(self.salt.load(Relaxed))
+    }
+
+    /// Does what the host's operator says of admission. Called once a second.
+    pub(crate) fn follow_host(&self) {
+        let Some(host) = &self.host else { return };
+        host.look(clock::now());
+        let known = host.known();
+        self.salt.store(known.salt().0, Relaxed);
+        for pool in self.pools() {
+            pool.admission.follow(known.control(), self.config.admission.mode);
+        }
     }
 
     /// A method, and who runs it.
@@ -58,6 +82,11 @@ impl Shared {
             Run::Blocking(_) => &self.blocking,
         };
         Some((method, pool))
+    }
+
+    /// Whoever runs methods: inline, asynchronous, blocking.
+    pub(crate) fn pools(&self) -> [&Pool; 3] {
+        [&self.inline, &self.workers, &self.blocking]
     }
 
     /// Who would run a method; the workers, if there is none.

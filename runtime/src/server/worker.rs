@@ -112,20 +112,20 @@ impl Worker {
         if began.since(self.held_since.get()) > MAX_HELD_NS {
             self.flush();
         }
-        let header = *job.context.header();
-        let Job { method, context, payload, connection, admitted_at, _lease } = job;
-        if connection.is_closed() || connection.was_given_up(header.call_id) {
+        let to = job.reply_to();
+        let Job { method, context, payload, connection, admitted_at, _lease, .. } = job;
+        if connection.is_closed() || connection.was_given_up(to.header.call_id) {
             let _ = self.pool.admission.abandoned(self.pool.number);
             connection.ended();
             return;
         }
-        let wants_reply = header.kind == Kind::Request;
+        let wants_reply = to.header.kind == Kind::Request;
         let deadline = context.deadline();
         method.stats.queue_wait.record_ns(began.since(admitted_at));
         let reply = match self.pool.admission.dequeued(self.pool.number, admitted_at, deadline, began) {
             Err(status) => Err(Failure::of_system(status)),
             Ok(()) => {
-                let reply = self.handle(&method, context, payload, &connection, header.call_id, handler).await;
+                let reply = self.handle(&method, context, payload, &connection, to.header.call_id, handler).await;
                 let ended = clock::now();
                 let _ = self.pool.admission.done(self.pool.number, began, ended);
                 method.stats.service_time.record_ns(ended.since(began));
@@ -133,7 +133,7 @@ impl Worker {
             }
         };
         method.stats.count(reply.as_ref().map_or_else(Failure::status, |_| Status::OK));
-        let is_first = wants_reply && connection.answer(&header, self.pool.load(), &reply);
+        let is_first = wants_reply && connection.answer(&to, self.pool.load(), &reply);
         connection.ended();
         if is_first {
             self.hold(connection, began);

@@ -129,3 +129,17 @@ pub fn frame(header: &Header, payload: &[u8]) -> Vec<u8> {
     let len = Writer::new(&mut head).finish(header, payload.len() as u32).unwrap();
     [&head[..len], payload].concat()
 }
+
+/// What the server answers to an HTTP request, whose end comes late.
+pub fn get(server: &Server, request: &str) -> String {
+    let Address::Tcp(address) = server.addresses()[0] else { unreachable!("it listens on TCP") };
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (most, last) = request.split_at(request.len() - 2);
+    socket.write_all(most.as_bytes()).unwrap();
+    socket.write_all(last.as_bytes()).unwrap();
+    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}

@@ -1,0 +1,162 @@
+//! From a whole request, of whatever protocol, to a job, an answer, or a refusal.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mcrpc_core::admission::Request as AdmissionRequest;
+use mcrpc_core::context::Context as Decisive;
+use mcrpc_core::status::Status;
+use mcrpc_core::time::{Millis, Nanos};
+use mcrpc_core::wire::{Header, Kind};
+
+use super::connection::Connection;
+use super::job::Job;
+use super::pool::Pool;
+use super::reply::{self, ReplyTo};
+use super::shared::Shared;
+use super::worker;
+use crate::clock;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::methods::{InlineFn, Method, Run};
+use crate::request::Inline;
+
+/// What an IO thread works with while it takes what was read.
+pub(crate) struct Turn<'t> {
+    pub(crate) shared: &'t Shared,
+    /// Answers to the connection that is read.
+    pub(crate) out: &'t mut Vec<u8>,
+    /// Requests for the workers, and for the blocking workers.
+    jobs: &'t mut [Vec<Job>; 2],
+    now: Nanos,
+}
+
+impl<'t> Turn<'t> {
+    pub(crate) fn new(shared: &'t Shared, out: &'t mut Vec<u8>, jobs: &'t mut [Vec<Job>; 2]) -> Turn<'t> {
+        Turn { shared, out, jobs, now: clock::now() }
+    }
+
+    /// The time at which what is taken was read; later, when an inline handler has taken some.
+    pub(crate) fn now(&self) -> Nanos {
+        self.now
+    }
+}
+
+/// Takes the requests of one connection.
+pub(crate) struct Intake {
+    pub(crate) connection: Arc<Connection>,
+    is_closed: bool,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It was answered, if anybody wants an answer.
+    Answered,
+    /// A worker will answer it.
+    Queued,
+}
+
+impl Intake {
+    pub(crate) fn new(connection: Arc<Connection>) -> Intake {
+        Intake { connection, is_closed: false }
+    }
+
+    /// Takes no requests from now on. Whether it did before.
+    pub(crate) fn close(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_closed, true)
+    }
+
+    /// What a header alone is refused for, as things are: then its body need not be kept.
+    pub(crate) fn judge_early(&self, header: &Header, turn: &Turn<'_>) -> Result<(), Status> {
+        let (_, pool) = self.find(header, turn)?;
+        let request = AdmissionRequest::from_context(&Decisive::from_header(header, turn.now), turn.shared.salt());
+        if pool.would_admit(&request) { Ok(()) } else { Err(Status::BELOW_CURSOR) }
+    }
+
+    /// Takes a request whose metadata are valid.
+    #[inline]
+    pub(crate) fn take(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) -> Taken {
+        match self.consider(request, turn) {
+            Ok(taken) => taken,
+            Err(status) => {
+                self.refuse(&request.to, status, turn);
+                Taken::Answered
+            }
+        }
+    }
+
+    /// Answers a request that is not taken.
+    pub(crate) fn refuse(&self, to: &ReplyTo, status: Status, turn: &mut Turn<'_>) {
+        if to.header.kind == Kind::Request {
+            let load = turn.shared.pool_of(to.header.method_id).load();
+            reply::put_failure(turn.out, to, load, &Failure::of_system(status));
+        }
+    }
+
+    fn find<'t>(&self, header: &Header, turn: &Turn<'t>) -> Result<(&'t Arc<Method>, &'t Pool), Status> {
+        if self.is_closed {
+            return Err(Status::GOING_AWAY);
+        }
+        turn.shared.find(header.method_id).ok_or(Status::NO_METHOD)
+    }
+
+    #[inline]
+    fn consider(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) -> Result<Taken, Status> {
+        let Inline { to, metadata, payload, arrival } = *request;
+        let (method, pool) = self.find(&to.header, turn)?;
+        let mut decisive = Decisive::from_header(&to.header, arrival);
+        if to.header.budget_ms == Millis::UNLIMITED.0 {
+            decisive.deadline = arrival.deadline_after(turn.shared.config.default_timeout);
+        }
+        let counted = |status| {
+            method.stats.count(status);
+            status
+        };
+        pool.admit(&AdmissionRequest::from_context(&decisive, turn.shared.salt()), turn.now).map_err(counted)?;
+        if let Run::Inline(run) = &method.run {
+            let began = turn.now;
+            // There is no queue but the bytes that were read.
+            pool.admission.dequeued(pool.number, arrival, decisive.deadline, began).map_err(counted)?;
+            let status = run_inline(run.as_ref(), request, method, pool, turn.out);
+            turn.now = clock::now();
+            // Fails only for a queue that there is not.
+            let _ = pool.admission.done(pool.number, began, turn.now);
+            method.stats.queue_wait.record_ns(began.since(arrival));
+            method.stats.service_time.record_ns(turn.now.since(began));
+            method.stats.count(status);
+            return Ok(Taken::Answered);
+        }
+        let mut lease = turn.shared.memory.lease();
+        if !lease.extend(payload.len()) {
+            let _ = pool.admission.abandoned(pool.number);
+            return Err(counted(Status::QUEUE_FULL));
+        }
+        self.connection.opened();
+        turn.jobs[usize::from(matches!(method.run, Run::Blocking(_)))].push(Job {
+            method: method.clone(),
+            context: Context::from_parts(to.header, metadata, arrival).not_after(decisive.deadline),
+            correlation_id: to.correlation_id,
+            payload: Bytes::copy_from_slice(payload),
+            connection: self.connection.clone(),
+            admitted_at: turn.now,
+            _lease: lease,
+        });
+        Ok(Taken::Queued)
+    }
+}
+
+#[inline]
+fn run_inline(run: &InlineFn, request: &Inline<'_>, method: &Method, pool: &Pool, out: &mut Vec<u8>) -> Status {
+    let handle = |out: &mut Vec<u8>| {
+        catch_unwind(AssertUnwindSafe(|| run(request, out))).unwrap_or_else(|_| Err(worker::lost(method)))
+    };
+    if request.to.header.kind == Kind::Request {
+        return reply::put_written(out, &request.to, || pool.load(), handle);
+    }
+    let begin = out.len();
+    let status = handle(out).map_or_else(|failure| failure.status(), |()| Status::OK);
+    out.truncate(begin);
+    status
+}

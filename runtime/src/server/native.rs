@@ -1,0 +1,164 @@
+//! A connection that speaks the native protocol.
+
+use mcrpc_core::status::Status;
+use mcrpc_core::time::Nanos;
+use mcrpc_core::wire::checksum::TRAILER_LEN;
+use mcrpc_core::wire::{Decoder, Event, Flags, Header, Hello, Kind, Metadata};
+
+use super::intake::{Intake, Taken, Turn};
+use super::memory::Lease;
+use super::reply::ReplyTo;
+use super::shared::Shared;
+use crate::request::Inline;
+
+/// The reading side of a connection.
+pub(crate) struct Native {
+    decoder: Decoder,
+    intake: Intake,
+    /// The frame that arrives in pieces.
+    unfinished: Option<Unfinished>,
+}
+
+struct Unfinished {
+    header: Header,
+    arrival: Nanos,
+    /// Its metadata, and behind it its payload, as far as they have arrived. None if it was answered already.
+    body: Option<(Vec<u8>, Lease)>,
+}
+
+impl Native {
+    pub(crate) fn new(intake: Intake, shared: &Shared) -> Native {
+        Native { decoder: Decoder::new(shared.config.limits), intake, unfinished: None }
+    }
+
+    /// Since when the rest of a frame is waited for.
+    pub(crate) fn waits_since(&self) -> Option<Nanos> {
+        self.unfinished.as_ref().map(|unfinished| unfinished.arrival)
+    }
+
+    /// Takes no new requests, and says so.
+    pub(crate) fn go_away(&mut self, out: &mut Vec<u8>) {
+        if self.intake.close() {
+            out.extend_from_slice(&Header::new(Kind::GoAway, 0).emit());
+        }
+    }
+
+    /// Takes what was read.
+    ///
+    /// # Errors
+    ///
+    /// The peer broke the rules, so that nobody knows where the next frame begins: the connection has to be closed.
+    pub(crate) fn read(&mut self, mut input: &[u8], turn: &mut Turn<'_>) -> Result<(), Status> {
+        for _ in 0..self.intake.connection.take_answered() {
+            self.decoder.answered();
+        }
+        // The frame that lies in the input as a whole; another one is in `unfinished`.
+        let mut whole: Option<Inline<'_>> = None;
+        loop {
+            let step = self.decoder.next(input)?;
+            input = &input[step.used..];
+            match step.event {
+                None => return Ok(()),
+                Some(Event::Header(header)) => {
+                    let trailer_len = if header.flags.contains(Flags::CRC_TRAILER) { TRAILER_LEN } else { 0 };
+                    if input.len() >= header.body_len as usize + trailer_len {
+                        whole = Some(Inline::new(ReplyTo::native(header), turn.now()));
+                    } else {
+                        self.unfinished = Some(self.begin(header, turn));
+                    }
+                }
+                Some(Event::Refused(header, status)) => self.refuse(&header, status, turn)?,
+                Some(Event::Metadata(piece)) => match &mut whole {
+                    Some(frame) => frame.metadata = piece,
+                    None => self.collect(piece, turn),
+                },
+                Some(Event::Payload(piece)) => match &mut whole {
+                    Some(frame) => frame.payload = piece,
+                    None => self.collect(piece, turn),
+                },
+                Some(Event::Checked | Event::Skipped) => {}
+            }
+            if !step.ends_frame {
+                continue;
+            }
+            if let Some(frame) = whole.take() {
+                self.take(&frame, turn)?;
+            } else if let Some(Unfinished { header, arrival, body: Some((body, _lease)) }) = self.unfinished.take() {
+                let (metadata, payload) = body.split_at(usize::from(header.metadata_len).min(body.len()));
+                self.take(&Inline { metadata, payload, ..Inline::new(ReplyTo::native(header), arrival) }, turn)?;
+            }
+        }
+    }
+
+    /// Waits for the rest of a frame, unless it is a request that is refused now.
+    fn begin(&mut self, header: Header, turn: &mut Turn<'_>) -> Unfinished {
+        let verdict = if header.kind == Kind::Request { self.intake.judge_early(&header, turn) } else { Ok(()) };
+        if let Err(status) = verdict {
+            self.fail(&header, status, turn);
+        }
+        let body = verdict.is_ok().then(|| (Vec::new(), turn.shared.memory.lease()));
+        Unfinished { header, arrival: turn.now(), body }
+    }
+
+    /// Keeps a piece of a frame, if there is memory for it.
+    fn collect(&mut self, piece: &[u8], turn: &mut Turn<'_>) {
+        let Some(unfinished) = &mut self.unfinished else { return };
+        let Some((body, lease)) = &mut unfinished.body else { return };
+        if lease.extend(piece.len()) {
+            body.extend_from_slice(piece);
+        } else {
+            unfinished.body = None;
+            let header = unfinished.header;
+            self.fail(&header, Status::QUEUE_FULL, turn);
+        }
+    }
+
+    /// Takes a frame that is whole, and whose metadata nobody has looked at.
+    #[inline]
+    fn take(&mut self, frame: &Inline<'_>, turn: &mut Turn<'_>) -> Result<(), Status> {
+        let header = &frame.to.header;
+        let metadata = match Metadata::new_checked(frame.metadata, &turn.shared.config.limits) {
+            Ok(metadata) => metadata,
+            Err(status) => {
+                self.answered(header);
+                return self.refuse(header, status, turn);
+            }
+        };
+        match header.kind {
+            Kind::Request | Kind::OneWay => {
+                if self.intake.take(frame, turn) == Taken::Answered {
+                    self.answered(header);
+                }
+            }
+            Kind::Ping => turn.out.extend_from_slice(&Header::new(Kind::Pong, header.call_id).emit()),
+            Kind::Cancel => self.intake.connection.cancel(header.call_id),
+            Kind::Hello => self.intake.connection.set_caller(Hello::read(metadata).caller),
+            Kind::Pong | Kind::GoAway | Kind::Response => {}
+        }
+        Ok(())
+    }
+
+    /// A frame that must not be acted on, and was not counted as an open call.
+    fn refuse(&self, header: &Header, status: Status, turn: &mut Turn<'_>) -> Result<(), Status> {
+        match header.kind {
+            Kind::Request => {
+                self.intake.refuse(&ReplyTo::native(*header), status, turn);
+                Ok(())
+            }
+            Kind::Response | Kind::OneWay | Kind::Cancel => Ok(()),
+            Kind::Hello | Kind::Ping | Kind::Pong | Kind::GoAway => Err(status),
+        }
+    }
+
+    /// Answers a request that was counted as an open call.
+    fn fail(&mut self, header: &Header, status: Status, turn: &mut Turn<'_>) {
+        self.intake.refuse(&ReplyTo::native(*header), status, turn);
+        self.answered(header);
+    }
+
+    fn answered(&mut self, header: &Header) {
+        if header.kind == Kind::Request {
+            self.decoder.answered();
+        }
+    }
+}
