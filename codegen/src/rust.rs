@@ -115,6 +115,7 @@ impl<'a> Parts<'a> {
                 }
             }
 
+            #[allow(clippy::let_unit_value, reason = "that is google.protobuf.Empty")]
             impl<T: #trait_name> ::mcrpc::Service for #server<T> {
                 fn add_to(self, methods: &mut ::mcrpc::Methods) {
                     #(#added)*

@@ -65,6 +65,7 @@ impl<T: CrawlService> CrawlServiceServer<T> {
         Self(::std::sync::Arc::new(service))
     }
 }
+#[allow(clippy::let_unit_value, reason = "that is google.protobuf.Empty")]
 impl<T: CrawlService> ::mcrpc::Service for CrawlServiceServer<T> {
     fn add_to(self, methods: &mut ::mcrpc::Methods) {
         let service = ::std::sync::Arc::clone(&self.0);
@@ -228,6 +229,7 @@ impl<T: Admin> AdminServer<T> {
         Self(::std::sync::Arc::new(service))
     }
 }
+#[allow(clippy::let_unit_value, reason = "that is google.protobuf.Empty")]
 impl<T: Admin> ::mcrpc::Service for AdminServer<T> {
     fn add_to(self, methods: &mut ::mcrpc::Methods) {
         let service = ::std::sync::Arc::clone(&self.0);

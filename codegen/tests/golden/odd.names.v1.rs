@@ -72,6 +72,7 @@ impl<T: Strange> StrangeServer<T> {
         Self(::std::sync::Arc::new(service))
     }
 }
+#[allow(clippy::let_unit_value, reason = "that is google.protobuf.Empty")]
 impl<T: Strange> ::mcrpc::Service for StrangeServer<T> {
     fn add_to(self, methods: &mut ::mcrpc::Methods) {
         let service = ::std::sync::Arc::clone(&self.0);
@@ -243,6 +244,7 @@ impl<T: LowerCase> LowerCaseServer<T> {
         Self(::std::sync::Arc::new(service))
     }
 }
+#[allow(clippy::let_unit_value, reason = "that is google.protobuf.Empty")]
 impl<T: LowerCase> ::mcrpc::Service for LowerCaseServer<T> {
     fn add_to(self, methods: &mut ::mcrpc::Methods) {
         let service = ::std::sync::Arc::clone(&self.0);
