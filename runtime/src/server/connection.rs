@@ -133,6 +133,8 @@ impl Connection {
     /// Writes what waits. What the socket does not take, the reader writes when it does.
     pub(crate) fn flush(&self) {
         match self.outbox.flush(&self.write) {
+            // The reader may only be waiting for the last answer to be written.
+            Flushed::Done if self.has_peer_ended.load(SeqCst) => self.reader.wake(),
             Flushed::Done => {}
             Flushed::Blocked => self.reader.wake(),
             Flushed::Broken => self.close(),

@@ -144,7 +144,7 @@ impl IoThread {
             let mut all_answered = true;
             for (_, watched) in self.connections.borrow().iter() {
                 watched.connection.reader.wake();
-                all_answered &= watched.connection.open_calls() == 0 && watched.connection.outbox.len() == 0;
+                all_answered &= watched.connection.open_calls() == 0 && watched.connection.outbox.is_quiet();
             }
             tokio::time::sleep(DRAIN_TICK).await;
             let elapsed_ns = u128::from(clock::now().since(began));
@@ -202,8 +202,13 @@ impl Task {
                     return Poll::Pending;
                 }
                 // The worker that answered last may be busy already.
-                connection.flush();
-                return if connection.outbox.len() == 0 { Poll::Ready(()) } else { Poll::Pending };
+                match connection.outbox.flush(&connection.write) {
+                    Flushed::Done if connection.outbox.is_quiet() => return Poll::Ready(()),
+                    // Whoever writes wakes this task when it is done.
+                    Flushed::Done => return Poll::Pending,
+                    Flushed::Blocked => continue,
+                    Flushed::Broken => return Poll::Ready(()),
+                }
             }
             let len = match self.read.poll_read(cx, input) {
                 Poll::Pending => return Poll::Pending,
