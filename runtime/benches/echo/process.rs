@@ -62,12 +62,13 @@ impl Server {
         Server::from_command(Command::new(this_program()).args(["serve", name]))
     }
 
-    /// One of this bench, whose instructions are counted, if valgrind is installed.
-    pub fn under_callgrind(name: &str) -> Option<Server> {
+    /// One of this bench, whose instructions are counted by function into a file, if valgrind is installed.
+    pub fn under_callgrind(name: &str, profile: &Path) -> Option<Server> {
         Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().ok()?;
-        let options = ["--tool=callgrind", "--callgrind-out-file=/dev/null", "--fair-sched=yes"];
         let mut command = Command::new("valgrind");
-        command.args(options).arg(this_program()).args(["serve", name]).stderr(Stdio::piped());
+        command.args(["--tool=callgrind", "--fair-sched=yes"]);
+        command.arg(format!("--callgrind-out-file={}", profile.display()));
+        command.arg(this_program()).args(["serve", name]).stderr(Stdio::piped());
         Some(Server::from_command(&mut command))
     }
 

@@ -7,6 +7,8 @@ mod ratios;
 mod slow;
 mod table;
 
+pub use counts::profile;
+
 /// The questions by their names on the command line.
 pub const ALL: [(&str, fn()); 6] = [
     ("ratios", ratios::run),
