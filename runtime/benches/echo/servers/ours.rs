@@ -1,6 +1,7 @@
 //! The server under test: admission, deadlines and statistics are as they are by default, on.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use mcrpc::server::Config;
 use mcrpc::{Address, Server};
@@ -12,14 +13,26 @@ use crate::framing::is_slow;
 pub const INLINE: &str = "echo.Echo.Inline";
 /// Answers on the worker, and a slow request waits there.
 pub const ASYNC: &str = "echo.Echo.Async";
-/// Takes 2 ms of the one thread that it has: for overload.
+/// Blocks the one thread that it has: for overload.
 pub const BLOCKING: &str = "echo.Echo.Blocking";
+
+/// For so long.
+const BLOCKED: Duration = Duration::from_millis(2);
+
+/// More than there are slow requests at a time: a hundredth of a million a second, 5 ms each.
+const COROUTINES: usize = 256;
 
 /// One IO thread, one worker.
 pub fn start() -> SocketAddr {
     let server = Server::builder()
         .listen("127.0.0.1:0")
-        .config(Config { io_threads: 1, workers: 1, blocking_workers: 1, ..Config::default() })
+        .config(Config {
+            io_threads: 1,
+            workers: 1,
+            coroutines_per_worker: COROUTINES,
+            blocking_workers: 1,
+            ..Config::default()
+        })
         .inline_method(INLINE, |request, reply| {
             reply.extend_from_slice(request.payload());
             Ok(())
@@ -31,7 +44,7 @@ pub fn start() -> SocketAddr {
             Ok(request.into_payload())
         })
         .blocking_method(BLOCKING, |request| {
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            std::thread::sleep(BLOCKED);
             Ok(request.into_payload())
         })
         .start()
