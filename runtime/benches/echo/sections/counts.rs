@@ -13,6 +13,8 @@ use crate::servers::{ASYNC, BLOCKING, INLINE};
 use crate::shape::Shape;
 
 const SHAPE: Shape = Shape::new(8, 32, 64);
+/// More than fits into a read, so that frames arrive in pieces.
+const LARGE: Shape = Shape::new(1, 256, 4_096);
 /// As many as make a server refuse nearly everything whose one thread takes 2 ms for each.
 const OVERLOAD: Shape = Shape::new(8, 256, 64);
 
@@ -28,7 +30,7 @@ struct Case {
     allocations: Wanted,
 }
 
-fn cases() -> [Case; 11] {
+fn cases() -> [Case; 13] {
     let of = |name, server, framing, wanted: Option<[f64; 2]>| {
         let [instructions, allocations] = wanted.map_or([Wanted::Nothing; 2], |wanted| wanted.map(Wanted::AtMost));
         Case { name, server, framing, shape: SHAPE, instructions, allocations }
@@ -40,6 +42,8 @@ fn cases() -> [Case; 11] {
         of("inline, everything on", "ours", Framing::native_with_all(INLINE), served),
         of("pooled", "ours", Framing::native(ASYNC), served),
         of("pooled, everything on", "ours", Framing::native_with_all(ASYNC), served),
+        Case { shape: LARGE, ..of("inline, 4 KiB", "ours", Framing::native(INLINE), served) },
+        Case { shape: LARGE, ..of("pooled, 4 KiB", "ours", Framing::native(ASYNC), served) },
         of("refused, out of time", "ours", Framing::native_within(ASYNC, 0), refused),
         of("refused, no such method", "ours", Framing::native("echo.Echo.Nothing"), refused),
         Case { shape: OVERLOAD, ..of("refused, overload", "ours", Framing::native(BLOCKING), refused) },
