@@ -344,6 +344,26 @@ fn a_neighbour_that_fills_the_processor_does_not_drive_a_service_out() {
     assert!(admitted[60..].iter().all(|&admitted| admitted >= 25), "{:?}", &admitted[60..]);
 }
 
+/// Given a queue that is too long and a processor that is full too, then the tighter of the two bounds what is admitted.
+#[test]
+fn of_a_long_queue_and_a_full_processor_the_tighter_bound_holds() {
+    let executed = |used: Option<u32>| {
+        let mut lines = memory(1);
+        let admission = Admission::new(&mut lines, &EIGHT_WORKERS, Nanos(0)).unwrap();
+        let load = |seconds: f64| {
+            if let Some(used) = used.filter(|_| seconds > 3.0) {
+                admission.set_cpu(used, Nanos((seconds * 1e9) as u64));
+            }
+            4.0
+        };
+        let record = Run::new(&World::default(), admission, load).run(10.0);
+        record.bins[60..100].iter().map(|bin| bin.executed).sum::<u64>()
+    };
+    let (silent, roomy, full) = (executed(None), executed(Some(3_000)), executed(Some(10_000)));
+    assert!(silent > 3_000 && roomy.abs_diff(silent) < silent / 20, "{roomy}, {silent} without a word of it");
+    assert!((silent / 20..silent / 2).contains(&full), "{full} of {silent}");
+}
+
 #[test]
 fn a_tenant_is_held_no_longer_when_nobody_else_is_short() {
     let mut lines = memory(1);

@@ -53,6 +53,17 @@ fn a_sum_is_over_the_living_and_the_dead() {
     }
 }
 
+#[test]
+fn a_tool_sees_how_much_room_there_is() {
+    for (seats, columns) in [(1, 2), (3, 16), (MAX_SEATS, 2)] {
+        let words = segment(seats, columns);
+        let counters = counters(&words);
+        assert_eq!(counters.seat_count(), seats);
+        assert!(counters.column_count() >= columns);
+        assert!((0..seats + 2).all(|seat| counters.occupant(seat).is_none()), "nobody sits there yet");
+    }
+}
+
 /// Counters wrap: whoever reads them takes differences.
 #[test]
 fn a_sum_wraps() {
