@@ -249,6 +249,23 @@ fn a_cancel_ends_a_handler_that_waits_and_frees_its_place() {
 }
 
 #[test]
+fn a_connection_has_no_more_open_calls_than_the_limit_and_each_answer_makes_room() {
+    let limits = mcrpc_core::wire::Limits { max_open_calls: 2, ..mcrpc_core::wire::Limits::DEFAULT };
+    let (server, go_on, begun, _) = waiting(Config { limits, ..config() });
+    let mut caller = Caller::of(&server);
+    for round in 1..=3 {
+        (1..=2).for_each(|call_id| caller.call(&request("t.T.Wait", call_id), b""));
+        until("both run", || begun.load(SeqCst) == 2 * round);
+        caller.call(&request("t.T.Now", 3), b"");
+        let refused = caller.answer();
+        assert_eq!((refused.header.call_id, refused.status()), (3, Status::TOO_MANY_OPEN_CALLS));
+        (1..=2).for_each(|_| go_on.notify_one());
+        go_on.notify_waiters();
+        assert_eq!([caller.answer(), caller.answer()].map(|answer| answer.status()), [Status::OK; 2]);
+    }
+}
+
+#[test]
 fn a_caller_that_goes_away_ends_its_handlers() {
     let (server, _, begun, dropped) = waiting(config());
     let mut caller = Caller::of(&server);

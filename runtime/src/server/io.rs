@@ -26,6 +26,8 @@ use crate::net::stream::ReadHalf;
 
 /// Bytes read at once, for all connections of the thread.
 const READ_BUFFER: usize = 64 << 10;
+/// Reads from one connection before the others have their turn.
+const MAX_READS: u32 = 4;
 /// A buffer of answers that has grown beyond this is not kept.
 const KEPT_ANSWERS: usize = 256 << 10;
 /// How often each connection is looked at.
@@ -180,6 +182,7 @@ impl Task {
             self.protocol.go_away(out);
             self.send(out);
         }
+        let mut reads = 0;
         loop {
             if connection.is_closed() {
                 return Poll::Ready(());
@@ -210,6 +213,12 @@ impl Task {
                     Flushed::Broken => return Poll::Ready(()),
                 }
             }
+            if reads == MAX_READS {
+                // The others have something to say too.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            reads += 1;
             let len = match self.read.poll_read(cx, input) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => {
