@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mcrpc_core::context::Carried;
 use mcrpc_core::time::{Millis, Nanos};
-use mcrpc_core::wire::{Header, Kind, Limits, Metadata};
+use mcrpc_core::wire::{Flags, HEADER_LEN, Header, Kind, Limits, Metadata, Trace, Writer};
 use smallvec::SmallVec;
 
 use crate::clock;
@@ -114,6 +114,33 @@ impl Context {
     /// The caller's name as the request itself gave it; empty if it did not.
     pub(crate) fn caller(&self) -> &str {
         self.metadata().caller()
+    }
+
+    /// The same context as the beginning of a trace that is recorded, unless it is part of one already.
+    #[must_use]
+    pub fn traced(mut self) -> Context {
+        self.header.flags.0 |= Flags::SAMPLED;
+        self.with_trace_if_sampled()
+    }
+
+    /// Gives a context that is sampled, but belongs to no trace, a trace of its own.
+    pub(crate) fn with_trace_if_sampled(mut self) -> Context {
+        if self.header.flags.contains(Flags::SAMPLED) && self.trace_id().is_none() {
+            self.begin_trace();
+        }
+        self
+    }
+
+    #[cold]
+    fn begin_trace(&mut self) {
+        let trace = Trace { trace_id: fastrand::u128(1..).to_be_bytes(), ..Trace::default() };
+        let mut head = [0; HEADER_LEN + INLINE_METADATA];
+        let written = Writer::new(&mut head).trace(&trace).finish(&Header::new(Kind::Request, 0), 0);
+        let metadata = [written.map_or(&[][..], |len| &head[HEADER_LEN..len]), &self.metadata].concat();
+        // They would be no metadata any more if there were a trace tag that names no trace.
+        if Metadata::new_checked(&metadata, &Limits::WIDEST).is_ok() {
+            self.metadata = SmallVec::from_vec(metadata);
+        }
     }
 
     /// The same context of another user.

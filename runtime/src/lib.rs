@@ -9,6 +9,7 @@
 //! | [`context`] | who asks, until when: passed on to every call made meanwhile |
 //! | [`failure`] | how a call ends that does not end well |
 //! | [`stats`] | what is counted of each method |
+//! | [`metrics`] | all that is counted, as Prometheus reads it |
 //! | [`net`] | addresses, and bytes |
 //! | [`mod@clock`] | the clock of every decision |
 
@@ -17,9 +18,11 @@ pub mod clock;
 pub mod context;
 pub mod failure;
 pub mod methods;
+pub mod metrics;
 pub mod net;
 pub mod request;
 pub mod server;
+mod spans;
 pub mod stats;
 
 pub use client::{Call, Client, Started};

@@ -66,6 +66,11 @@ impl Endpoint {
         sooner.await.unwrap_or(Err(Status::TIMED_OUT))
     }
 
+    /// Whether there is a connection that takes calls.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.usable().is_some()
+    }
+
     fn usable(&self) -> Option<Arc<Connection>> {
         self.connection.load_full().filter(|connection| connection.is_usable())
     }

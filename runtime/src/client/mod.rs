@@ -12,11 +12,14 @@
 //! | `service` | the servers of a service, and what is known of them |
 //! | `endpoint` | one server: its connection, and when it may be made |
 //! | `connection` | many calls over one connection |
+//! | `stats`, `overview` | what is counted, and what is shown of it |
 
 pub mod call;
 mod connection;
 mod endpoint;
+pub(crate) mod overview;
 mod service;
+mod stats;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +30,6 @@ use bytes::Bytes;
 use mcrpc_core::id::Salt;
 use mcrpc_core::select::settings::Settings;
 use mcrpc_core::status::Status;
-use mcrpc_core::wire::header::method_id;
 use mcrpc_core::wire::{Limits, Tag};
 use parking_lot::RwLock;
 use tokio::runtime::{self, Handle};
@@ -174,7 +176,7 @@ impl Client {
         let service = known.ok_or_else(|| {
             Failure::of_system(Status::NO_SERVICE).with_text(format!("this client knows no service {service:?}"))
         });
-        Call::new(self.clone(), service, method_id(full_method.as_bytes()), payload.into())
+        Call::new(self.clone(), service, full_method, payload.into())
     }
 
     /// Puts another list of servers in force. Those that stay keep their connections and what is known of them.
@@ -198,6 +200,20 @@ impl Client {
         target.replace(&addresses).map_err(cannot)?;
         self.0.services.write().entry(service.to_owned()).or_insert(target);
         Ok(())
+    }
+
+    /// All that is counted, as a server's `/metrics` would show it: OpenMetrics text.
+    pub fn metrics(&self) -> String {
+        let mut all = crate::metrics::Families::default();
+        crate::metrics::add_client(&mut all, self);
+        crate::metrics::text(&all)
+    }
+
+    /// The services that it knows, by their names.
+    pub(crate) fn services(&self) -> Vec<Arc<Service>> {
+        let mut services: Vec<_> = self.0.services.read().values().cloned().collect();
+        services.sort_by(|a, b| a.name.cmp(&b.name));
+        services
     }
 
     fn inner(&self) -> &Inner {

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use mcrpc_core::host::region::Shared;
+use mcrpc_core::select::decision::Decision;
 use mcrpc_core::select::host_view::HostView;
 use mcrpc_core::select::set::EndpointSet;
 use mcrpc_core::select::settings::{Settings, Spec};
@@ -18,6 +19,7 @@ use parking_lot::Mutex;
 use self_cell::self_cell;
 
 use super::endpoint::Endpoint;
+use super::stats::MethodTable;
 use crate::net::Address;
 
 self_cell!(
@@ -33,6 +35,8 @@ pub(crate) struct Service {
     pub(crate) name: Arc<str>,
     /// What a skip and a strategy know it by.
     pub(crate) id: u32,
+    /// What is counted of the methods that are called.
+    pub(crate) methods: MethodTable,
     set: SetInMemory,
     /// In the order of their numbers in the set, each with the list's generation.
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
@@ -52,6 +56,7 @@ impl Service {
         Ok(Service {
             name: name.into(),
             id: method_id(name.as_bytes()),
+            methods: MethodTable::default(),
             set: SetInMemory::try_new(words, |words| EndpointSet::create(Shared::new(words), settings))?,
             endpoints: ArcSwap::default(),
             replacing: Mutex::new(()),
@@ -91,6 +96,18 @@ impl Service {
     /// Works with the set.
     pub(crate) fn with_set<R>(&self, work: impl for<'a> FnOnce(&EndpointSet<'a>, &HostView<'_, 'a>) -> R) -> R {
         self.set.with_dependent(|_, set| work(set, &HostView::default()))
+    }
+
+    /// The servers, in the order of their numbers in the set.
+    pub(crate) fn endpoints(&self) -> Arc<Vec<Arc<Endpoint>>> {
+        self.endpoints.load_full()
+    }
+
+    /// How often something was decided, by the numbers of the decisions.
+    pub(crate) fn decisions(&self) -> [u64; Decision::COUNT] {
+        let mut counts = [0; Decision::COUNT];
+        self.with_set(|set, _| set.read_decisions(&mut counts));
+        counts
     }
 
     /// The server that was chosen; `None` if it has left meanwhile.

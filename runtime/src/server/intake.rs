@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use mcrpc_core::admission::Request as AdmissionRequest;
@@ -21,6 +22,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::methods::{InlineFn, Method, Run};
 use crate::request::Inline;
+use crate::spans;
 
 /// What an IO thread works with while it takes what was read.
 pub(crate) struct Turn<'t> {
@@ -29,12 +31,19 @@ pub(crate) struct Turn<'t> {
     pub(crate) out: &'t mut Vec<u8>,
     /// Requests for the workers, and for the blocking workers.
     jobs: &'t mut [Vec<Job>; 2],
+    /// Inline handlers that have answered: the numbers of their methods, and when.
+    answered: &'t mut Vec<(usize, Nanos)>,
     now: Nanos,
 }
 
 impl<'t> Turn<'t> {
-    pub(crate) fn new(shared: &'t Shared, out: &'t mut Vec<u8>, jobs: &'t mut [Vec<Job>; 2]) -> Turn<'t> {
-        Turn { shared, out, jobs, now: clock::now() }
+    pub(crate) fn new(
+        shared: &'t Shared,
+        out: &'t mut Vec<u8>,
+        jobs: &'t mut [Vec<Job>; 2],
+        answered: &'t mut Vec<(usize, Nanos)>,
+    ) -> Turn<'t> {
+        Turn { shared, out, jobs, answered, now: clock::now() }
     }
 
     /// The time at which what is taken was read; later, when an inline handler has taken some.
@@ -75,6 +84,13 @@ impl Intake {
         if pool.would_admit(&request) { Ok(()) } else { Err(Status::BELOW_CURSOR) }
     }
 
+    /// Counts a request that is refused before all of it has arrived.
+    pub(crate) fn count(&self, header: &Header, status: Status, turn: &Turn<'_>) {
+        if let Some((method, _)) = turn.shared.find(header.method_id) {
+            method.stats.count(self.connection.caller_number(), status);
+        }
+    }
+
     /// Takes a request whose metadata are valid.
     #[inline]
     pub(crate) fn take(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) -> Taken {
@@ -99,19 +115,28 @@ impl Intake {
         if self.is_closed {
             return Err(Status::GOING_AWAY);
         }
-        turn.shared.find(header.method_id).ok_or(Status::NO_METHOD)
+        turn.shared.find(header.method_id).ok_or_else(|| {
+            turn.shared.observed.unknown_methods.fetch_add(1, Relaxed);
+            Status::NO_METHOD
+        })
     }
 
     #[inline]
     fn consider(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) -> Result<Taken, Status> {
         let Inline { to, metadata, payload, arrival } = *request;
         let (method, pool) = self.find(&to.header, turn)?;
+        let turn_now = turn.now;
         let mut decisive = Decisive::from_header(&to.header, arrival);
         if to.header.budget_ms == Millis::UNLIMITED.0 {
             decisive.deadline = arrival.deadline_after(turn.shared.config.default_timeout);
         }
+        let caller = self.connection.caller_number();
         let counted = |status| {
-            method.stats.count(status);
+            method.stats.count(caller, status);
+            if method.stats.is_logged() {
+                let name = self.connection.caller();
+                spans::log(&method.name, &name, &request.context(), status, turn_now.since(arrival), 0);
+            }
             status
         };
         pool.admit(&AdmissionRequest::from_context(&decisive, turn.shared.salt), turn.now).map_err(counted)?;
@@ -119,13 +144,24 @@ impl Intake {
             let began = turn.now;
             // There is no queue but the bytes that were read.
             pool.admission.dequeued(pool.number, arrival, decisive.deadline, began).map_err(counted)?;
-            let status = run_inline(run.as_ref(), request, method, pool, turn.out);
+            let span = spans::of_request(&method.name, || self.connection.caller(), || request.context());
+            let status = span.in_scope(|| run_inline(run.as_ref(), request, method, pool, turn.out));
+            spans::ended(&span, status);
             turn.now = clock::now();
             // Fails only for a queue that there is not.
             let _ = pool.admission.done(pool.number, began, turn.now);
-            method.stats.queue_wait.record_ns(began.since(arrival));
-            method.stats.service_time.record_ns(turn.now.since(began));
-            method.stats.count(status);
+            let (wait_ns, service_ns) = (began.since(arrival), turn.now.since(began));
+            method.stats.queue_wait.record_ns(wait_ns);
+            method.stats.service_time.record_ns(service_ns);
+            method.stats.add_busy_ns(service_ns);
+            method.stats.count(caller, status);
+            if method.stats.is_logged() {
+                let name = self.connection.caller();
+                spans::log(&method.name, &name, &request.context(), status, wait_ns, service_ns);
+            }
+            if to.header.kind == Kind::Request {
+                turn.answered.push((method.number, turn.now));
+            }
             return Ok(Taken::Answered);
         }
         let mut lease = turn.shared.memory.lease();
@@ -136,7 +172,9 @@ impl Intake {
         self.connection.opened();
         turn.jobs[usize::from(matches!(method.run, Run::Blocking(_)))].push(Job {
             method: method.clone(),
-            context: Context::from_parts(to.header, metadata, arrival).not_after(decisive.deadline),
+            context: Context::from_parts(to.header, metadata, arrival)
+                .not_after(decisive.deadline)
+                .with_trace_if_sampled(),
             correlation_id: to.correlation_id,
             payload: Bytes::copy_from_slice(payload),
             connection: self.connection.clone(),

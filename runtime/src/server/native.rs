@@ -132,7 +132,9 @@ impl Native {
             }
             Kind::Ping => turn.out.extend_from_slice(&Header::new(Kind::Pong, header.call_id).emit()),
             Kind::Cancel => self.intake.connection.cancel(header.call_id),
-            Kind::Hello => self.intake.connection.set_caller(Hello::read(metadata).caller),
+            Kind::Hello => {
+                self.intake.connection.set_caller(Hello::read(metadata).caller, &turn.shared.observed.callers);
+            }
             Kind::Pong | Kind::GoAway | Kind::Response => {}
         }
         Ok(())
@@ -152,6 +154,7 @@ impl Native {
 
     /// Answers a request that was counted as an open call.
     fn fail(&mut self, header: &Header, status: Status, turn: &mut Turn<'_>) {
+        self.intake.count(header, status, turn);
         self.intake.refuse(&ReplyTo::native(*header), status, turn);
         self.answered(header);
     }

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::config::Config;
 use super::memory::Memory;
+use super::observed::Observed;
 use super::pool::Pool;
 use crate::methods::{Method, Methods, Run};
 
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) workers: Arc<Pool>,
     pub(crate) blocking: Arc<Pool>,
     pub(crate) connections: AtomicUsize,
+    pub(crate) observed: Observed,
     /// The server ends.
     pub(crate) is_draining: AtomicBool,
     pub(crate) told_to_end: Notify,
@@ -31,7 +33,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, methods: Methods) -> io::Result<Shared> {
+    pub(crate) fn new(config: Config, methods: Methods, observed: Observed) -> io::Result<Shared> {
         let pool = |workers, coroutines| Pool::new(&config.admission_of(workers, coroutines), config.queue_limit);
         Ok(Shared {
             inline: pool(config.io_threads, 1)?,
@@ -43,6 +45,7 @@ impl Shared {
             is_draining: AtomicBool::new(false),
             told_to_end: Notify::new(),
             is_dropped: AtomicBool::new(false),
+            observed,
             methods,
             config,
         })
@@ -63,6 +66,11 @@ impl Shared {
     /// Whoever runs methods: inline, asynchronous, blocking.
     pub(crate) fn pools(&self) -> [&Pool; 3] {
         [&self.inline, &self.workers, &self.blocking]
+    }
+
+    /// The same, by their names.
+    pub(crate) fn named_pools(&self) -> [(&'static str, &Pool); 3] {
+        [("inline", &self.inline), ("async", &self.workers), ("blocking", &self.blocking)]
     }
 
     /// Who would run a method; the workers, if there is none.
