@@ -11,6 +11,7 @@ use tracing::field::Empty;
 use tracing::{Span, debug_span};
 
 use crate::context::Context;
+use crate::server::connection::Connection;
 use crate::stats::codes::name_of;
 
 /// A trace id as W3C Trace Context writes it; `-` if there is none.
@@ -27,17 +28,13 @@ impl fmt::Display for TraceId {
 
 /// The span of a request that is handled: the first of its process.
 #[inline]
-pub(crate) fn of_request(
-    method: &str,
-    caller: impl Fn() -> std::sync::Arc<str>,
-    context: impl Fn() -> Context,
-) -> Span {
+pub(crate) fn of_request(method: &str, connection: &Connection, context: impl Fn() -> Context) -> Span {
     debug_span!(
         target: "mcrpc::request",
         parent: None,
         "request",
         rpc.method = method,
-        caller = &*caller(),
+        caller = &*connection.caller_of(&context()),
         trace_id = display(TraceId(context().trace_id())),
         status = Empty,
     )
@@ -67,7 +64,7 @@ pub(crate) fn ended(span: &Span, status: Status) {
 
 /// The line of a request that is logged.
 #[cold]
-pub(crate) fn log(method: &str, caller: &str, context: &Context, status: Status, wait_ns: u64, service_ns: u64) {
+pub(crate) fn log(method: &str, caller: &str, context: &Context, status: Status, [wait_ns, service_ns]: [u64; 2]) {
     let ms = |ns| Duration::from_nanos(ns).as_secs_f64() * 1e3;
     tracing::info!(
         target: "mcrpc::log",

@@ -49,7 +49,7 @@ fn answer(pool: &Pool, job: Job) {
     let wait_ns = began.since(admitted_at);
     method.stats.queue_wait.record_ns(wait_ns);
     let mut ended = began;
-    let span = spans::of_request(&method.name, || connection.caller_of(&context), || context.clone());
+    let span = spans::of_request(&method.name, &connection, || context.clone());
     let logged = method.stats.is_logged().then(|| context.clone());
     let reply = match pool.admission.dequeued(pool.number, admitted_at, context.deadline(), began) {
         Err(status) => {
@@ -71,7 +71,7 @@ fn answer(pool: &Pool, job: Job) {
     spans::ended(&span, status);
     method.stats.count(connection.caller_number(), status);
     if let Some(context) = logged {
-        spans::log(&method.name, &connection.caller_of(&context), &context, status, wait_ns, ended.since(began));
+        spans::log(&method.name, &connection.caller_of(&context), &context, status, [wait_ns, ended.since(began)]);
     }
     if to.header.kind == Kind::Request {
         if connection.answer(&to, pool.load(), &reply) {

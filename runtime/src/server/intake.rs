@@ -122,10 +122,18 @@ impl Intake {
     }
 
     #[inline]
+    fn log(&self, method: &Method, request: &Inline<'_>, status: Status, [wait_ns, service_ns]: [u64; 2]) {
+        if method.stats.is_logged() {
+            let context = request.context();
+            spans::log(&method.name, &self.connection.caller_of(&context), &context, status, [wait_ns, service_ns]);
+        }
+    }
+
+    #[inline]
     fn consider(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) -> Result<Taken, Status> {
         let Inline { to, metadata, payload, arrival } = *request;
         let (method, pool) = self.find(&to.header, turn)?;
-        let turn_now = turn.now;
+        let waited_ns = turn.now.since(arrival);
         let mut decisive = Decisive::from_header(&to.header, arrival);
         if to.header.budget_ms == Millis::UNLIMITED.0 {
             decisive.deadline = arrival.deadline_after(turn.shared.config.default_timeout);
@@ -133,10 +141,7 @@ impl Intake {
         let caller = self.connection.caller_number();
         let counted = |status| {
             method.stats.count(caller, status);
-            if method.stats.is_logged() {
-                let name = self.connection.caller();
-                spans::log(&method.name, &name, &request.context(), status, turn_now.since(arrival), 0);
-            }
+            self.log(method, request, status, [waited_ns, 0]);
             status
         };
         pool.admit(&AdmissionRequest::from_context(&decisive, turn.shared.salt), turn.now).map_err(counted)?;
@@ -144,21 +149,18 @@ impl Intake {
             let began = turn.now;
             // There is no queue but the bytes that were read.
             pool.admission.dequeued(pool.number, arrival, decisive.deadline, began).map_err(counted)?;
-            let span = spans::of_request(&method.name, || self.connection.caller(), || request.context());
+            let span = spans::of_request(&method.name, &self.connection, || request.context());
             let status = span.in_scope(|| run_inline(run.as_ref(), request, method, pool, turn.out));
             spans::ended(&span, status);
             turn.now = clock::now();
             // Fails only for a queue that there is not.
             let _ = pool.admission.done(pool.number, began, turn.now);
-            let (wait_ns, service_ns) = (began.since(arrival), turn.now.since(began));
-            method.stats.queue_wait.record_ns(wait_ns);
+            let service_ns = turn.now.since(began);
+            method.stats.queue_wait.record_ns(waited_ns);
             method.stats.service_time.record_ns(service_ns);
             method.stats.add_busy_ns(service_ns);
             method.stats.count(caller, status);
-            if method.stats.is_logged() {
-                let name = self.connection.caller();
-                spans::log(&method.name, &name, &request.context(), status, wait_ns, service_ns);
-            }
+            self.log(method, request, status, [waited_ns, service_ns]);
             if to.header.kind == Kind::Request {
                 turn.answered.push((method.number, turn.now));
             }

@@ -145,7 +145,7 @@ impl Worker {
         let deadline = context.deadline();
         let wait_ns = began.since(admitted_at);
         method.stats.queue_wait.record_ns(wait_ns);
-        let span = spans::of_request(&method.name, || connection.caller_of(&context), || context.clone());
+        let span = spans::of_request(&method.name, &connection, || context.clone());
         let logged = method.stats.is_logged().then(|| context.clone());
         let (reply, ended) = match self.pool.admission.dequeued(self.pool.number, admitted_at, deadline, began) {
             Err(status) => {
@@ -165,7 +165,7 @@ impl Worker {
         spans::ended(&span, status);
         method.stats.count(connection.caller_number(), status);
         if let Some(context) = logged {
-            spans::log(&method.name, &connection.caller_of(&context), &context, status, wait_ns, ended.since(began));
+            spans::log(&method.name, &connection.caller_of(&context), &context, status, [wait_ns, ended.since(began)]);
         }
         if to.header.kind == Kind::Request {
             let is_first = connection.answer(&to, self.pool.load(), &reply);
