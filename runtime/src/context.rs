@@ -132,12 +132,11 @@ impl Context {
 
     /// Gives a context that is sampled, but belongs to no trace, a trace of its own: the same each time it is asked for.
     #[inline]
-    pub(crate) fn with_trace_if_sampled(mut self) -> Context {
+    pub(crate) fn begin_trace_if_sampled(&mut self) {
         if self.header.flags.contains(Flags::SAMPLED) && self.trace_id().is_none() {
             let seed = *TRACE_SEED ^ self.arrival.0.rotate_left(32) ^ u64::from(self.header.call_id);
             self.begin_trace(fastrand::Rng::with_seed(seed).u128(1..));
         }
-        self
     }
 
     #[cold]

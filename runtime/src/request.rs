@@ -76,7 +76,9 @@ impl<'a> Inline<'a> {
 
     /// Who asks, and until when.
     pub fn context(&self) -> Context {
-        Context::from_parts(self.to.header, self.metadata, self.arrival).with_trace_if_sampled()
+        let mut context = Context::from_parts(self.to.header, self.metadata, self.arrival);
+        context.begin_trace_if_sampled();
+        context
     }
 
     /// The user; 0 if there is none.

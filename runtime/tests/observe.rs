@@ -6,7 +6,7 @@ mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mcrpc::server::{Builder, Config};
@@ -70,6 +70,19 @@ fn scrape(server: &Server) -> Exposition {
     Exposition::parse(&body)
 }
 
+/// The metrics once a counter stands there: the last answer is counted as written after it was.
+fn scrape_when(server: &Server, series: &str, wanted: f64) -> Exposition {
+    let began = Instant::now();
+    loop {
+        let all = scrape(server);
+        if all.value(series) == wanted {
+            return all;
+        }
+        assert!(began.elapsed() < support::PATIENCE, "{series} is {}, not {wanted}", all.value(series));
+        std::thread::yield_now();
+    }
+}
+
 fn address(server: &Server) -> String {
     server.addresses()[0].to_string()
 }
@@ -110,7 +123,8 @@ fn each_request_is_counted_by_method_caller_and_code() {
             all.value(&format!("rpc_server_requests_total{{{labels},caller=\"{caller}\",code=\"{code}\"}}"))
         });
         assert_eq!(counts, [3.0, 1.0], "{method}");
-        for stage in ["rpc_server_duration", "mcrpc_queue_wait", "mcrpc_reply_write"] {
+        scrape_when(&server, &format!("mcrpc_reply_write_seconds_count{{{labels}}}"), 4.0);
+        for stage in ["rpc_server_duration", "mcrpc_queue_wait"] {
             assert_eq!(all.value(&format!("{stage}_seconds_count{{{labels}}}")), 4.0, "{stage} of {method}");
         }
         let value = |name: &str| all.value(&format!("{name}{{{labels}}}"));
@@ -170,7 +184,7 @@ fn a_client_counts_calls_attempts_and_decisions_and_a_server_shows_them() {
     }
     client.call("Echo", "echo.Echo.Fail", "x").wait().unwrap_err();
     client.call("Gone", "echo.Echo.Say", "x").wait().unwrap_err();
-    for all in [Exposition::parse(&client.metrics()), scrape(&front)] {
+    for all in [Exposition::parse(&mcrpc::metrics::of_clients([&client])), scrape(&front)] {
         let of = |method: &str, rest: &str| {
             format!("{{peer_service=\"Echo\",rpc_service=\"echo.Echo\",rpc_method=\"{method}\"{rest}}}")
         };

@@ -148,8 +148,8 @@ impl<R> Call<R> {
 
     /// The call as a future, which belongs to the request that is handled now, wherever it is awaited.
     fn make(mut self) -> impl Future<Output = Result<R, Failure>> + Send {
-        let context = self.options.context.take().or_else(Context::current).unwrap_or_default();
-        let context = context.with_trace_if_sampled();
+        let mut context = self.options.context.take().or_else(Context::current).unwrap_or_default();
+        context.begin_trace_if_sampled();
         let span = match &self.callee {
             Ok(Callee { service, stats, .. }) => spans::of_call(&service.name, &stats.name, &context),
             Err(_) => Span::none(),

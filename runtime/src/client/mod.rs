@@ -202,13 +202,6 @@ impl Client {
         Ok(())
     }
 
-    /// All that is counted, as a server's `/metrics` would show it: OpenMetrics text.
-    pub fn metrics(&self) -> String {
-        let mut all = crate::metrics::Families::default();
-        crate::metrics::add_client(&mut all, self);
-        crate::metrics::text(&all)
-    }
-
     /// The services that it knows, by their names.
     pub(crate) fn services(&self) -> Vec<Arc<Service>> {
         let mut services: Vec<_> = self.0.services.read().values().cloned().collect();

@@ -17,6 +17,20 @@ mod server;
 pub(crate) use self::client::add as add_client;
 pub(crate) use self::families::{Families, Value, text};
 pub(crate) use self::server::gather as of_server;
+use crate::client::Client;
 
-/// What the text is called in HTTP.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The media type of the text.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The metrics of clients, for a process that has no server to show them. What clients count of the same service is added up.
+///
+/// ```
+/// let client = mcrpc::Client::builder("mmproxy").service("Echo", ["127.0.0.1:8000"]).build()?;
+/// assert!(mcrpc::metrics::of_clients([&client]).contains("rpc_client_duration_seconds"));
+/// # Ok::<(), mcrpc::client::ClientError>(())
+/// ```
+pub fn of_clients<'c>(clients: impl IntoIterator<Item = &'c Client>) -> String {
+    let mut all = Families::default();
+    clients.into_iter().for_each(|client| add_client(&mut all, client));
+    text(&all)
+}

@@ -50,7 +50,7 @@ fn answer(pool: &Pool, job: Job) {
     method.stats.queue_wait.record_ns(wait_ns);
     let mut ended = began;
     let span = spans::of_request(&method.name, &connection, || context.clone());
-    let logged = method.stats.is_logged().then(|| context.clone());
+    let logged = method.stats.is_logged().then(|| Box::new(context.clone()));
     let reply = match pool.admission.dequeued(pool.number, admitted_at, context.deadline(), began) {
         Err(status) => {
             method.stats.count_dropped();

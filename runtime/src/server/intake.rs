@@ -171,12 +171,12 @@ impl Intake {
             let _ = pool.admission.abandoned(pool.number);
             return Err(counted(Status::QUEUE_FULL));
         }
+        let mut context = Context::from_parts(to.header, metadata, arrival).not_after(decisive.deadline);
+        context.begin_trace_if_sampled();
         self.connection.opened();
         turn.jobs[usize::from(matches!(method.run, Run::Blocking(_)))].push(Job {
             method: method.clone(),
-            context: Context::from_parts(to.header, metadata, arrival)
-                .not_after(decisive.deadline)
-                .with_trace_if_sampled(),
+            context,
             correlation_id: to.correlation_id,
             payload: Bytes::copy_from_slice(payload),
             connection: self.connection.clone(),

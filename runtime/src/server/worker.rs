@@ -146,7 +146,7 @@ impl Worker {
         let wait_ns = began.since(admitted_at);
         method.stats.queue_wait.record_ns(wait_ns);
         let span = spans::of_request(&method.name, &connection, || context.clone());
-        let logged = method.stats.is_logged().then(|| context.clone());
+        let logged = method.stats.is_logged().then(|| Box::new(context.clone()));
         let (reply, ended) = match self.pool.admission.dequeued(self.pool.number, admitted_at, deadline, began) {
             Err(status) => {
                 method.stats.count_dropped();
@@ -254,9 +254,12 @@ impl Worker {
             self.held_since.set(began);
         }
         answered.push((method, ended));
-        self.unflushed.borrow_mut().extend(connection);
-        if answered.len() >= MAX_BATCH {
-            drop(answered);
+        drop(answered);
+        let Some(connection) = connection else { return };
+        let mut unflushed = self.unflushed.borrow_mut();
+        unflushed.push(connection);
+        if unflushed.len() >= MAX_BATCH {
+            drop(unflushed);
             self.flush();
         }
     }
