@@ -142,6 +142,42 @@ fn each_request_is_counted_by_method_caller_and_code() {
 }
 
 #[test]
+fn a_handler_counts_as_running_while_it_runs_and_what_came_too_late_for_a_worker_never_does() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let server = builder()
+        .blocking_method("t.T.Hold", move |_| {
+            released.lock().unwrap().recv().unwrap();
+            Ok(Bytes::new())
+        })
+        .start()
+        .unwrap();
+    let mut caller = Caller::of(&server);
+    let labels = "rpc_service=\"t.T\",rpc_method=\"Hold\"";
+    let running = format!("mcrpc_handlers_running{{{labels}}}");
+    caller.call(&request("t.T.Hold", 1), b"");
+    scrape_when(&server, &running, 1.0);
+    let mut impatient = request("t.T.Hold", 2);
+    impatient.budget_ms = 30;
+    caller.call(&impatient, b"");
+    let all = scrape_when(&server, "mcrpc_queued{pool=\"blocking\"}", 1.0);
+    assert_eq!((all.value(&running), all.value("mcrpc_running{pool=\"blocking\"}")), (1.0, 1.0));
+    let late = Instant::now() + Duration::from_millis(40);
+    while Instant::now() < late {
+        assert_eq!(scrape(&server).value(&running), 1.0);
+    }
+    release.send(()).unwrap();
+    let mut statuses = [caller.answer(), caller.answer()].map(|answer| answer.status());
+    statuses.sort_by_key(|status| status.0);
+    assert_eq!(statuses, [Status::DEADLINE_IN_QUEUE, Status::OK]);
+    let all = scrape_when(&server, &format!("mcrpc_reply_write_seconds_count{{{labels}}}"), 2.0);
+    let ended = |code: &str| all.value(&format!("rpc_server_requests_total{{{labels},caller=\"\",code=\"{code}\"}}"));
+    assert_eq!((ended("ok"), ended("deadline_in_queue"), all.value(&running)), (1.0, 1.0, 0.0));
+    assert_eq!(all.value("mcrpc_refused_total{pool=\"blocking\",reason=\"deadline_in_queue\"}"), 1.0);
+    assert!(all.value(&format!("mcrpc_queue_wait_seconds_sum{{{labels}}}")) >= 0.03);
+}
+
+#[test]
 fn a_user_is_in_no_metric_and_no_page() {
     let server = builder().start().unwrap();
     let mut caller = named(&server, "mmproxy");
