@@ -4,17 +4,21 @@
 //! spawns has none, unless it is wrapped: [`Context::scope`].
 
 use std::future::Future;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use mcrpc_core::context::Carried;
 use mcrpc_core::time::{Millis, Nanos};
-use mcrpc_core::wire::{Header, Kind, Limits, Metadata};
+use mcrpc_core::wire::{Flags, HEADER_LEN, Header, Kind, Limits, Metadata, Trace, Writer};
 use smallvec::SmallVec;
 
 use crate::clock;
 
 /// Metadata up to this length is kept without an allocation: trace, origin and call graph need 44 bytes.
 const INLINE_METADATA: usize = 48;
+
+/// Tells the traces of this process from those of others.
+static TRACE_SEED: LazyLock<u64> = LazyLock::new(|| fastrand::u64(..));
 
 tokio::task_local! {
     static CURRENT: Context;
@@ -114,6 +118,37 @@ impl Context {
     /// The caller's name as the request itself gave it; empty if it did not.
     pub(crate) fn caller(&self) -> &str {
         self.metadata().caller()
+    }
+
+    /// The same context as the beginning of a trace that is recorded, unless it is part of one already.
+    #[must_use]
+    pub fn traced(mut self) -> Context {
+        self.header.flags.0 |= Flags::SAMPLED;
+        if self.trace_id().is_none() {
+            self.begin_trace(fastrand::u128(1..));
+        }
+        self
+    }
+
+    /// Gives a context that is sampled, but belongs to no trace, a trace of its own: the same each time it is asked for.
+    #[inline]
+    pub(crate) fn begin_trace_if_sampled(&mut self) {
+        if self.header.flags.contains(Flags::SAMPLED) && self.trace_id().is_none() {
+            let seed = *TRACE_SEED ^ self.arrival.0.rotate_left(32) ^ u64::from(self.header.call_id);
+            self.begin_trace(fastrand::Rng::with_seed(seed).u128(1..));
+        }
+    }
+
+    #[cold]
+    fn begin_trace(&mut self, trace_id: u128) {
+        let trace = Trace { trace_id: trace_id.to_be_bytes(), ..Trace::default() };
+        let mut head = [0; HEADER_LEN + INLINE_METADATA];
+        let written = Writer::new(&mut head).trace(&trace).finish(&Header::new(Kind::Request, 0), 0);
+        let metadata = [written.map_or(&[][..], |len| &head[HEADER_LEN..len]), &self.metadata].concat();
+        // They would be no metadata any more if there were a trace tag that names no trace.
+        if Metadata::new_checked(&metadata, &Limits::WIDEST).is_ok() {
+            self.metadata = SmallVec::from_vec(metadata);
+        }
     }
 
     /// The same context of another user.

@@ -10,6 +10,7 @@
 //! | [`failure`] | how a call ends that does not end well |
 //! | [`host`] | what this process knows of its host |
 //! | [`stats`] | what is counted of each method |
+//! | [`metrics`] | all that is counted, as Prometheus reads it |
 //! | [`net`] | addresses, and bytes |
 //! | [`mod@clock`] | the clock of every decision |
 
@@ -19,9 +20,11 @@ pub mod context;
 pub mod failure;
 pub mod host;
 pub mod methods;
+pub mod metrics;
 pub mod net;
 pub mod request;
 pub mod server;
+mod spans;
 pub mod stats;
 
 pub use client::{Call, Client, Started};

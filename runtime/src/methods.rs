@@ -22,6 +22,8 @@ pub trait Service {
 #[derive(Default)]
 pub struct Methods {
     by_id: HashMap<u32, Arc<Method>, BuildHasherDefault<IdHasher>>,
+    /// The same, by their numbers.
+    all: Vec<Arc<Method>>,
     /// What could not be added, for whoever starts the server.
     conflicts: Vec<Conflict>,
 }
@@ -38,6 +40,8 @@ pub struct Conflict {
 /// A method, and where it runs.
 pub(crate) struct Method {
     pub(crate) name: String,
+    /// Its place among the methods of the server.
+    pub(crate) number: usize,
     pub(crate) run: Run,
     pub(crate) stats: MethodStats,
 }
@@ -50,6 +54,18 @@ pub(crate) enum Run {
     Async(Box<dyn AsyncHandler>),
     /// On a thread of its own for as long as it takes.
     Blocking(Box<BlockingFn>),
+}
+
+impl Method {
+    /// The names of its service and of itself: `echo.Echo` and `Say`.
+    pub(crate) fn names(&self) -> (&str, &str) {
+        split(&self.name)
+    }
+}
+
+/// The names of the service and of the method in a full name.
+pub(crate) fn split(full_name: &str) -> (&str, &str) {
+    full_name.rsplit_once('.').unwrap_or(("", full_name))
 }
 
 pub(crate) type InlineFn = dyn Fn(&Inline<'_>, &mut Vec<u8>) -> Result<(), Failure> + Send + Sync;
@@ -110,17 +126,24 @@ impl Methods {
         self
     }
 
-    /// The full names, in no order.
+    /// The full names, in the order in which they were added.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.by_id.values().map(|method| method.name.as_str())
+        self.all.iter().map(|method| method.name.as_str())
     }
 
     pub(crate) fn find(&self, id: u32) -> Option<&Arc<Method>> {
         self.by_id.get(&id)
     }
 
+    /// All of them, by their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Method>> {
-        self.by_id.values()
+        self.all.iter()
+    }
+
+    /// The method with a number.
+    #[inline]
+    pub(crate) fn get(&self, number: usize) -> Option<&Arc<Method>> {
+        self.all.get(number)
     }
 
     pub(crate) fn conflict(&self) -> Option<&Conflict> {
@@ -129,8 +152,10 @@ impl Methods {
 
     fn insert(&mut self, full_name: &str, run: Run) -> &mut Methods {
         let id = method_id(full_name.as_bytes());
-        let method = Method { name: full_name.to_owned(), run, stats: MethodStats::default() };
-        if let Some(first) = self.by_id.insert(id, Arc::new(method)) {
+        let name = full_name.to_owned();
+        let method = Arc::new(Method { name, number: self.all.len(), run, stats: MethodStats::default() });
+        self.all.push(method.clone());
+        if let Some(first) = self.by_id.insert(id, method) {
             self.conflicts.push(Conflict { first: first.name.clone(), second: full_name.to_owned(), id });
         }
         self

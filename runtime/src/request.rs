@@ -28,10 +28,7 @@ impl Request {
 
     /// The name of the service that calls, as the request or its connection says; empty if neither does. Not proven.
     pub fn caller(&self) -> Arc<str> {
-        match self.context.caller() {
-            "" => self.connection.caller(),
-            name => name.into(),
-        }
+        self.connection.caller_of(&self.context)
     }
 
     /// Who asks, and until when.
@@ -79,7 +76,9 @@ impl<'a> Inline<'a> {
 
     /// Who asks, and until when.
     pub fn context(&self) -> Context {
-        Context::from_parts(self.to.header, self.metadata, self.arrival)
+        let mut context = Context::from_parts(self.to.header, self.metadata, self.arrival);
+        context.begin_trace_if_sampled();
+        context
     }
 
     /// The user; 0 if there is none.

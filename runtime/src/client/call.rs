@@ -15,13 +15,16 @@ use mcrpc_core::status::{Class, Status};
 use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::Kind;
 use tokio::task::JoinHandle;
+use tracing::{Instrument as _, Span};
 
 use super::connection::{Answer, GOING_AWAY_HOLD};
 use super::service::Service;
+use super::stats::MethodStats;
 use super::{Client, Inner};
 use crate::clock;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::spans;
 
 /// For how long a cursor holds whose server did not say.
 const CURSOR_HOLD_MS: u32 = 300;
@@ -30,11 +33,17 @@ const CURSOR_HOLD_MS: u32 = 300;
 #[must_use = "a call is made when it is awaited, waited for, or started"]
 pub struct Call<R = Bytes> {
     client: Client,
-    service: Result<Arc<Service>, Failure>,
-    method_id: u32,
+    callee: Result<Callee, Failure>,
     payload: Bytes,
     options: Options,
     decode: fn(Bytes) -> Result<R, Failure>,
+}
+
+/// What is called.
+struct Callee {
+    service: Arc<Service>,
+    method_id: u32,
+    stats: Arc<MethodStats>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -52,18 +61,22 @@ impl Call<Bytes> {
     pub(super) fn new(
         client: Client,
         service: Result<Arc<Service>, Failure>,
-        method_id: u32,
+        full_method: &str,
         payload: Bytes,
     ) -> Call<Bytes> {
-        Call { client, service, method_id, payload, options: Options::default(), decode: Ok }
+        let callee = service.map(|service| {
+            let (method_id, stats) = service.methods.get(full_method);
+            Callee { service, method_id, stats }
+        });
+        Call { client, callee, payload, options: Options::default(), decode: Ok }
     }
 }
 
 impl<R> Call<R> {
     /// Turns the reply into something else.
     pub fn decode_with<T>(self, decode: fn(Bytes) -> Result<T, Failure>) -> Call<T> {
-        let Call { client, service, method_id, payload, options, .. } = self;
-        Call { client, service, method_id, payload, options, decode }
+        let Call { client, callee, payload, options, .. } = self;
+        Call { client, callee, payload, options, decode }
     }
 
     /// Made on behalf of this request. By default on behalf of the one that is being handled, if one is.
@@ -121,8 +134,7 @@ impl<R> Call<R> {
     /// Within an asynchronous task, which would keep others from running: await the call there.
     pub fn wait(self) -> Result<R, Failure> {
         let handle = self.client.inner().dialer.handle.clone();
-        let call = self.inheriting();
-        handle.block_on(call.make())
+        handle.block_on(self.make())
     }
 
     /// Makes the call in the background.
@@ -131,21 +143,30 @@ impl<R> Call<R> {
         R: Send + 'static,
     {
         let handle = self.client.inner().dialer.handle.clone();
-        let call = self.inheriting();
-        Started { task: handle.spawn(call.make()), client: handle }
+        Started { task: handle.spawn(self.make()), client: handle }
     }
 
-    /// The same call, which knows its context wherever it is made.
-    fn inheriting(mut self) -> Call<R> {
-        self.options.context = self.options.context.or_else(Context::current);
-        self
-    }
-
-    async fn make(self) -> Result<R, Failure> {
-        let Call { client, service, method_id, payload, options, decode } = self;
-        let service = service?;
-        let exchange = Maker::new(client.inner(), &service, method_id, &payload, &options);
-        exchange.run().await.and_then(decode)
+    /// The call as a future, which belongs to the request that is handled now, wherever it is awaited.
+    fn make(mut self) -> impl Future<Output = Result<R, Failure>> + Send {
+        let mut context = self.options.context.take().or_else(Context::current).unwrap_or_default();
+        context.begin_trace_if_sampled();
+        let span = match &self.callee {
+            Ok(Callee { service, stats, .. }) => spans::of_call(&service.name, &stats.name, &context),
+            Err(_) => Span::none(),
+        };
+        async move {
+            let Call { client, callee, payload, options, decode } = self;
+            let callee = callee?;
+            let began = clock::now();
+            let maker = Maker::new(client.inner(), &callee, context, &payload, &options);
+            let mut attempts = maker.attempts();
+            let answer = maker.run(&mut attempts).instrument(span.clone()).await;
+            let status = answer.as_ref().map_or_else(Failure::status, |_| Status::OK);
+            callee.stats.ended(status, clock::now().since(began));
+            span.record("attempts", attempts.attempts);
+            spans::ended(&span, status);
+            answer.and_then(decode)
+        }
     }
 }
 
@@ -196,8 +217,7 @@ fn abandoned() -> Failure {
 /// What all attempts of a call share.
 struct Maker<'c> {
     client: &'c Inner,
-    service: &'c Service,
-    method_id: u32,
+    callee: &'c Callee,
     payload: &'c [u8],
     context: Context,
     is_idempotent: bool,
@@ -205,8 +225,13 @@ struct Maker<'c> {
 }
 
 impl<'c> Maker<'c> {
-    fn new(client: &'c Inner, service: &'c Service, method_id: u32, payload: &'c [u8], options: &Options) -> Maker<'c> {
-        let mut context = options.context.clone().or_else(Context::current).unwrap_or_default();
+    fn new(
+        client: &'c Inner,
+        callee: &'c Callee,
+        mut context: Context,
+        payload: &'c [u8],
+        options: &Options,
+    ) -> Maker<'c> {
         if let Some(uin) = options.uin {
             context = context.with_uin(uin);
         }
@@ -216,27 +241,31 @@ impl<'c> Maker<'c> {
         if let Some(priority) = options.priority {
             context = context.with_priority(priority);
         }
-        context = context.with_timeout(options.timeout.unwrap_or(service.timeout));
+        context = context.with_timeout(options.timeout.unwrap_or(callee.service.timeout));
         let backup_after = options.backup_after;
         let is_idempotent = options.is_idempotent || backup_after.is_some();
-        Maker { client, service, method_id, payload, context, is_idempotent, backup_after }
+        Maker { client, callee, payload, context, is_idempotent, backup_after }
+    }
+
+    /// A call of which no attempt was made.
+    fn attempts(&self) -> Attempts {
+        let carried = self.context.carried();
+        let key = carried.context.key(self.client.known().salt());
+        let target = Target { service_id: self.callee.service.id, method_id: self.callee.method_id };
+        Attempts::new(carried.context.uin, fastrand::u64(..), key, target, self.deadline())
     }
 
     /// Tries until it is answered, or until it is not worth another attempt.
-    async fn run(&self) -> Result<Bytes, Failure> {
-        let carried = self.context.carried();
-        let key = carried.context.key(self.client.known().salt());
-        let target = Target { service_id: self.service.id, method_id: self.method_id };
-        let mut attempts = Attempts::new(carried.context.uin, fastrand::u64(..), key, target, self.deadline());
+    async fn run(&self, attempts: &mut Attempts) -> Result<Bytes, Failure> {
         let mut last: Option<Failure> = None;
         loop {
-            let choice = match self.select(&mut attempts, Attempt::Next) {
+            let choice = match self.select(attempts, Attempt::Next) {
                 Ok(choice) => choice,
                 // What the servers said explains more than that there is no other.
                 Err(status) => return Err(last.unwrap_or_else(|| self.refused(status))),
             };
             let answer = match self.backup_after {
-                Some(delay) if attempts.attempts == 1 => self.hedged(choice, delay, &mut attempts).await,
+                Some(delay) if attempts.attempts == 1 => self.hedged(choice, delay, attempts).await,
                 _ => self.attempt(choice, attempts.attempts).await,
             };
             if answer.status.is_ok() {
@@ -255,7 +284,8 @@ impl<'c> Maker<'c> {
     }
 
     fn select(&self, attempts: &mut Attempts, attempt: Attempt) -> Result<Choice, Status> {
-        self.service.with_set(&self.client.known(), |set, host| set.select(attempts, attempt, host, clock::now()))
+        let known = self.client.known();
+        self.callee.service.with_set(&known, |set, host| set.select(attempts, attempt, host, clock::now()))
     }
 
     /// Another server may do better, and nothing is done twice that must not be.
@@ -272,7 +302,7 @@ impl<'c> Maker<'c> {
     }
 
     fn refused(&self, status: Status) -> Failure {
-        Failure::of_system(status).with_text(format!("no call to {}: {status}", self.service.name))
+        Failure::of_system(status).with_text(format!("no call to {}: {status}", self.callee.service.name))
     }
 
     /// One attempt, and if it takes too long a second one beside it: the first good answer counts.
@@ -306,8 +336,10 @@ impl<'c> Maker<'c> {
         let began = clock::now();
         let answer = self.exchange(&choice, number).await;
         let ended = clock::now();
-        self.service.with_set(&self.client.known(), |set, host| {
-            set.report(&choice, Outcome::of(answer.status), ended.since(began), host, ended);
+        let outcome = Outcome::of(answer.status);
+        self.callee.stats.attempted(outcome);
+        self.callee.service.with_set(&self.client.known(), |set, host| {
+            set.report(&choice, outcome, ended.since(began), host, ended);
             if answer.status == Status::GOING_AWAY {
                 // Nobody is sent there for a while, which costs no retry.
                 set.heard(&choice, Cursor(0), GOING_AWAY_HOLD.as_millis() as u32, host, ended);
@@ -320,7 +352,7 @@ impl<'c> Maker<'c> {
     }
 
     async fn exchange(&self, choice: &Choice, number: u8) -> Answer {
-        let Some(endpoint) = self.service.endpoint(choice.user_data, &choice.endpoint) else {
+        let Some(endpoint) = self.callee.service.endpoint(choice.user_data, &choice.endpoint) else {
             return Answer::none(Status::CONNECT_FAILED);
         };
         let connection = match endpoint.connection(&self.client.dialer, self.deadline()).await {
@@ -330,7 +362,7 @@ impl<'c> Maker<'c> {
         let mut carried = self.context.carried().onward(fastrand::u64(..).to_le_bytes());
         carried.context.attempt = number - 1;
         let now = clock::now();
-        let header = carried.header(Kind::Request, 0, self.method_id, now);
+        let header = carried.header(Kind::Request, 0, self.callee.method_id, now);
         if header.budget_ms == 0 {
             return Answer::none(Status::OUT_OF_TIME);
         }

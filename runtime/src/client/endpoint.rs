@@ -66,6 +66,11 @@ impl Endpoint {
         sooner.await.unwrap_or(Err(Status::TIMED_OUT))
     }
 
+    /// Whether there is a connection that takes calls.
+    pub(crate) fn is_connected(&self) -> bool {
+        matches!(self.usable(), Ok(Some(_)))
+    }
+
     /// The connection that there is, if it takes calls.
     fn usable(&self) -> Result<Option<Arc<Connection>>, Status> {
         match self.connection.load_full() {

@@ -13,12 +13,15 @@
 //! | `service` | the servers of a service, and what is known of them |
 //! | `endpoint` | one server: its connection, and when it may be made |
 //! | `connection` | many calls over one connection |
+//! | `stats`, `overview` | what is counted, and what is shown of it |
 
 pub mod call;
 mod connection;
 mod endpoint;
+pub(crate) mod overview;
 mod service;
 mod services;
+mod stats;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -30,7 +33,6 @@ use bytes::Bytes;
 use mcrpc_agent::route::Watch;
 use mcrpc_core::select::settings::Settings;
 use mcrpc_core::status::Status;
-use mcrpc_core::wire::header::method_id;
 use mcrpc_core::wire::writer::write_tag;
 use mcrpc_core::wire::{Limits, Tag};
 use tokio::runtime::{self, Handle};
@@ -39,6 +41,7 @@ use tokio::sync::oneshot;
 pub use call::{Call, Started};
 
 use self::endpoint::Dialer;
+use self::service::Service;
 use self::services::Services;
 use crate::host::{Host, Known, LOOKED_AT_EACH};
 use crate::net::Address;
@@ -222,7 +225,7 @@ impl Client {
     /// A call of a method by its full name, `pkg.Service.Method`, of the service that is found by a name, `VOA.Crawl`.
     pub fn call(&self, service: &str, full_method: &str, payload: impl Into<Bytes>) -> Call<Bytes> {
         let service = self.0.services.find(service);
-        Call::new(self.clone(), service, method_id(full_method.as_bytes()), payload.into())
+        Call::new(self.clone(), service, full_method, payload.into())
     }
 
     /// Puts another list of servers in force. Those that stay keep their connections and what is known of them.
@@ -239,6 +242,18 @@ impl Client {
             servers.into_iter().map(|server| server.into().parse()).collect::<Result<_, _>>()?;
         let cannot = |status| ClientError::Servers { service: service.to_owned(), status };
         self.0.services.replace(service, &addresses).map_err(cannot)
+    }
+
+    /// The services that it knows, by their names.
+    pub(crate) fn services(&self) -> Vec<Arc<Service>> {
+        let mut services = self.0.services.all();
+        services.sort_by(|a, b| a.name.cmp(&b.name));
+        services
+    }
+
+    /// What is known of its host.
+    pub(crate) fn known(&self) -> Guard<Arc<Known>> {
+        self.0.known()
     }
 
     fn inner(&self) -> &Inner {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use mcrpc_core::host::region::Shared;
+use mcrpc_core::select::decision::Decision;
 use mcrpc_core::select::host_view::HostView;
 use mcrpc_core::select::set::EndpointSet;
 use mcrpc_core::select::settings::{GroupRule, Settings, Spec};
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 use self_cell::self_cell;
 
 use super::endpoint::Endpoint;
+use super::stats::MethodTable;
 use crate::host::Known;
 use crate::net::Address;
 
@@ -35,6 +37,8 @@ pub(crate) struct Service {
     pub(crate) id: u32,
     /// How long a call waits of which nobody says so.
     pub(crate) timeout: Duration,
+    /// What is counted of the methods that are called.
+    pub(crate) methods: MethodTable,
     set: SetInMemory,
     /// In the order of their numbers in the set.
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
@@ -72,6 +76,7 @@ impl Service {
             name: name.into(),
             id,
             timeout,
+            methods: MethodTable::default(),
             set: SetInMemory::try_new(words, |words: &Vec<AtomicU64>| {
                 EndpointSet::create(Shared::new(words), settings)
             })?,
@@ -126,6 +131,18 @@ impl Service {
     /// Hands over what was counted to the host.
     pub(crate) fn hand_over(&self, host: &Known) {
         self.with_set(host, |set, host| set.hand_over(host));
+    }
+
+    /// The servers, in the order of their numbers in the set.
+    pub(crate) fn endpoints(&self) -> Arc<Vec<Arc<Endpoint>>> {
+        self.endpoints.load_full()
+    }
+
+    /// How often something was decided, by the numbers of the decisions.
+    pub(crate) fn decisions(&self) -> [u64; Decision::COUNT] {
+        let mut counts = [0; Decision::COUNT];
+        self.set.borrow_dependent().read_decisions(&mut counts);
+        counts
     }
 
     /// The server that was chosen; `None` if it has left meanwhile.

@@ -116,13 +116,17 @@ impl Services {
         Ok(service)
     }
 
+    /// All that were asked for.
+    pub(crate) fn all(&self) -> Vec<Arc<Service>> {
+        self.by_name.read().values().cloned().collect()
+    }
+
     /// Looks at the host, and hands over to it what was counted.
     pub(crate) fn keep_house(&self) {
         if let Some(host) = &self.host {
             host.look(crate::clock::now());
         }
-        let services: Vec<_> = self.by_name.read().values().cloned().collect();
         let known = self.known();
-        services.iter().for_each(|service| service.hand_over(&known));
+        self.all().iter().for_each(|service| service.hand_over(&known));
     }
 }

@@ -66,6 +66,17 @@ impl WriteHalf {
         }
     }
 
+    /// Who is at the other end: an address, or the process behind a unix socket.
+    pub(crate) fn peer(&self) -> String {
+        match self {
+            WriteHalf::Tcp(half) => half.peer_addr().map_or_else(|_| "-".to_owned(), |address| address.to_string()),
+            WriteHalf::Unix(half) => {
+                let pid = half.as_ref().peer_cred().ok().and_then(|peer| peer.pid());
+                pid.map_or_else(|| "unix".to_owned(), |pid| format!("unix:pid={pid}"))
+            }
+        }
+    }
+
     /// Whether the socket takes more, or will wake the task when it does. For one task at a time.
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

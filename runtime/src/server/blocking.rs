@@ -15,6 +15,7 @@ use crate::clock;
 use crate::failure::Failure;
 use crate::methods::{Method, Run};
 use crate::request::{Reply, Request};
+use crate::spans;
 
 struct Unpark(Thread);
 
@@ -45,21 +46,38 @@ fn answer(pool: &Pool, job: Job) {
         connection.ended();
         return;
     }
-    method.stats.queue_wait.record_ns(began.since(admitted_at));
+    let wait_ns = began.since(admitted_at);
+    method.stats.queue_wait.record_ns(wait_ns);
+    let mut ended = began;
+    let span = spans::of_request(&method.name, &connection, || context.clone());
+    let logged = method.stats.is_logged().then(|| Box::new(context.clone()));
     let reply = match pool.admission.dequeued(pool.number, admitted_at, context.deadline(), began) {
-        Err(status) => Err(Failure::of_system(status)),
+        Err(status) => {
+            method.stats.count_dropped();
+            Err(Failure::of_system(status))
+        }
         Ok(()) => {
             let request = Request::new(context.clone(), payload, connection.clone());
-            let reply = context.scope_blocking(|| handle(&method, request));
-            let ended = clock::now();
+            let used_before = clock::used_by_thread();
+            let reply = span.in_scope(|| context.scope_blocking(|| handle(&method, request)));
+            method.stats.add_busy_ns(clock::used_by_thread().since(used_before));
+            ended = clock::now();
             let _ = pool.admission.done(pool.number, began, ended);
             method.stats.service_time.record_ns(ended.since(began));
             reply
         }
     };
-    method.stats.count(reply.as_ref().map_or_else(Failure::status, |_| Status::OK));
-    if to.header.kind == Kind::Request && connection.answer(&to, pool.load(), &reply) {
-        connection.flush();
+    let status = reply.as_ref().map_or_else(Failure::status, |_| Status::OK);
+    spans::ended(&span, status);
+    method.stats.count(connection.caller_number(), status);
+    if let Some(context) = logged {
+        spans::log(&method.name, &connection.caller_of(&context), &context, status, [wait_ns, ended.since(began)]);
+    }
+    if to.header.kind == Kind::Request {
+        if connection.answer(&to, pool.load(), &reply) {
+            connection.flush();
+        }
+        method.stats.reply_time.record_ns(clock::now().since(ended));
     }
     connection.ended();
 }

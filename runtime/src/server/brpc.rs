@@ -18,11 +18,13 @@ pub(crate) struct Brpc {
     intake: Intake,
     /// The front of a frame whose rest has not arrived, and since when it is waited for.
     unfinished: Option<(Vec<u8>, Lease, Nanos)>,
+    /// Its first request with a name says who calls, as a hello does natively.
+    knows_caller: bool,
 }
 
 impl Brpc {
     pub(crate) fn new(intake: Intake) -> Brpc {
-        Brpc { intake, unfinished: None }
+        Brpc { intake, unfinished: None, knows_caller: false }
     }
 
     /// Since when the rest of a frame is waited for.
@@ -100,6 +102,12 @@ impl Brpc {
         if asks_for_more {
             self.intake.refuse(&to, Status::UNSUPPORTED_FLAG, turn);
             return Ok(());
+        }
+        if !self.knows_caller
+            && let Some(name) = meta.request.as_ref().and_then(|request| request.from_svr_name)
+        {
+            self.intake.connection.set_caller(name, &turn.shared.observed.callers);
+            self.knows_caller = true;
         }
         let mut head = [0; MAX_HEAD];
         let metadata = native_metadata(meta, &header, arrival, &mut head).unwrap_or(&[]);

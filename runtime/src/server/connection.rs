@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicBool, AtomicU32,
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
 
 use atomic_waker::AtomicWaker;
+use mcrpc_core::time::Nanos;
+use mcrpc_core::wire::Protocol;
 use parking_lot::Mutex;
 
 use super::reply::{self, Load, ReplyTo};
+use crate::clock;
+use crate::context::Context;
 use crate::net::outbox::{Flushed, Outbox};
 use crate::net::stream::WriteHalf;
 use crate::request::Reply;
+use crate::stats::callers::{CallerNumber, Callers};
 
 /// A connection of a caller.
 pub(crate) struct Connection {
@@ -27,6 +32,11 @@ pub(crate) struct Connection {
     calls: Mutex<Calls>,
     /// Who calls, as its hello said.
     caller: Mutex<Arc<str>>,
+    caller_number: AtomicU8,
+    /// What it speaks, as soon as that is known.
+    spoken: AtomicU8,
+    /// When something was read last.
+    active: AtomicU64,
     /// Whether `calls` knows of calls that were given up while they waited for a worker.
     has_given_up: AtomicBool,
 }
@@ -71,19 +81,57 @@ impl Connection {
             open: AtomicU32::new(0),
             has_peer_ended: AtomicBool::new(false),
             caller: Mutex::default(),
+            caller_number: AtomicU8::new(CallerNumber::UNKNOWN.get()),
+            spoken: AtomicU8::new(0),
+            active: AtomicU64::new(clock::now().0),
             calls: Mutex::default(),
             has_given_up: AtomicBool::new(false),
         }
     }
 
     /// Binds the caller's name.
-    pub(crate) fn set_caller(&self, name: &str) {
+    pub(crate) fn set_caller(&self, name: &str, callers: &Callers) {
         *self.caller.lock() = name.into();
+        self.caller_number.store(callers.number_of(name).get(), Relaxed);
+    }
+
+    /// Who calls, for its counts.
+    #[inline]
+    pub(crate) fn caller_number(&self) -> CallerNumber {
+        CallerNumber::from_number(self.caller_number.load(Relaxed))
+    }
+
+    pub(crate) fn set_spoken(&self, spoken: Protocol) {
+        self.spoken.store(spoken as u8, Relaxed);
+    }
+
+    /// What it speaks; `None` if it has not said anything.
+    pub(crate) fn spoken(&self) -> Option<Protocol> {
+        let spoken = self.spoken.load(Relaxed);
+        [Protocol::Native, Protocol::BaiduStd, Protocol::Http1].into_iter().find(|&known| known as u8 == spoken)
+    }
+
+    /// Something was read.
+    pub(crate) fn read_at(&self, now: Nanos) {
+        self.active.store(now.0, Relaxed);
+    }
+
+    /// When something was read last.
+    pub(crate) fn active(&self) -> Nanos {
+        Nanos(self.active.load(Relaxed))
     }
 
     /// Who calls; empty if it has not said.
     pub(crate) fn caller(&self) -> Arc<str> {
         self.caller.lock().clone()
+    }
+
+    /// Who calls, as the request or its connection says.
+    pub(crate) fn caller_of(&self, context: &Context) -> Arc<str> {
+        match context.caller() {
+            "" => self.caller(),
+            name => name.into(),
+        }
     }
 
     /// A request was handed to a worker.

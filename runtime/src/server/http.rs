@@ -58,7 +58,9 @@ impl Http {
                 "GET" | "HEAD" => pages::page(path, turn.shared, self.is_going_away),
                 _ => Page::text(405, "The pages of this server can only be read: use GET.\n"),
             };
-            put(turn.out, &page, method == "HEAD");
+            let accept = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("accept"));
+            let accept = accept.and_then(|header| str::from_utf8(header.value).ok()).unwrap_or_default();
+            put(turn.out, &page.for_reader(accept, path), method == "HEAD");
         }
         self.unfinished = bytes[used..].to_vec();
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use mcrpc_core::admission::Request as AdmissionRequest;
@@ -21,6 +22,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::methods::{InlineFn, Method, Run};
 use crate::request::Inline;
+use crate::spans;
 
 /// What an IO thread works with while it takes what was read.
 pub(crate) struct Turn<'t> {
@@ -29,12 +31,19 @@ pub(crate) struct Turn<'t> {
     pub(crate) out: &'t mut Vec<u8>,
     /// Requests for the workers, and for the blocking workers.
     jobs: &'t mut [Vec<Job>; 2],
+    /// Inline handlers that have answered: the numbers of their methods, and when.
+    answered: &'t mut Vec<(usize, Nanos)>,
     now: Nanos,
 }
 
 impl<'t> Turn<'t> {
-    pub(crate) fn new(shared: &'t Shared, out: &'t mut Vec<u8>, jobs: &'t mut [Vec<Job>; 2]) -> Turn<'t> {
-        Turn { shared, out, jobs, now: clock::now() }
+    pub(crate) fn new(
+        shared: &'t Shared,
+        out: &'t mut Vec<u8>,
+        jobs: &'t mut [Vec<Job>; 2],
+        answered: &'t mut Vec<(usize, Nanos)>,
+    ) -> Turn<'t> {
+        Turn { shared, out, jobs, answered, now: clock::now() }
     }
 
     /// The time at which what is taken was read; later, when an inline handler has taken some.
@@ -70,10 +79,14 @@ impl Intake {
     #[inline]
     pub(crate) fn take(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) {
         let taken = match self.find(&request.to.header, turn) {
-            Ok((method, pool)) => self.consider(request, method, pool, turn).map_err(|status| {
-                method.stats.count(status);
-                (status, pool)
-            }),
+            Ok((method, pool)) => {
+                let arrived = turn.now;
+                self.consider(request, method, pool, turn).map_err(|status| {
+                    method.stats.count(self.connection.caller_number(), status);
+                    self.log(method, request, status, [arrived.since(request.arrival), 0]);
+                    (status, pool)
+                })
+            }
             Err(status) => Err((status, &*turn.shared.workers)),
         };
         if let Err((status, pool)) = taken {
@@ -81,16 +94,34 @@ impl Intake {
         }
     }
 
-    /// Answers a request that is not taken.
+    /// Answers and counts a request that is not looked at: it breaks a rule, or has not arrived as a whole.
     pub(crate) fn refuse(&self, to: &ReplyTo, status: Status, turn: &mut Turn<'_>) {
-        refuse(to, status, turn.shared.pool_of(to.header.method_id), turn.out);
+        let pool = match turn.shared.find(to.header.method_id) {
+            Some((method, pool)) => {
+                method.stats.count(self.connection.caller_number(), status);
+                pool
+            }
+            None => &turn.shared.workers,
+        };
+        refuse(to, status, pool, turn.out);
     }
 
     fn find<'t>(&self, header: &Header, turn: &Turn<'t>) -> Result<(&'t Arc<Method>, &'t Pool), Status> {
         if self.is_closed {
             return Err(Status::GOING_AWAY);
         }
-        turn.shared.find(header.method_id).ok_or(Status::NO_METHOD)
+        turn.shared.find(header.method_id).ok_or_else(|| {
+            turn.shared.observed.unknown_methods.fetch_add(1, Relaxed);
+            Status::NO_METHOD
+        })
+    }
+
+    #[inline]
+    fn log(&self, method: &Method, request: &Inline<'_>, status: Status, [wait_ns, service_ns]: [u64; 2]) {
+        if method.stats.is_logged() {
+            let context = request.context();
+            spans::log(&method.name, &self.connection.caller_of(&context), &context, status, [wait_ns, service_ns]);
+        }
     }
 
     #[inline]
@@ -102,6 +133,7 @@ impl Intake {
         turn: &mut Turn<'_>,
     ) -> Result<(), Status> {
         let Inline { to, metadata, payload, arrival } = *request;
+        let waited_ns = turn.now.since(arrival);
         let mut decisive = Decisive::from_header(&to.header, arrival);
         if to.header.budget_ms == Millis::UNLIMITED.0 {
             decisive.deadline = arrival.deadline_after(turn.shared.config.default_timeout);
@@ -111,13 +143,21 @@ impl Intake {
             let began = turn.now;
             // There is no queue but the bytes that were read.
             pool.admission.dequeued(pool.number, arrival, decisive.deadline, began)?;
-            let status = run_inline(run.as_ref(), request, method, pool, turn.out);
+            let span = spans::of_request(&method.name, &self.connection, || request.context());
+            let status = span.in_scope(|| run_inline(run.as_ref(), request, method, pool, turn.out));
+            spans::ended(&span, status);
             turn.now = clock::now();
             // Fails only for a queue that there is not.
             let _ = pool.admission.done(pool.number, began, turn.now);
-            method.stats.queue_wait.record_ns(began.since(arrival));
-            method.stats.service_time.record_ns(turn.now.since(began));
-            method.stats.count(status);
+            let service_ns = turn.now.since(began);
+            method.stats.queue_wait.record_ns(waited_ns);
+            method.stats.service_time.record_ns(service_ns);
+            method.stats.add_busy_ns(service_ns);
+            method.stats.count(self.connection.caller_number(), status);
+            self.log(method, request, status, [waited_ns, service_ns]);
+            if to.header.kind == Kind::Request {
+                turn.answered.push((method.number, turn.now));
+            }
             return Ok(());
         }
         let mut lease = turn.shared.memory.lease();
@@ -130,10 +170,12 @@ impl Intake {
             let _ = pool.admission.abandoned(pool.number);
             return Err(status);
         }
+        let mut context = Context::from_parts(to.header, metadata, arrival).not_after(decisive.deadline);
+        context.begin_trace_if_sampled();
         self.connection.opened();
         turn.jobs[usize::from(matches!(method.run, Run::Blocking(_)))].push(Job {
             method: method.clone(),
-            context: Context::from_parts(to.header, metadata, arrival).not_after(decisive.deadline),
+            context,
             correlation_id: to.correlation_id,
             payload: Bytes::copy_from_slice(payload),
             connection: self.connection.clone(),

@@ -50,13 +50,12 @@ struct Buffers {
     out: Vec<u8>,
     jobs: [Vec<Job>; 2],
     displaced: Vec<Job>,
+    answered: Vec<(usize, Nanos)>,
 }
 
 /// What is looked at once a second.
 struct Watched {
     connection: Arc<Connection>,
-    /// When something was read last.
-    active: Cell<Nanos>,
     /// Since when the rest of a frame is waited for.
     unfinished: Cell<Option<Nanos>>,
     /// Since when the socket takes no answers.
@@ -70,6 +69,7 @@ impl IoThread {
             out: Vec::new(),
             jobs: Default::default(),
             displaced: Vec::new(),
+            answered: Vec::new(),
         };
         Rc::new(IoThread { shared, connections: RefCell::default(), buffers: RefCell::new(buffers) })
     }
@@ -99,19 +99,17 @@ impl IoThread {
         // A socket that cannot be watched is closed.
         let Ok((read, write)) = stream.split() else { return };
         let connection = Arc::new(Connection::new(write));
-        let watched = Rc::new(Watched {
-            connection: connection.clone(),
-            active: Cell::new(clock::now()),
-            unfinished: Cell::new(None),
-            blocked: Cell::new(None),
-        });
+        let watched =
+            Rc::new(Watched { connection: connection.clone(), unfinished: Cell::new(None), blocked: Cell::new(None) });
         let key = self.connections.borrow_mut().insert(watched.clone());
+        let shown = self.shared.observed.connections.lock().insert(connection.clone());
         let mut task = Task { protocol: Protocol::new(Intake::new(connection)), read, watched, has_ended: false };
         let io = self.clone();
         tokio::task::spawn_local(async move {
             poll_fn(|cx| task.poll(&io, cx)).await;
             task.watched.connection.close();
             io.connections.borrow_mut().remove(key);
+            io.shared.observed.connections.lock().remove(shown);
             io.shared.connections.fetch_sub(1, Relaxed);
         });
     }
@@ -120,6 +118,7 @@ impl IoThread {
     fn sweep(&self, now: Nanos) {
         self.shared.follow_host();
         self.shared.pools().into_iter().for_each(Pool::observe);
+        self.shared.observed.window.observe(now, self.shared.methods.iter().map(|method| &method.stats));
         let config = &self.shared.config;
         for (_, watched) in self.connections.borrow().iter() {
             let is_blocked = watched.connection.outbox.is_blocked();
@@ -127,7 +126,8 @@ impl IoThread {
             let is_over = |since: Nanos, limit: Duration| u128::from(now.since(since)) >= limit.as_nanos();
             let stalls = [watched.unfinished.get(), watched.blocked.get()];
             let is_stalled = stalls.iter().flatten().any(|&since| is_over(since, config.stall_timeout));
-            let is_idle = watched.connection.open_calls() == 0 && is_over(watched.active.get(), config.idle_timeout);
+            let is_idle =
+                watched.connection.open_calls() == 0 && is_over(watched.connection.active(), config.idle_timeout);
             if is_stalled || is_idle {
                 watched.connection.close();
             }
@@ -177,7 +177,7 @@ impl Task {
         let connection = self.watched.connection.clone();
         connection.reader.register(cx.waker());
         let mut buffers = io.buffers.borrow_mut();
-        let Buffers { input, out, jobs, displaced } = &mut *buffers;
+        let Buffers { input, out, jobs, displaced, answered } = &mut *buffers;
         if io.shared.is_draining.load(Relaxed) {
             self.protocol.go_away(out);
             self.send(out);
@@ -230,11 +230,12 @@ impl Task {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
             };
-            let mut turn = Turn::new(&io.shared, out, jobs);
-            self.watched.active.set(turn.now());
+            let mut turn = Turn::new(&io.shared, out, jobs, answered);
+            connection.read_at(turn.now());
             let end = self.protocol.read(&input[..len], &mut turn);
             self.watched.unfinished.set(self.protocol.waits_since());
             self.send(out);
+            note_written(answered, &io.shared);
             for (jobs, pool) in jobs.iter_mut().zip([&io.shared.workers, &io.shared.blocking]) {
                 if !jobs.is_empty() {
                     pool.put(jobs, displaced);
@@ -257,6 +258,19 @@ impl Task {
         }
         if out.capacity() > KEPT_ANSWERS {
             *out = Vec::new();
+        }
+    }
+}
+
+/// Counts how long the answers of inline handlers took to be written: all at once, as they were.
+fn note_written(answered: &mut Vec<(usize, Nanos)>, shared: &Shared) {
+    if answered.is_empty() {
+        return;
+    }
+    let now = clock::now();
+    for (number, ended) in answered.drain(..) {
+        if let Some(method) = shared.methods.get(number) {
+            method.stats.reply_time.record_ns(now.since(ended));
         }
     }
 }

@@ -20,6 +20,7 @@
 //! | `worker`, `blocking` | asynchronous handlers as coroutines, blocking ones each on a thread |
 //! | `reply` | an answer as it goes over the wire |
 //! | `memory` | what requests may take up |
+//! | `observed` | what the pages and the metrics show beside the methods |
 //!
 //! Whoever is done with a batch writes it: no thread waits for another to answer, and no answer waits for a turn of the IO thread.
 
@@ -35,12 +36,13 @@ mod job;
 mod listener;
 mod memory;
 mod native;
+mod observed;
 mod pages;
-mod pool;
+pub(crate) mod pool;
 mod protocol;
 mod queue;
 pub(crate) mod reply;
-mod shared;
+pub(crate) mod shared;
 mod worker;
 
 use std::future::Future;
@@ -56,7 +58,9 @@ pub use config::Config;
 
 use self::io::IoThread;
 use self::listener::Listener;
+use self::observed::Observed;
 use self::shared::Shared;
+use crate::client::Client;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::methods::{Methods, Run, Service};
@@ -89,6 +93,8 @@ pub struct Builder {
     listen: Vec<String>,
     methods: Methods,
     host: Option<Arc<Host>>,
+    clients: Vec<Client>,
+    log_one_in: u32,
 }
 
 impl Builder {
@@ -151,13 +157,27 @@ impl Builder {
         self
     }
 
+    /// Shows this client too, on the server's pages and among its metrics.
+    #[must_use]
+    pub fn show_client(mut self, client: &Client) -> Builder {
+        self.clients.push(client.clone());
+        self
+    }
+
+    /// Logs one of so many requests, by a line of level info under the target `mcrpc::log`; 0, as at first: none.
+    #[must_use]
+    pub fn log_one_in(mut self, requests: u32) -> Builder {
+        self.log_one_in = requests;
+        self
+    }
+
     /// Starts the server, on threads of its own. It serves when this returns.
     ///
     /// # Errors
     ///
     /// What is wrong with the settings, the methods, or an address; then nothing was started.
     pub fn start(self) -> Result<Server, StartError> {
-        let Builder { config, listen, methods, host } = self;
+        let Builder { config, listen, methods, host, clients, log_one_in } = self;
         config.validate().map_err(StartError::Config)?;
         if let Some(conflict) = methods.conflict() {
             return Err(StartError::Methods(conflict.to_string()));
@@ -176,7 +196,8 @@ impl Builder {
         let addresses: Vec<Address> = listen.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
         let listeners: Vec<Listener> = addresses.iter().map(Listener::bind).collect::<Result<_, _>>()?;
         let addresses = listeners.iter().map(Listener::address).collect::<Result<_, _>>()?;
-        let shared = Arc::new(Shared::new(config, methods, host)?);
+        methods.iter().for_each(|method| method.stats.log_one_in.store(log_one_in, Relaxed));
+        let shared = Arc::new(Shared::new(config, methods, host, Observed::new(clients))?);
         let (io, workers) = spawn(&shared, listeners)?;
         Ok(Server { shared, addresses, io, workers })
     }
@@ -204,6 +225,11 @@ impl Server {
     /// What was counted of a method; `None` if there is none of that name.
     pub fn stats(&self, full_name: &str) -> Option<&MethodStats> {
         self.shared.methods.iter().find(|method| method.name == full_name).map(|method| &method.stats)
+    }
+
+    /// All that is counted, as `/metrics` shows it: OpenMetrics text.
+    pub fn metrics(&self) -> String {
+        crate::metrics::text(&crate::metrics::of_server(&self.shared))
     }
 
     /// Connections that are open.

@@ -75,7 +75,7 @@ impl Pool {
     pub(crate) fn give_up(&self, job: &Job, status: Status) {
         // Fails only for a queue that there is not.
         let _ = self.admission.abandoned(self.number);
-        job.method.stats.count(status);
+        job.method.stats.count(job.connection.caller_number(), status);
         if job.wants_reply() {
             job.connection.answer(&job.reply_to(), self.load(), &Err(Failure::of_system(status)));
         }

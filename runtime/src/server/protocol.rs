@@ -61,6 +61,7 @@ impl Protocol {
                 begin.extend_from_slice(input);
                 let Some(spoken) = sniff(begin) else { return Ok(()) };
                 let Some(intake) = intake.take() else { return Err(Status::BAD_MAGIC) };
+                intake.connection.set_spoken(spoken);
                 let begin = std::mem::take(begin);
                 *self = match spoken {
                     Spoken::Native => Protocol::Native(Box::new(Native::new(intake, turn.shared))),

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::config::Config;
 use super::memory::Memory;
+use super::observed::Observed;
 use super::pool::Pool;
 use crate::clock;
 use crate::host::Host;
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) workers: Arc<Pool>,
     pub(crate) blocking: Arc<Pool>,
     pub(crate) connections: AtomicUsize,
+    pub(crate) observed: Observed,
     /// The server ends.
     pub(crate) is_draining: AtomicBool,
     pub(crate) told_to_end: Notify,
@@ -35,7 +37,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, methods: Methods, host: Option<Arc<Host>>) -> io::Result<Shared> {
+    pub(crate) fn new(
+        config: Config,
+        methods: Methods,
+        host: Option<Arc<Host>>,
+        observed: Observed,
+    ) -> io::Result<Shared> {
         let pool = |workers, coroutines| Pool::new(&config.admission_of(workers, coroutines), config.queue_limit);
         let shared = Shared {
             inline: pool(config.io_threads, 1)?,
@@ -48,6 +55,7 @@ impl Shared {
             is_draining: AtomicBool::new(false),
             told_to_end: Notify::new(),
             is_dropped: AtomicBool::new(false),
+            observed,
             methods,
             config,
         };
@@ -89,8 +97,8 @@ impl Shared {
         [&self.inline, &self.workers, &self.blocking]
     }
 
-    /// Who would run a method; the workers, if there is none.
-    pub(crate) fn pool_of(&self, method_id: u32) -> &Pool {
-        self.find(method_id).map_or(&self.workers, |(_, pool)| pool)
+    /// The same, by their names.
+    pub(crate) fn named_pools(&self) -> [(&'static str, &Pool); 3] {
+        [("inline", &self.inline), ("async", &self.workers), ("blocking", &self.blocking)]
     }
 }

@@ -17,16 +17,19 @@ use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::Kind;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::ReusableBoxFuture;
+use tracing::Span;
 
 use super::connection::{Connection, Slot};
 use super::job::Job;
 use super::pool::Pool;
 use super::queue::Taken;
+use super::reply::ReplyTo;
 use crate::clock;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::methods::{Method, Run};
 use crate::request::{Reply, Request};
+use crate::spans;
 
 /// So many answers wait for each other at most.
 const MAX_BATCH: usize = 32;
@@ -44,6 +47,8 @@ struct Worker {
     /// Connections whose answers wait to be written.
     unflushed: RefCell<Vec<Arc<Connection>>>,
     held_since: Cell<Nanos>,
+    /// Methods that were answered and whose answers wait to be written, and when they were.
+    answered: RefCell<Vec<(Arc<Method>, Nanos)>>,
 }
 
 /// Runs a worker until its queue is closed and empty.
@@ -54,6 +59,7 @@ pub(crate) async fn run(number: usize, coroutines: usize, pool: Arc<Pool>) {
         parked: RefCell::new(vec![None; coroutines]),
         unflushed: RefCell::default(),
         held_since: Cell::new(Nanos(0)),
+        answered: RefCell::default(),
     });
     let all: Vec<_> = (0..coroutines).map(|me| tokio::task::spawn_local(coroutine(worker.clone(), me))).collect();
     for one in all {
@@ -83,6 +89,24 @@ struct Handler {
     future: ReusableBoxFuture<'static, Reply>,
     sleep: Pin<Box<Sleep>>,
     slot: Arc<Slot>,
+}
+
+/// A request whose handler is run.
+struct Begun<'r> {
+    method: &'r Method,
+    connection: &'r Arc<Connection>,
+    to: &'r ReplyTo,
+    span: &'r Span,
+    began: Nanos,
+}
+
+/// What came of it.
+struct Handled {
+    /// `None` if its caller has given the call up.
+    reply: Option<Reply>,
+    ended: Nanos,
+    /// How long it ran, without the time in which it waited.
+    busy_ns: u64,
 }
 
 impl Worker {
@@ -119,17 +143,23 @@ impl Worker {
             connection.ended();
             return;
         }
-        let wants_reply = to.header.kind == Kind::Request;
         let deadline = context.deadline();
-        method.stats.queue_wait.record_ns(began.since(admitted_at));
-        let reply = match self.pool.admission.dequeued(self.pool.number, admitted_at, deadline, began) {
-            Err(status) => Some(Err(Failure::of_system(status))),
+        let wait_ns = began.since(admitted_at);
+        method.stats.queue_wait.record_ns(wait_ns);
+        let span = spans::of_request(&method.name, &connection, || context.clone());
+        let logged = method.stats.is_logged().then(|| Box::new(context.clone()));
+        let (reply, ended) = match self.pool.admission.dequeued(self.pool.number, admitted_at, deadline, began) {
+            Err(status) => {
+                method.stats.count_dropped();
+                (Some(Err(Failure::of_system(status))), began)
+            }
             Ok(()) => {
-                let reply = self.handle(&method, context, payload, &connection, to.header.call_id, handler).await;
-                let ended = clock::now();
+                let begun = Begun { method: &method, connection: &connection, to: &to, span: &span, began };
+                let Handled { reply, ended, busy_ns } = self.handle(begun, context, payload, handler).await;
                 let _ = self.pool.admission.done(self.pool.number, began, ended);
                 method.stats.service_time.record_ns(ended.since(began));
-                reply
+                method.stats.add_busy_ns(busy_ns);
+                (reply, ended)
             }
         };
         let status = match &reply {
@@ -137,31 +167,42 @@ impl Worker {
             Some(Err(failure)) => failure.status(),
             None => Status::OUT_OF_TIME,
         };
-        method.stats.count(status);
-        let reply = reply.filter(|_| wants_reply);
-        let is_first = reply.is_some_and(|reply| connection.answer(&to, self.pool.load(), &reply));
-        connection.ended();
-        if is_first {
-            self.hold(connection, began);
+        spans::ended(&span, status);
+        method.stats.count(connection.caller_number(), status);
+        if let Some(context) = logged {
+            spans::log(&method.name, &connection.caller_of(&context), &context, status, [wait_ns, ended.since(began)]);
+        }
+        match reply.filter(|_| to.header.kind == Kind::Request) {
+            Some(reply) => {
+                let is_first = connection.answer(&to, self.pool.load(), &reply);
+                connection.ended();
+                self.hold(is_first.then_some(connection), method, began, ended);
+            }
+            None => connection.ended(),
         }
     }
 
-    /// What a handler answers; `None` if its caller has given the call up.
     async fn handle(
         &self,
-        method: &Method,
+        begun: Begun<'_>,
         context: Context,
         payload: bytes::Bytes,
-        connection: &Arc<Connection>,
-        call_id: u32,
         handler: &mut Handler,
-    ) -> Option<Reply> {
-        let deadline = context.deadline();
+    ) -> Handled {
+        let Begun { method, connection, to, span, began } = begun;
+        let (deadline, call_id) = (context.deadline(), to.header.call_id);
+        let (mut busy_ns, mut resumed_at) = (0, began);
         let request = Request::new(context.clone(), payload, connection.clone());
         let Handler { future, sleep, slot } = handler;
-        let Run::Async(run) = &method.run else { return Some(Err(Failure::of_system(Status::NO_METHOD))) };
+        let Run::Async(run) = &method.run else {
+            return Handled { reply: Some(Err(Failure::of_system(Status::NO_METHOD))), ended: began, busy_ns };
+        };
         let (mut request, mut has_waited) = (Some(request), false);
         let run_it = poll_fn(|cx| {
+            if has_waited {
+                resumed_at = clock::now();
+            }
+            let _entered = span.enter();
             // What a handler shares with others has to bear its panic, as with a thread that panics.
             let polled = catch_unwind(AssertUnwindSafe(|| {
                 if let Some(request) = request.take() {
@@ -174,12 +215,15 @@ impl Worker {
                 Ok(Poll::Pending) => {}
                 Err(_) => return Poll::Ready(Err(Some(lost(method)))),
             }
+            let now = clock::now();
+            busy_ns += now.since(resumed_at);
+            resumed_at = now;
             if !has_waited {
                 has_waited = true;
                 self.flush();
                 connection.wait(call_id, slot);
                 if deadline != Nanos::NEVER {
-                    let left = Duration::from_nanos(deadline.since(clock::now()));
+                    let left = Duration::from_nanos(deadline.since(now));
                     sleep.as_mut().reset(Instant::now() + left);
                 }
                 self.let_next_run();
@@ -195,26 +239,32 @@ impl Worker {
                 }
             }
         });
-        let ended = pin!(context.scope(run_it)).await;
+        let outcome = pin!(context.scope(run_it)).await;
+        let ended = clock::now();
         if has_waited {
             connection.stop_waiting(slot);
         }
-        match ended {
+        let reply = match outcome {
             Ok(reply) => Some(reply),
             Err(failure) => {
                 // What it waited for is dropped now.
                 future.set(std::future::pending());
                 failure.map(Err)
             }
-        }
+        };
+        Handled { reply, ended, busy_ns: busy_ns + ended.since(resumed_at) }
     }
 
-    /// Keeps a connection whose answers are to be written.
-    fn hold(&self, connection: Arc<Connection>, now: Nanos) {
-        let mut unflushed = self.unflushed.borrow_mut();
-        if unflushed.is_empty() {
-            self.held_since.set(now);
+    /// Keeps what was answered, and its connection unless somebody else is about to write it.
+    fn hold(&self, connection: Option<Arc<Connection>>, method: Arc<Method>, began: Nanos, ended: Nanos) {
+        let mut answered = self.answered.borrow_mut();
+        if answered.is_empty() {
+            self.held_since.set(began);
         }
+        answered.push((method, ended));
+        drop(answered);
+        let Some(connection) = connection else { return };
+        let mut unflushed = self.unflushed.borrow_mut();
         unflushed.push(connection);
         if unflushed.len() >= MAX_BATCH {
             drop(unflushed);
@@ -222,10 +272,19 @@ impl Worker {
         }
     }
 
+    /// Writes what is held. All of it counts as written when the last connection is: one look at the clock for a batch.
     fn flush(&self) {
         self.held_since.set(Nanos::NEVER);
         for connection in self.unflushed.borrow_mut().drain(..) {
             connection.flush();
+        }
+        let mut answered = self.answered.borrow_mut();
+        if answered.is_empty() {
+            return;
+        }
+        let now = clock::now();
+        for (method, ended) in answered.drain(..) {
+            method.stats.reply_time.record_ns(now.since(ended));
         }
     }
 

@@ -1,10 +1,8 @@
-//! What is counted of each method: by outcome, and how long each stage took (SPEC M4, M5).
+//! Durations, by buckets that grow with them.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-
-use mcrpc_core::shield::outcome::Outcome;
-use mcrpc_core::status::Status;
 
 /// Each power of two is split into this many buckets: an error of at most one eighth.
 const STEPS: usize = 8;
@@ -37,15 +35,58 @@ impl Histogram {
 
     /// The duration that a share of them does not exceed, at most an eighth too long; zero if there is none. `share` is 0 to 1.
     pub fn quantile(&self, share: f64) -> Duration {
-        let wanted = ((self.count() as f64) * share).ceil().max(1.0) as u64;
+        self.counts().quantile(share)
+    }
+
+    /// A copy of its buckets.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts(self.buckets.iter().map(|bucket| bucket.load(Relaxed)).collect())
+    }
+}
+
+/// What a histogram had counted at some time, or between two.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts(Vec<u64>);
+
+impl Counts {
+    /// What was counted since an earlier copy was made; an empty one is from the beginning.
+    pub(crate) fn since(&self, earlier: &Counts) -> Counts {
+        let earlier = earlier.0.iter().chain(std::iter::repeat(&0));
+        Counts(self.0.iter().zip(earlier).map(|(now, then)| now.saturating_sub(*then)).collect())
+    }
+
+    /// How many durations there are.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Adds those of another histogram.
+    pub(crate) fn add(&mut self, other: &Counts) {
+        self.0.iter_mut().zip(&other.0).for_each(|(mine, theirs)| *mine += theirs);
+    }
+
+    /// How many durations there are up to each of these powers of two ns, and in the end beyond all of them: each counted once.
+    /// Exact, since no bucket lies on both sides of a power of two.
+    pub(crate) fn by_powers(&self, powers: RangeInclusive<u32>) -> Vec<u64> {
+        let mut begin = 0;
+        let ends = powers.map(|power| bucket_of(1 << power)).chain([self.0.len()]);
+        ends.map(|end| {
+            let between = self.0.get(begin..end).unwrap_or_default();
+            begin = end;
+            between.iter().sum()
+        })
+        .collect()
+    }
+
+    /// See [`Histogram::quantile`].
+    pub(crate) fn quantile(&self, share: f64) -> Duration {
+        let wanted = (self.total() as f64 * share).ceil().max(1.0) as u64;
         let mut seen = 0;
-        for (index, bucket) in self.buckets.iter().enumerate() {
-            seen += bucket.load(Relaxed);
-            if seen >= wanted {
-                return Duration::from_nanos(upper_bound_ns(index));
-            }
-        }
-        Duration::ZERO
+        let found = self.0.iter().position(|count| {
+            seen += count;
+            seen >= wanted
+        });
+        found.map_or(Duration::ZERO, |index| Duration::from_nanos(upper_bound_ns(index)))
     }
 }
 
@@ -74,28 +115,6 @@ fn upper_bound_ns(index: usize) -> u64 {
     }
 }
 
-/// What is counted of a method. Counts grow from 0.
-#[derive(Default)]
-pub struct MethodStats {
-    outcomes: [AtomicU64; Outcome::ALL.len()],
-    /// From when a request was read until a worker took it: T2 - T1.
-    pub queue_wait: Histogram,
-    /// From when a worker took it until its handler had answered: T3 - T2.
-    pub service_time: Histogram,
-}
-
-impl MethodStats {
-    #[inline]
-    pub(crate) fn count(&self, status: Status) {
-        self.outcomes[Outcome::of(status) as usize].fetch_add(1, Relaxed);
-    }
-
-    /// How many requests ended so.
-    pub fn ended(&self, outcome: Outcome) -> u64 {
-        self.outcomes[outcome as usize].load(Relaxed)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +126,14 @@ mod tests {
             assert!(ns <= bound && bound - ns <= ns / 8, "{ns} ns is counted as {bound} ns");
         }
         assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn what_is_shorter_than_a_power_of_two_is_counted_exactly() {
+        let histogram = Histogram::default();
+        [1_023, 1_024, 1_025, 2_047, 2_048].into_iter().for_each(|ns| histogram.record_ns(ns));
+        assert_eq!(histogram.counts().by_powers(9..=12), [0, 1, 3, 1, 0]);
+        assert_eq!(histogram.counts().by_powers(10..=11), [1, 3, 1]);
     }
 
     #[test]

@@ -1,0 +1,80 @@
+//! Spans of requests and of calls, and a line for some requests (SPEC B12).
+//!
+//! All of it goes through `tracing`, under the targets `mcrpc::request`, `mcrpc::call` and `mcrpc::log`. What nobody subscribes to
+//! costs a comparison: names and ids are looked up when they are written. A uin is never written.
+
+use std::fmt;
+use std::time::Duration;
+
+use mcrpc_core::status::Status;
+use tracing::field::Empty;
+use tracing::{Span, debug_span};
+
+use crate::context::Context;
+use crate::server::connection::Connection;
+use crate::stats::codes::name_of;
+
+/// A trace id as W3C Trace Context writes it; `-` if there is none.
+pub(crate) struct TraceId(pub(crate) Option<[u8; 16]>);
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(id) => write!(out, "{:032x}", u128::from_be_bytes(id)),
+            None => out.write_str("-"),
+        }
+    }
+}
+
+/// The span of a request that is handled: the first of its process.
+#[inline]
+pub(crate) fn of_request(method: &str, connection: &Connection, context: impl Fn() -> Context) -> Span {
+    debug_span!(
+        target: "mcrpc::request",
+        parent: None,
+        "request",
+        rpc.method = method,
+        caller = &*connection.caller_of(&context()),
+        trace_id = display(TraceId(context().trace_id())),
+        status = Empty,
+    )
+}
+
+/// The span of a call: a child of the one in which it is made.
+#[inline]
+pub(crate) fn of_call(service: &str, method: &str, context: &Context) -> Span {
+    debug_span!(
+        target: "mcrpc::call",
+        "call",
+        peer.service = service,
+        rpc.method = method,
+        trace_id = display(TraceId(context.trace_id())),
+        attempts = Empty,
+        status = Empty,
+    )
+}
+
+/// How it ended.
+#[inline]
+pub(crate) fn ended(span: &Span, status: Status) {
+    if !span.is_disabled() {
+        span.record("status", name_of(status));
+    }
+}
+
+/// The line of a request that is logged.
+#[cold]
+pub(crate) fn log(method: &str, caller: &str, context: &Context, status: Status, [wait_ns, service_ns]: [u64; 2]) {
+    let ms = |ns| Duration::from_nanos(ns).as_secs_f64() * 1e3;
+    tracing::info!(
+        target: "mcrpc::log",
+        trace_id = %TraceId(context.trace_id()),
+        caller,
+        rpc.method = method,
+        wait_ms = ms(wait_ns),
+        service_ms = ms(service_ns),
+        status = name_of(status),
+        code = status.0,
+        "request"
+    );
+}

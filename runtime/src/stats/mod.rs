@@ -1,0 +1,20 @@
+//! What is counted of each method: by caller and status, and how long each stage took (SPEC M4, M5, B11).
+//!
+//! | module | |
+//! |---|---|
+//! | [`histogram`] | durations |
+//! | `codes` | how often something ended with each status |
+//! | `callers` | who calls, as a small number |
+//! | [`method`] | what a server counts of a method |
+//! | `window` | the same, of the last seconds |
+//!
+//! What happens with each request is a relaxed addition to something that was found together with the method or the connection.
+
+pub(crate) mod callers;
+pub(crate) mod codes;
+pub mod histogram;
+pub mod method;
+pub(crate) mod window;
+
+pub use histogram::Histogram;
+pub use method::MethodStats;
