@@ -4,7 +4,7 @@
 //! spawns has none, unless it is wrapped: [`Context::scope`].
 
 use std::future::Future;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use mcrpc_core::context::Carried;
@@ -24,9 +24,13 @@ tokio::task_local! {
     static CURRENT: Context;
 }
 
-/// The context of a request. Cheap to clone, unless it has much metadata.
+/// The context of a request. Clones share it, so that neither a request on its way through a server nor a coroutine that is woken has
+/// to copy it.
 #[derive(Clone, Debug)]
-pub struct Context {
+pub struct Context(Arc<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
     header: Header,
     /// As it lay in the frame, and valid.
     metadata: SmallVec<[u8; INLINE_METADATA]>,
@@ -46,8 +50,17 @@ impl Context {
 
     /// The context that a request brought. Its metadata are valid.
     pub(crate) fn from_parts(header: Header, metadata: &[u8], arrival: Nanos) -> Context {
-        let deadline = arrival.deadline_after(Millis(header.budget_ms));
-        Context { header, metadata: SmallVec::from_slice(metadata), arrival, deadline }
+        Context::until(arrival.deadline_after(Millis(header.budget_ms)), header, metadata, arrival)
+    }
+
+    /// The same, with a deadline of the server's.
+    pub(crate) fn until(deadline: Nanos, header: Header, metadata: &[u8], arrival: Nanos) -> Context {
+        Context(Arc::new(Parts { header, metadata: SmallVec::from_slice(metadata), arrival, deadline }))
+    }
+
+    /// To be changed: a copy, if others have it too.
+    fn parts_mut(&mut self) -> &mut Parts {
+        Arc::make_mut(&mut self.0)
     }
 
     /// The context of the request that is being handled.
@@ -76,27 +89,27 @@ impl Context {
 
     /// The user; 0 if there is none.
     pub fn uin(&self) -> u64 {
-        self.header.uin
+        self.0.header.uin
     }
 
     /// The business that the request belongs to.
     pub fn business_id(&self) -> u16 {
-        self.header.business_id
+        self.0.header.business_id
     }
 
     /// Business priority, 0 first.
     pub fn priority(&self) -> u8 {
-        self.header.priority
+        self.0.header.priority
     }
 
     /// How often the caller has sent it before.
     pub fn attempt(&self) -> u8 {
-        self.header.flags.attempt()
+        self.0.header.flags.attempt()
     }
 
     /// How long the caller still waits; `None` if for ever.
     pub fn remaining(&self) -> Option<Duration> {
-        (self.deadline != Nanos::NEVER).then(|| Duration::from_nanos(self.deadline.since(clock::now())))
+        (self.0.deadline != Nanos::NEVER).then(|| Duration::from_nanos(self.0.deadline.since(clock::now())))
     }
 
     /// The trace id of W3C Trace Context; `None` if there is no trace.
@@ -123,7 +136,7 @@ impl Context {
     /// The same context as the beginning of a trace that is recorded, unless it is part of one already.
     #[must_use]
     pub fn traced(mut self) -> Context {
-        self.header.flags.0 |= Flags::SAMPLED;
+        self.parts_mut().header.flags.0 |= Flags::SAMPLED;
         if self.trace_id().is_none() {
             self.begin_trace(fastrand::u128(1..));
         }
@@ -133,8 +146,8 @@ impl Context {
     /// Gives a context that is sampled, but belongs to no trace, a trace of its own: the same each time it is asked for.
     #[inline]
     pub(crate) fn begin_trace_if_sampled(&mut self) {
-        if self.header.flags.contains(Flags::SAMPLED) && self.trace_id().is_none() {
-            let seed = *TRACE_SEED ^ self.arrival.0.rotate_left(32) ^ u64::from(self.header.call_id);
+        if self.0.header.flags.contains(Flags::SAMPLED) && self.trace_id().is_none() {
+            let seed = *TRACE_SEED ^ self.0.arrival.0.rotate_left(32) ^ u64::from(self.0.header.call_id);
             self.begin_trace(fastrand::Rng::with_seed(seed).u128(1..));
         }
     }
@@ -144,31 +157,31 @@ impl Context {
         let trace = Trace { trace_id: trace_id.to_be_bytes(), ..Trace::default() };
         let mut head = [0; HEADER_LEN + INLINE_METADATA];
         let written = Writer::new(&mut head).trace(&trace).finish(&Header::new(Kind::Request, 0), 0);
-        let metadata = [written.map_or(&[][..], |len| &head[HEADER_LEN..len]), &self.metadata].concat();
+        let metadata = [written.map_or(&[][..], |len| &head[HEADER_LEN..len]), &self.0.metadata].concat();
         // They would be no metadata any more if there were a trace tag that names no trace.
         if Metadata::new_checked(&metadata, &Limits::WIDEST).is_ok() {
-            self.metadata = SmallVec::from_vec(metadata);
+            self.parts_mut().metadata = SmallVec::from_vec(metadata);
         }
     }
 
     /// The same context of another user.
     #[must_use]
     pub fn with_uin(mut self, uin: u64) -> Context {
-        self.header.uin = uin;
+        self.parts_mut().header.uin = uin;
         self
     }
 
     /// The same context of another business.
     #[must_use]
     pub fn with_business_id(mut self, business_id: u16) -> Context {
-        self.header.business_id = business_id;
+        self.parts_mut().header.business_id = business_id;
         self
     }
 
     /// The same context of another importance, 0 first.
     #[must_use]
     pub fn with_priority(mut self, priority: u8) -> Context {
-        self.header.priority = priority;
+        self.parts_mut().header.priority = priority;
         self
     }
 
@@ -181,28 +194,30 @@ impl Context {
 
     /// The same context with the nearer of two deadlines.
     pub(crate) fn not_after(mut self, deadline: Nanos) -> Context {
-        self.deadline = self.deadline.min(deadline);
+        if deadline < self.0.deadline {
+            self.parts_mut().deadline = deadline;
+        }
         self
     }
 
     pub(crate) fn deadline(&self) -> Nanos {
-        self.deadline
+        self.0.deadline
     }
 
     pub(crate) fn header(&self) -> &Header {
-        &self.header
+        &self.0.header
     }
 
     /// As the core sees it.
     pub(crate) fn carried(&self) -> Carried<'_> {
-        let mut carried = Carried::read(&self.header, &self.metadata(), self.arrival);
-        carried.context.deadline = self.deadline;
+        let mut carried = Carried::read(&self.0.header, &self.metadata(), self.0.arrival);
+        carried.context.deadline = self.0.deadline;
         carried
     }
 
     fn metadata(&self) -> Metadata<'_> {
         // Checked when it was read; what is checked again here cannot fail.
-        Metadata::new_checked(&self.metadata, &Limits::WIDEST).unwrap_or_default()
+        Metadata::new_checked(&self.0.metadata, &Limits::WIDEST).unwrap_or_default()
     }
 }
 

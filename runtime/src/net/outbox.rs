@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::stream::WriteHalf;
 
 /// A buffer that has grown beyond this is not kept once it is empty: ten thousand idle connections keep none.
-const KEPT_CAPACITY: usize = 1 << 10;
+const KEPT_CAPACITY: usize = 4 << 10;
 
 /// The bytes that wait.
 #[derive(Debug, Default)]

@@ -170,7 +170,7 @@ impl Intake {
             let _ = pool.admission.abandoned(pool.number);
             return Err(status);
         }
-        let mut context = Context::from_parts(to.header, metadata, arrival).not_after(decisive.deadline);
+        let mut context = Context::until(decisive.deadline, to.header, metadata, arrival);
         context.begin_trace_if_sampled();
         self.connection.opened();
         turn.jobs[usize::from(matches!(method.run, Run::Blocking(_)))].push(Job {
