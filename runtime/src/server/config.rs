@@ -11,6 +11,9 @@ use mcrpc_core::wire::Limits;
 /// The settings of a server. The defaults suit a service of a few cores whose calls take milliseconds.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Processes that serve. More than one are children of a master, which replaces those that die ([`super::prefork`]); the
+    /// numbers of threads, workers and limits below are those of each.
+    pub processes: usize,
     /// Threads that read, admit, and run inline handlers. One serves about half a million small calls a second.
     pub io_threads: usize,
     /// Threads that run asynchronous handlers. As many as there are cores, by default.
@@ -45,6 +48,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
+            processes: 1,
             io_threads: 1,
             workers: available_parallelism().map_or(1, NonZeroUsize::get),
             coroutines_per_worker: 64,
@@ -64,11 +68,21 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The admission of the inline handlers, of the workers, and of the blocking workers.
+    pub(super) fn admissions(&self) -> [admission::Config; 3] {
+        [
+            self.admission_of(self.io_threads, 1),
+            self.admission_of(self.workers, self.coroutines_per_worker),
+            self.admission_of(self.blocking_workers, 1),
+        ]
+    }
+
     /// The admission of a pool of threads that each run one request at a time, or of coroutines, of which nobody knows how
     /// many are too many.
-    pub(super) fn admission_of(&self, workers: usize, coroutines: usize) -> admission::Config {
+    fn admission_of(&self, workers: usize, coroutines: usize) -> admission::Config {
         let workers = if coroutines > 1 { 0 } else { u32::try_from(workers).unwrap_or(0) };
-        admission::Config { queue_count: 1, workers_per_queue: workers, ..self.admission }
+        let processes = u32::try_from(self.processes).unwrap_or(0);
+        admission::Config { queue_count: processes, workers_per_queue: workers, ..self.admission }
     }
 
     /// Whether all settings make sense together.
@@ -78,6 +92,7 @@ impl Config {
     /// Which does not, and what it may be.
     pub(super) fn validate(&self) -> Result<(), String> {
         let at_least_one = [
+            ("processes", self.processes),
             ("io_threads", self.io_threads),
             ("workers", self.workers),
             ("coroutines_per_worker", self.coroutines_per_worker),

@@ -1,6 +1,5 @@
 //! What all threads of a server know.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -10,6 +9,8 @@ use tokio::sync::Notify;
 use super::config::Config;
 use super::memory::Memory;
 use super::pool::Pool;
+use super::rates::Rates;
+use super::segment::Segment;
 use crate::clock;
 use crate::host::Host;
 use crate::methods::{Method, Methods, Run};
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) inline: Pool,
     pub(crate) workers: Arc<Pool>,
     pub(crate) blocking: Arc<Pool>,
+    #[allow(dead_code)]
+    pub(crate) rates: Rates,
     pub(crate) connections: AtomicUsize,
     /// The server ends.
     pub(crate) is_draining: AtomicBool,
@@ -35,12 +38,22 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, methods: Methods, host: Option<Arc<Host>>) -> io::Result<Shared> {
-        let pool = |workers, coroutines| Pool::new(&config.admission_of(workers, coroutines), config.queue_limit);
+    /// What the threads of the process with this number know.
+    pub(crate) fn new(
+        config: Config,
+        methods: Methods,
+        host: Option<Arc<Host>>,
+        segment: Segment,
+        process: u32,
+    ) -> Shared {
+        let Segment { controllers, rates, .. } = segment;
+        let [inline, workers, blocking] =
+            controllers.map(|controller| Pool::new(controller, process, config.queue_limit));
         let shared = Shared {
-            inline: pool(config.io_threads, 1)?,
-            workers: Arc::new(pool(config.workers, config.coroutines_per_worker)?),
-            blocking: Arc::new(pool(config.blocking_workers, 1)?),
+            inline,
+            workers: Arc::new(workers),
+            blocking: Arc::new(blocking),
+            rates,
             memory: Memory::new(config.max_request_memory),
             salt: AtomicU64::new(Salt::default().0),
             host,
@@ -52,7 +65,21 @@ impl Shared {
             config,
         };
         shared.follow_host();
-        Ok(shared)
+        shared
+    }
+
+    /// Takes no new requests from now on.
+    pub(crate) fn tell_to_end(&self) {
+        self.is_draining.store(true, Relaxed);
+        self.told_to_end.notify_waiters();
+    }
+
+    /// Waits until the server is told to end.
+    pub(crate) async fn until_told_to_end(&self) {
+        let told_to_end = self.told_to_end.notified();
+        if !self.is_draining.load(Relaxed) {
+            told_to_end.await;
+        }
     }
 
     /// The key of the order of users.
