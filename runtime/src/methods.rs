@@ -10,6 +10,7 @@ use tokio_util::sync::ReusableBoxFuture;
 
 use crate::failure::Failure;
 use crate::request::{Inline, Reply, Request};
+use crate::server::limits::Gate;
 use crate::stats::MethodStats;
 
 /// Something that adds its methods to a server: what generated code implements for each service of a `.proto`.
@@ -40,6 +41,7 @@ pub(crate) struct Method {
     pub(crate) name: String,
     pub(crate) run: Run,
     pub(crate) stats: MethodStats,
+    pub(crate) gate: Gate,
 }
 
 /// Where a method runs.
@@ -129,7 +131,7 @@ impl Methods {
 
     fn insert(&mut self, full_name: &str, run: Run) -> &mut Methods {
         let id = method_id(full_name.as_bytes());
-        let method = Method { name: full_name.to_owned(), run, stats: MethodStats::default() };
+        let method = Method { name: full_name.to_owned(), run, stats: MethodStats::default(), gate: Gate::default() };
         if let Some(first) = self.by_id.insert(id, Arc::new(method)) {
             self.conflicts.push(Conflict { first: first.name.clone(), second: full_name.to_owned(), id });
         }

@@ -39,7 +39,7 @@ pub(crate) fn run(number: usize, pool: &Pool) {
 fn answer(pool: &Pool, job: Job) {
     let began = clock::now();
     let to = job.reply_to();
-    let Job { method, context, payload, connection, admitted_at, _lease, .. } = job;
+    let Job { method, context, payload, connection, admitted_at, permit, _lease, .. } = job;
     if connection.is_closed() || connection.was_given_up(to.header.call_id) {
         let _ = pool.admission.abandoned(pool.number);
         connection.ended();
@@ -58,6 +58,8 @@ fn answer(pool: &Pool, job: Job) {
         }
     };
     method.stats.count(reply.as_ref().map_or_else(Failure::status, |_| Status::OK));
+    // Whoever has the answer may send the next one.
+    drop(permit);
     if to.header.kind == Kind::Request && connection.answer(&to, pool.load(), &reply) {
         connection.flush();
     }

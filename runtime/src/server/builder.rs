@@ -195,6 +195,12 @@ impl Builder {
                 method.name
             )));
         }
+        if let Some(name) = config.methods.keys().find(|name| methods.names().all(|known| known != name.as_str())) {
+            let mut known: Vec<&str> = methods.names().collect();
+            known.sort_unstable();
+            let known = known.join(", ");
+            return Err(StartError::Config(format!("methods.{name:?}: the server has no such method, but {known}")));
+        }
         if listen.is_empty() {
             return Err(StartError::Config("there is no address to listen on: call listen()".to_owned()));
         }

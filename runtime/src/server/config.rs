@@ -1,5 +1,6 @@
 //! The settings of a server.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -43,6 +44,28 @@ pub struct Config {
     pub stall_timeout: Duration,
     /// How long a server that is told to end waits for its last handlers.
     pub drain_timeout: Duration,
+    /// Limits of methods, by their full names; those that are not named have none.
+    pub methods: BTreeMap<String, MethodLimits>,
+    /// Limits of callers, by the names that they give of themselves.
+    pub callers: BTreeMap<String, CallerLimits>,
+    /// The limits of each other caller; all those that give no name count as one.
+    pub other_callers: CallerLimits,
+}
+
+/// What a method may take of a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MethodLimits {
+    /// Requests that run or wait at a time, in each process; a further one is refused. 0: any number.
+    pub max_concurrency: u32,
+}
+
+/// What a caller may take of a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallerLimits {
+    /// Requests a second, in all processes together; more are refused. 0: any number.
+    pub requests_per_second: u32,
+    /// Requests at once, when the caller has been silent. 0: as many as in a second.
+    pub burst: u32,
 }
 
 impl Default for Config {
@@ -63,6 +86,9 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(600),
             stall_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
+            methods: BTreeMap::new(),
+            callers: BTreeMap::new(),
+            other_callers: CallerLimits::default(),
         }
     }
 }

@@ -8,11 +8,13 @@ use mcrpc_core::admission::Request as AdmissionRequest;
 use mcrpc_core::context::Context as Decisive;
 use mcrpc_core::status::Status;
 use mcrpc_core::time::{Millis, Nanos};
-use mcrpc_core::wire::{Header, Kind};
+use mcrpc_core::wire::{Header, Kind, Limits, Metadata};
 
 use super::connection::Connection;
 use super::job::Job;
+use super::limits::Gate;
 use super::pool::Pool;
+use super::rates::Caller;
 use super::reply::{self, ReplyTo};
 use super::shared::Shared;
 use super::worker;
@@ -46,6 +48,8 @@ impl<'t> Turn<'t> {
 /// Takes the requests of one connection.
 pub(crate) struct Intake {
     pub(crate) connection: Arc<Connection>,
+    /// Who calls, as its hello said.
+    caller: Caller,
     is_closed: bool,
 }
 
@@ -60,7 +64,13 @@ pub(crate) enum Taken {
 
 impl Intake {
     pub(crate) fn new(connection: Arc<Connection>) -> Intake {
-        Intake { connection, is_closed: false }
+        Intake { connection, caller: Caller::of(""), is_closed: false }
+    }
+
+    /// Binds the caller's name.
+    pub(crate) fn set_caller(&mut self, name: &str) {
+        self.caller = Caller::of(name);
+        self.connection.set_caller(name);
     }
 
     /// Takes no requests from now on. Whether it did before.
@@ -80,18 +90,26 @@ impl Intake {
     pub(crate) fn take(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) -> Taken {
         match self.consider(request, turn) {
             Ok(taken) => taken,
-            Err(status) => {
-                self.refuse(&request.to, status, turn);
+            Err(failure) => {
+                self.refuse(&request.to, failure, turn);
                 Taken::Answered
             }
         }
     }
 
     /// Answers a request that is not taken.
-    pub(crate) fn refuse(&self, to: &ReplyTo, status: Status, turn: &mut Turn<'_>) {
+    pub(crate) fn refuse(&self, to: &ReplyTo, why: impl Into<Failure>, turn: &mut Turn<'_>) {
         if to.header.kind == Kind::Request {
             let load = turn.shared.pool_of(to.header.method_id).load();
-            reply::put_failure(turn.out, to, load, &Failure::of_system(status));
+            reply::put_failure(turn.out, to, load, &why.into());
+        }
+    }
+
+    /// Who sends a request: as itself says, or its connection.
+    fn caller_of(&self, metadata: &[u8]) -> Caller {
+        match Metadata::new_checked(metadata, &Limits::WIDEST).map_or("", |metadata| metadata.caller()) {
+            "" => self.caller,
+            name => Caller::of(name),
         }
     }
 
@@ -103,22 +121,31 @@ impl Intake {
     }
 
     #[inline]
-    fn consider(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) -> Result<Taken, Status> {
+    fn consider(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) -> Result<Taken, Failure> {
         let Inline { to, metadata, payload, arrival } = *request;
         let (method, pool) = self.find(&to.header, turn)?;
         let mut decisive = Decisive::from_header(&to.header, arrival);
         if to.header.budget_ms == Millis::UNLIMITED.0 {
-            decisive.deadline = arrival.deadline_after(turn.shared.config.default_timeout);
+            decisive.deadline = arrival.deadline_after(turn.shared.live().default_timeout);
         }
-        let counted = |status| {
-            method.stats.count(status);
-            status
+        let counted = |failure: Failure| {
+            method.stats.count(failure.status());
+            failure
         };
-        pool.admit(&AdmissionRequest::from_context(&decisive, turn.shared.salt()), turn.now).map_err(counted)?;
+        if turn.shared.limits_callers() {
+            turn.shared.count_caller(self.caller_of(metadata), turn.now).map_err(counted)?;
+        }
+        let permit = Gate::enter(method).map_err(counted)?;
+        pool.admit(&AdmissionRequest::from_context(&decisive, turn.shared.salt()), turn.now)
+            .map_err(Failure::of_system)
+            .map_err(counted)?;
         if let Run::Inline(run) = &method.run {
             let began = turn.now;
             // There is no queue but the bytes that were read.
-            pool.admission.dequeued(pool.number, arrival, decisive.deadline, began).map_err(counted)?;
+            pool.admission
+                .dequeued(pool.number, arrival, decisive.deadline, began)
+                .map_err(Failure::of_system)
+                .map_err(counted)?;
             let status = run_inline(run.as_ref(), request, method, pool, turn.out);
             turn.now = clock::now();
             // Fails only for a queue that there is not.
@@ -131,7 +158,7 @@ impl Intake {
         let mut lease = turn.shared.memory.lease();
         if !lease.extend(payload.len()) {
             let _ = pool.admission.abandoned(pool.number);
-            return Err(counted(Status::QUEUE_FULL));
+            return Err(counted(Failure::of_system(Status::QUEUE_FULL)));
         }
         self.connection.opened();
         turn.jobs[usize::from(matches!(method.run, Run::Blocking(_)))].push(Job {
@@ -141,6 +168,7 @@ impl Intake {
             payload: Bytes::copy_from_slice(payload),
             connection: self.connection.clone(),
             admitted_at: turn.now,
+            permit,
             _lease: lease,
         });
         Ok(Taken::Queued)

@@ -118,14 +118,14 @@ impl IoThread {
     fn sweep(&self, now: Nanos) {
         self.shared.follow_host();
         self.shared.pools().into_iter().for_each(Pool::observe);
-        let config = &self.shared.config;
+        let live = self.shared.live();
         for (_, watched) in self.connections.borrow().iter() {
             let is_blocked = watched.connection.outbox.is_blocked();
             watched.blocked.set(is_blocked.then(|| watched.blocked.get().unwrap_or(now)));
             let is_over = |since: Nanos, limit: Duration| u128::from(now.since(since)) >= limit.as_nanos();
             let stalls = [watched.unfinished.get(), watched.blocked.get()];
-            let is_stalled = stalls.iter().flatten().any(|&since| is_over(since, config.stall_timeout));
-            let is_idle = watched.connection.open_calls() == 0 && is_over(watched.active.get(), config.idle_timeout);
+            let is_stalled = stalls.iter().flatten().any(|&since| is_over(since, live.stall_timeout));
+            let is_idle = watched.connection.open_calls() == 0 && is_over(watched.active.get(), live.idle_timeout);
             if is_stalled || is_idle {
                 watched.connection.close();
             }
@@ -135,7 +135,7 @@ impl IoThread {
     /// Says to all callers that nothing more is taken, and waits until what was taken is answered.
     async fn drain(self: Rc<Self>, mut accepted: UnboundedReceiver<Accepted>) {
         let began = clock::now();
-        let limit_ns = self.shared.config.drain_timeout.as_nanos();
+        let limit_ns = self.shared.live().drain_timeout.as_nanos();
         while !self.shared.is_dropped.load(Relaxed) {
             // The listeners hand over what has connected before they close.
             while let Ok(stream) = accepted.try_recv() {
@@ -193,7 +193,7 @@ impl Task {
                         continue;
                     }
                     Poll::Ready(Err(_)) => return Poll::Ready(()),
-                    Poll::Pending if connection.outbox.len() > io.shared.config.max_unsent => return Poll::Pending,
+                    Poll::Pending if connection.outbox.len() > io.shared.live().max_unsent => return Poll::Pending,
                     Poll::Pending => {}
                 }
             }

@@ -133,7 +133,7 @@ impl Listener {
     pub(crate) async fn run(self, shared: Arc<Shared>, threads: Vec<UnboundedSender<Accepted>>) -> io::Result<()> {
         let mut next = threads.iter().cycle();
         let mut hand_over = |stream| {
-            if shared.connections.fetch_add(1, Relaxed) >= shared.config.max_connections {
+            if shared.connections.fetch_add(1, Relaxed) >= shared.live().max_connections {
                 shared.connections.fetch_sub(1, Relaxed);
                 return;
             }

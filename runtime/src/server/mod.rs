@@ -15,7 +15,8 @@
 //! | [`prefork`] | several processes, and their master |
 //! | `signals` | a server that ends when it is told to |
 //! | `segment` | the memory that all processes of a server share |
-//! | `rates` | how many requests a caller may send |
+//! | `limits`, `rates` | how much a method or a caller may take |
+//! | `live` | the settings that may change while it runs |
 //! | `threads` | the threads of a process |
 //! | `listener` | where connections come from |
 //! | `io` | an IO thread and its connections |
@@ -41,7 +42,9 @@ mod http;
 mod intake;
 mod io;
 mod job;
+pub(crate) mod limits;
 mod listener;
+mod live;
 mod memory;
 mod native;
 mod pages;
@@ -61,7 +64,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 pub use builder::{Builder, StartError};
-pub use config::Config;
+pub use config::{CallerLimits, Config, MethodLimits};
 
 use self::hooks::{Hooks, Place};
 use self::prefork::Master;

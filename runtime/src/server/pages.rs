@@ -53,7 +53,7 @@ fn status(shared: &Shared) -> String {
         "{:<40} {:>9} {:>12} {:>9} {:>9} {:>9} | {:>23} | {:>23}\n",
         "method", "runs", "ok", "own fail", "failed", "refused", "wait p50 p99 (us)", "service p50 p99 (us)"
     );
-    for Method { name, run, stats } in methods {
+    for Method { name, run, stats, .. } in methods {
         let place = match run {
             Run::Inline(_) => "inline",
             Run::Async(_) => "async",

@@ -3,7 +3,6 @@
 //! The word is the time at which the bucket will be full again. All processes of a server share the table, so that a rate is one
 //! of the server. Callers are found by the hashes of their names. Their number is bounded: a full bucket says nothing and is given
 //! to another caller; when there is none, those who find no bucket share one.
-#![allow(dead_code)]
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -52,6 +51,7 @@ impl Caller {
 /// The buckets of all callers, in memory that the processes of a server share.
 pub(crate) struct Rates(MmapRaw);
 
+/// A caller's.
 struct Bucket {
     caller: AtomicU64,
     full_at: AtomicU64,

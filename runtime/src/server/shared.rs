@@ -3,21 +3,30 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use arc_swap::ArcSwap;
 use mcrpc_core::id::Salt;
+use mcrpc_core::time::Nanos;
 use tokio::sync::Notify;
 
 use super::config::Config;
+use super::limits;
+use super::live::Live;
 use super::memory::Memory;
 use super::pool::Pool;
-use super::rates::Rates;
+use super::rates::{Caller, Rates};
 use super::segment::Segment;
 use crate::clock;
+use crate::failure::Failure;
 use crate::host::Host;
 use crate::methods::{Method, Methods, Run};
 
 /// What all threads of a server know.
 pub(crate) struct Shared {
+    /// As they were when it started: what may change is in `live`.
     pub(crate) config: Config,
+    live: ArcSwap<Live>,
+    /// Whether any caller's rate is limited: else nobody looks who calls.
+    limits_callers: AtomicBool,
     pub(crate) methods: Methods,
     /// The key of the order of users: the host's.
     salt: AtomicU64,
@@ -27,7 +36,6 @@ pub(crate) struct Shared {
     pub(crate) inline: Pool,
     pub(crate) workers: Arc<Pool>,
     pub(crate) blocking: Arc<Pool>,
-    #[allow(dead_code)]
     pub(crate) rates: Rates,
     pub(crate) connections: AtomicUsize,
     /// The server ends.
@@ -61,11 +69,48 @@ impl Shared {
             is_draining: AtomicBool::new(false),
             told_to_end: Notify::new(),
             is_dropped: AtomicBool::new(false),
+            live: ArcSwap::from_pointee(Live::new(&config)),
+            limits_callers: AtomicBool::new(false),
             methods,
             config,
         };
-        shared.follow_host();
+        shared.put_in_force(&shared.config);
         shared
+    }
+
+    /// The settings that may change.
+    pub(crate) fn live(&self) -> arc_swap::Guard<Arc<Live>> {
+        self.live.load()
+    }
+
+    /// Puts other settings in force, as far as they may change while the server runs.
+    pub(crate) fn put_in_force(&self, config: &Config) {
+        let live = Live::new(config);
+        for method in self.methods.iter() {
+            method.gate.set_limit(config.methods.get(&method.name).map_or(0, |limits| limits.max_concurrency));
+        }
+        let limits_callers = live.callers.is_limiting();
+        self.live.store(Arc::new(live));
+        self.limits_callers.store(limits_callers, Relaxed);
+        self.follow_host();
+    }
+
+    /// Whether somebody has to look who calls.
+    #[inline]
+    pub(crate) fn limits_callers(&self) -> bool {
+        self.limits_callers.load(Relaxed)
+    }
+
+    /// Counts a request of a caller.
+    ///
+    /// # Errors
+    ///
+    /// The caller sends too many.
+    pub(crate) fn count_caller(&self, caller: Caller, now: Nanos) -> Result<(), Failure> {
+        match self.live().callers.of(caller) {
+            Some(rate) if !self.rates.take(caller, rate, now) => Err(limits::too_fast()),
+            _ => Ok(()),
+        }
     }
 
     /// Takes no new requests from now on.
@@ -88,14 +133,18 @@ impl Shared {
         Salt(self.salt.load(Relaxed))
     }
 
-    /// Does what the host's operator says of admission. Called once a second.
+    /// Does what the host's operator says of admission; without a word of his, what the settings say. Called once a second.
     pub(crate) fn follow_host(&self) {
-        let Some(host) = &self.host else { return };
+        let own_mode = self.live().mode;
+        let Some(host) = &self.host else {
+            self.pools().into_iter().for_each(|pool| pool.admission.follow(None, own_mode));
+            return;
+        };
         host.look(clock::now());
         let known = host.known();
         self.salt.store(known.salt().0, Relaxed);
         for pool in self.pools() {
-            pool.admission.follow(known.control(), self.config.admission.mode);
+            pool.admission.follow(known.control(), own_mode);
         }
     }
 

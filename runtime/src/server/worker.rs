@@ -113,7 +113,7 @@ impl Worker {
             self.flush();
         }
         let to = job.reply_to();
-        let Job { method, context, payload, connection, admitted_at, _lease, .. } = job;
+        let Job { method, context, payload, connection, admitted_at, permit, _lease, .. } = job;
         if connection.is_closed() || connection.was_given_up(to.header.call_id) {
             let _ = self.pool.admission.abandoned(self.pool.number);
             connection.ended();
@@ -133,6 +133,8 @@ impl Worker {
             }
         };
         method.stats.count(reply.as_ref().map_or_else(Failure::status, |_| Status::OK));
+        // Whoever has the answer may send the next one.
+        drop(permit);
         let is_first = wants_reply && connection.answer(&to, self.pool.load(), &reply);
         connection.ended();
         if is_first {

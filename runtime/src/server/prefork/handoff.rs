@@ -179,7 +179,7 @@ fn end_with_master(mut control: UnixStream, shared: Arc<Shared>) -> io::Result<(
         // Nothing is ever said but that it is over.
         let _ = io::copy(&mut control, &mut io::sink());
         shared.tell_to_end();
-        thread::sleep(shared.config.drain_timeout + END_GRACE);
+        thread::sleep(shared.live().drain_timeout + END_GRACE);
         tracing::error!("this process has not ended though its server has: it is ended now");
         std::process::exit(1);
     };
