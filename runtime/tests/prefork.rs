@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use support::{Caller, PATIENCE, request};
 
 const LISTEN: &str = "MCRPC_TEST_LISTEN";
+const SETTINGS: &str = "MCRPC_TEST_SETTINGS";
 const FAIL: &str = "MCRPC_TEST_FAIL";
 const PROCESSES: usize = 3;
 
@@ -31,10 +32,13 @@ fn program() {
     let hook =
         move |name: &'static str| move |place: mcrpc::server::hooks::Place| say(&format!("{name} {}", place.process));
     let pid = |_: &_| Bytes::from(std::process::id().to_string());
-    let server = Server::builder()
+    let builder = match std::env::var(SETTINGS) {
+        Ok(path) => Server::builder().config_file(path),
+        Err(_) => Server::builder(),
+    };
+    let server = builder
         .listen(listen)
-        .config(Config { workers: 2, blocking_workers: 1, ..Config::default() })
-        .processes(PROCESSES)
+        .config(Config { workers: 2, blocking_workers: 1, processes: PROCESSES, ..Config::default() })
         .method("t.P.Pid", move |request: Request| async move { Ok(pid(&request)) })
         .method("t.P.Slow", move |request: Request| async move {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -304,4 +308,34 @@ fn when_a_process_cannot_start_the_master_says_why_and_leaves_none_behind() {
     });
     let error = program.hear("failed");
     assert!(error.starts_with("a process of the server did not start: "), "{error}");
+}
+
+#[test]
+fn processes_heed_the_settings_file_and_when_it_is_bad_a_new_one_begins_with_what_it_said_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("server.toml");
+    std::fs::write(&path, "[server]\nprocesses = 2\n").unwrap();
+    let mut command = Program::command("127.0.0.1:0");
+    command.env(SETTINGS, &path);
+    let mut program = Program::spawn(command);
+    program.address = program.hear("serving");
+    let before = program.pids();
+    assert_eq!(before.len(), 2, "{before:?}");
+
+    std::fs::write(&path, "[limits]\ncaller_requests_per_second = 1\ncaller_burst = 1\n").unwrap();
+    let mut one_of_each = HashMap::new();
+    while one_of_each.len() < 2 {
+        let (caller, pid) = program.connect_to_some();
+        one_of_each.insert(pid, caller);
+    }
+    for caller in one_of_each.values_mut() {
+        until("its process has heard of the limit", || {
+            caller.call(&request("t.P.Pid", 1), b"");
+            caller.answer().status() == Status::QUEUE_FULL
+        });
+    }
+
+    std::fs::write(&path, "[server]\nprocesses = \"two\"\n").unwrap();
+    kill(before.iter().next().unwrap());
+    until("it is replaced", || program.pids().difference(&before).count() == 1);
 }

@@ -1,9 +1,10 @@
 //! A server that is being put together.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::config::Config;
+use super::config::{Config, watch::Watch};
 use super::hooks::{Hooks, Place};
 use super::listener::Listener;
 use super::prefork::{Inherited, Master};
@@ -46,6 +47,8 @@ pub struct Builder {
     methods: Methods,
     host: Option<Arc<Host>>,
     pub(super) hooks: Hooks,
+    config_file: Option<PathBuf>,
+    watch: Option<Watch>,
 }
 
 impl Builder {
@@ -67,6 +70,14 @@ impl Builder {
     #[must_use]
     pub fn config(mut self, config: Config) -> Builder {
         self.config = config;
+        self
+    }
+
+    /// Takes settings from a file too: what it says goes before what the program says. It is looked at once a second, and what has
+    /// changed is taken over as far as a running server can. [`Config::example_toml`] has all keys.
+    #[must_use]
+    pub fn config_file(mut self, path: impl Into<PathBuf>) -> Builder {
+        self.config_file = Some(path.into());
         self
     }
 
@@ -121,12 +132,25 @@ impl Builder {
     /// # Errors
     ///
     /// What is wrong with the settings, the methods, or an address; then nothing was started.
-    pub fn start(self) -> Result<Server, StartError> {
-        let inherited = if self.config.processes > 1 { Inherited::take()? } else { None };
+    pub fn start(mut self) -> Result<Server, StartError> {
+        let may_be_child = self.config.processes > 1 || self.config_file.is_some();
+        let inherited = if may_be_child { Inherited::take()? } else { None };
         match inherited {
             Some(inherited) => inherited.serve(|inherited| self.start_child(inherited)),
-            None => self.start_first(),
+            None => {
+                self.read_settings(None)?;
+                self.start_first()
+            }
         }
+    }
+
+    /// Reads the file of the settings, unless it is known already.
+    fn read_settings(&mut self, known: Option<String>) -> Result<(), StartError> {
+        if let Some(path) = &self.config_file {
+            let (watch, config) = Watch::start(path, self.config.clone(), known).map_err(StartError::Config)?;
+            (self.watch, self.config) = (Some(watch), config);
+        }
+        Ok(())
     }
 
     /// In the process that was started first.
@@ -141,7 +165,13 @@ impl Builder {
         if self.config.processes == 1 {
             return self.serve(Role::Whole, 0, segment, listeners, addresses);
         }
-        let master = Master::start(&self.config, segment, listeners, &addresses)?;
+        let master = Master::start(
+            &self.config,
+            segment,
+            listeners,
+            &addresses,
+            self.watch.map(|watch| watch.text().to_owned()),
+        )?;
         Ok(Server {
             part: Part::Master(master),
             role: Role::Master,
@@ -152,6 +182,7 @@ impl Builder {
     }
 
     fn start_child(mut self, inherited: &mut Inherited) -> Result<Server, StartError> {
+        self.read_settings(inherited.settings())?;
         self.config.processes = inherited.processes();
         self.checked_addresses()?;
         let addresses = inherited.addresses()?;
@@ -172,9 +203,9 @@ impl Builder {
         listeners: Vec<Listener>,
         addresses: Vec<Address>,
     ) -> Result<Server, StartError> {
-        let Builder { config, methods, host, hooks, .. } = self;
+        let Builder { config, methods, host, hooks, watch, .. } = self;
         let hooks = Arc::new(hooks);
-        let shared = Arc::new(Shared::new(config, methods, host, segment, process as u32));
+        let shared = Arc::new(Shared::new(config, methods, host, watch, segment, process as u32));
         hooks.before_child_run(Place { process, thread: 0 });
         let threads = Threads::start(shared, listeners, &hooks, process)?;
         Ok(Server { part: Part::Serving(threads), role, addresses, hooks, has_ended: false })
@@ -195,15 +226,10 @@ impl Builder {
                 method.name
             )));
         }
-        if let Some(name) = config.methods.keys().find(|name| methods.names().all(|known| known != name.as_str())) {
-            let mut known: Vec<&str> = methods.names().collect();
-            known.sort_unstable();
-            let known = known.join(", ");
-            return Err(StartError::Config(format!("methods.{name:?}: the server has no such method, but {known}")));
-        }
-        if listen.is_empty() {
+        config.check_methods(methods).map_err(StartError::Config)?;
+        if listen.is_empty() && config.listen.is_empty() {
             return Err(StartError::Config("there is no address to listen on: call listen()".to_owned()));
         }
-        Ok(listen.iter().map(|text| text.parse()).collect::<Result<_, _>>()?)
+        Ok(config.listen.iter().chain(listen).map(|text| text.parse()).collect::<Result<_, _>>()?)
     }
 }

@@ -38,6 +38,7 @@ const DRAIN_GRACE: Duration = Duration::from_millis(100);
 /// An IO thread.
 pub(crate) struct IoThread {
     shared: Arc<Shared>,
+    number: usize,
     connections: RefCell<Slab<Rc<Watched>>>,
     buffers: RefCell<Buffers>,
 }
@@ -62,14 +63,14 @@ struct Watched {
 }
 
 impl IoThread {
-    pub(crate) fn new(shared: Arc<Shared>) -> Rc<IoThread> {
+    pub(crate) fn new(shared: Arc<Shared>, number: usize) -> Rc<IoThread> {
         let buffers = Buffers {
             input: vec![0; READ_BUFFER].into(),
             out: Vec::new(),
             jobs: Default::default(),
             displaced: Vec::new(),
         };
-        Rc::new(IoThread { shared, connections: RefCell::default(), buffers: RefCell::new(buffers) })
+        Rc::new(IoThread { shared, number, connections: RefCell::default(), buffers: RefCell::new(buffers) })
     }
 
     /// Serves connections until the server is told to end, and then until all is answered.
@@ -116,6 +117,9 @@ impl IoThread {
 
     /// Closes connections on which nothing happens, or on which the caller keeps the server waiting.
     fn sweep(&self, now: Nanos) {
+        if self.number == 0 {
+            self.shared.follow_settings();
+        }
         self.shared.follow_host();
         self.shared.pools().into_iter().for_each(Pool::observe);
         let live = self.shared.live();
@@ -135,7 +139,7 @@ impl IoThread {
     /// Says to all callers that nothing more is taken, and waits until what was taken is answered.
     async fn drain(self: Rc<Self>, mut accepted: UnboundedReceiver<Accepted>) {
         let began = clock::now();
-        let limit_ns = self.shared.live().drain_timeout.as_nanos();
+        let limit_ns = self.shared.config.drain_timeout.as_nanos();
         while !self.shared.is_dropped.load(Relaxed) {
             // The listeners hand over what has connected before they close.
             while let Ok(stream) = accepted.try_recv() {

@@ -31,7 +31,10 @@ struct State {
 const _: () = assert!(PRIORITIES == u64::BITS as usize);
 
 /// What a worker finds.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once, and a box would be an allocation per request")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once, and a box would be an allocation per request"
+)]
 pub(crate) enum Taken {
     /// A request.
     Job(Job),

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use arc_swap::ArcSwap;
 use mcrpc_core::id::Salt;
 use mcrpc_core::time::Nanos;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::config::Config;
+use super::config::{Config, text, watch::Watch};
 use super::limits;
 use super::live::Live;
 use super::memory::Memory;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     /// As they were when it started: what may change is in `live`.
     pub(crate) config: Config,
     live: ArcSwap<Live>,
+    /// The file of the settings, if there is one.
+    watch: Mutex<Option<Watch>>,
     /// Whether any caller's rate is limited: else nobody looks who calls.
     limits_callers: AtomicBool,
     pub(crate) methods: Methods,
@@ -51,6 +54,7 @@ impl Shared {
         config: Config,
         methods: Methods,
         host: Option<Arc<Host>>,
+        watch: Option<Watch>,
         segment: Segment,
         process: u32,
     ) -> Shared {
@@ -70,6 +74,7 @@ impl Shared {
             told_to_end: Notify::new(),
             is_dropped: AtomicBool::new(false),
             live: ArcSwap::from_pointee(Live::new(&config)),
+            watch: Mutex::new(watch),
             limits_callers: AtomicBool::new(false),
             methods,
             config,
@@ -93,6 +98,34 @@ impl Shared {
         self.live.store(Arc::new(live));
         self.limits_callers.store(limits_callers, Relaxed);
         self.follow_host();
+    }
+
+    /// Takes over what has changed in the file of the settings. Called once a second, by one thread.
+    pub(crate) fn follow_settings(&self) {
+        let Some(watch) = &mut *self.watch.lock() else { return };
+        let looked = watch.look().and_then(|config| match config {
+            Some(config) => config.check_methods(&self.methods).map(|()| Some(config)),
+            None => Ok(None),
+        });
+        match looked {
+            Ok(None) => {}
+            Ok(Some(config)) => {
+                self.put_in_force(&config);
+                let need_restart = text::need_restart(&self.config, &config);
+                if need_restart.is_empty() {
+                    tracing::info!("the settings have changed, and are in force");
+                } else {
+                    let keys = need_restart.join(", ");
+                    tracing::warn!(
+                        keys,
+                        "the settings have changed: these keys need a restart, the others are in force"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error, "the settings have changed and cannot be used: the old ones stay in force")
+            }
+        }
     }
 
     /// Whether somebody has to look who calls.

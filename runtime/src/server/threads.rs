@@ -60,7 +60,7 @@ impl Threads {
                 for listener in listeners {
                     tokio::task::spawn_local(listener.run(shared.clone(), senders.clone()));
                 }
-                IoThread::new(shared).run(accepted).await;
+                IoThread::new(shared, number).run(accepted).await;
             })?);
         }
         Ok(Threads { shared, io, workers })

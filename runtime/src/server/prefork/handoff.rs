@@ -42,6 +42,8 @@ pub(super) struct Handoff {
     pub(super) processes: usize,
     /// With the ports that the system chose.
     pub(super) addresses: Vec<String>,
+    /// What the settings' file said when the server started.
+    pub(super) settings: Option<String>,
 }
 
 impl Handoff {
@@ -124,6 +126,11 @@ impl Inherited {
         self.handoff.processes
     }
 
+    /// What the settings' file said when the server started.
+    pub(crate) fn settings(&self) -> Option<String> {
+        self.handoff.settings.clone()
+    }
+
     /// Where to listen.
     ///
     /// # Errors
@@ -179,7 +186,7 @@ fn end_with_master(mut control: UnixStream, shared: Arc<Shared>) -> io::Result<(
         // Nothing is ever said but that it is over.
         let _ = io::copy(&mut control, &mut io::sink());
         shared.tell_to_end();
-        thread::sleep(shared.live().drain_timeout + END_GRACE);
+        thread::sleep(shared.config.drain_timeout + END_GRACE);
         tracing::error!("this process has not ended though its server has: it is ended now");
         std::process::exit(1);
     };

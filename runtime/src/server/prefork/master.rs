@@ -71,6 +71,7 @@ impl Master {
         segment: Segment,
         reserved: Vec<Listener>,
         addresses: &[Address],
+        settings: Option<String>,
     ) -> Result<Master, StartError> {
         if !is_first_server() {
             let reason = "processes: only one server of a program can have several, and one was started before";
@@ -80,6 +81,7 @@ impl Master {
             number: 0,
             processes: config.processes,
             addresses: addresses.iter().map(ToString::to_string).collect(),
+            settings,
         };
         let plan =
             Arc::new(Plan { handoff, segment, reserved: Mutex::new(reserved), drain_timeout: config.drain_timeout });
