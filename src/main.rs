@@ -4,6 +4,7 @@
 
 mod agent;
 mod demo;
+mod r#gen;
 mod host;
 mod inspect;
 mod man;
@@ -49,6 +50,8 @@ enum Command {
     Skip(skip::Options),
     /// Record the call graph of one user; or list the users
     Dye(dye::Options),
+    /// Write Rust or C++ out of .proto files: messages, services and clients, or C++ client stubs
+    Gen(r#gen::Options),
     /// Write the manual pages
     Man(man::Options),
 }
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Shield(options) => shield::run(&options),
         Command::Skip(options) => skip::run(&options),
         Command::Dye(options) => dye::run(&options),
+        Command::Gen(options) => r#gen::run(&options),
         Command::Man(options) => man::run(&options),
     };
     result.unwrap_or_else(|error| {

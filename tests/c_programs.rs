@@ -117,6 +117,14 @@ fn structs_of_any_version_are_read_and_written_as_far_as_they_go() {
 }
 
 #[test]
+fn processes_that_share_memory_have_a_seat_each_while_there_is_one() {
+    for linkage in linkages() {
+        let directory = tempfile::tempdir().unwrap();
+        run(&mut command(&compile(directory.path(), &["tests/c/host_seats.c"], &["-std=c11"], linkage)));
+    }
+}
+
+#[test]
 fn a_set_of_endpoints_does_what_the_header_says() {
     for linkage in linkages() {
         let directory = tempfile::tempdir().unwrap();

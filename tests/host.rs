@@ -101,22 +101,23 @@ fn endpoint(last: u8, service_id: u32) -> Endpoint {
     Endpoint::new(format!("10.0.0.{last}:1").parse().unwrap(), service_id)
 }
 
-/// A C program that answers lines.
+/// A C program that answers lines, until there are no more: then it must end well.
 struct Process {
     child: Child,
-    input: ChildStdin,
+    /// `None` once it is dead.
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
 impl Process {
     fn start(program: &Path, directory: &str) -> Process {
         let mut child = command(program).arg(directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         Process { child, input, output }
     }
 
     fn ask(&mut self, question: &str) -> String {
-        writeln!(self.input, "{question}").unwrap();
+        writeln!(self.input.as_mut().unwrap(), "{question}").unwrap();
         let mut answer = String::new();
         self.output.read_line(&mut answer).unwrap();
         assert!(answer.ends_with('\n'), "no answer to {question:?}: it died");
@@ -147,13 +148,16 @@ impl Process {
     fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        self.input = None;
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if self.input.take().is_some() {
+            let status = self.child.wait().unwrap();
+            assert!(status.success() || std::thread::panicking(), "{status}");
+        }
     }
 }
 

@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
+use killer::Summary;
+
 const USAGE: &str = "usage: soak [--kills NUMBER] [--directory DIR]";
 const WRITER: &str = "--writer-in";
 
@@ -47,11 +49,13 @@ fn main() -> ExitCode {
         command.arg(WRITER).arg(&directory);
         command
     };
-    let summary = killer::run(&directory, kills, command, |summary| {
-        if summary.kills.is_multiple_of(500) {
+    let goes_on = |summary: &Summary| {
+        if summary.kills > 0 && summary.kills.is_multiple_of(500) {
             println!("{:.0} s\n{summary}", start.elapsed().as_secs_f64());
         }
-    });
+        summary.kills < kills
+    };
+    let summary = killer::run(&directory, goes_on, command);
     println!("\nsummary, after {:.0} s\n{summary}", start.elapsed().as_secs_f64());
     if summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

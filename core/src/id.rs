@@ -74,6 +74,7 @@ impl Per10k {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::array;
 
     #[test]
     fn the_hash_depends_on_salt_and_epoch_and_spreads_evenly() {
@@ -86,6 +87,22 @@ mod tests {
         }
         // 1 000 expected in each: six standard deviations are 190.
         assert!(buckets.iter().all(|count| (810..1190).contains(count)), "{buckets:?}");
+    }
+
+    #[test]
+    fn every_bit_of_salt_and_epoch_counts() {
+        let salts: [Salt; 65] = array::from_fn(|bit| Salt(1u64.checked_shl(bit as u32).unwrap_or(0)).at_epoch(3));
+        let epochs: [Salt; 33] = array::from_fn(|bit| Salt(3).at_epoch(1u32.checked_shl(bit as u32).unwrap_or(0)));
+        for of_one in [&salts[..], &epochs] {
+            assert!((1..of_one.len()).all(|n| !of_one[..n].contains(&of_one[n])), "{of_one:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_nobody_and_everybody_everybody() {
+        for hash in [0, 1, u64::MAX / 2, u64::MAX] {
+            assert!(!Per10k::NONE.covers(hash) && Per10k::ALL.covers(hash), "{hash:#x}");
+        }
     }
 
     #[test]

@@ -320,5 +320,7 @@ mod tests {
     fn an_unknown_number_is_described_as_such() {
         assert_eq!(Status(-9999).class(), Class::Other);
         assert!(std::format!("{}", Status(-9999)).contains("-9999"));
+        assert_eq!(std::format!("{:?}", Status(-9999)), "unknown (-9999)");
+        assert_eq!(std::format!("{:?}", Status::QUEUE_FULL), "queue_full (-206)");
     }
 }

@@ -91,4 +91,14 @@ mod tests {
         assert_eq!(now.budget_until(Nanos(11_999_999)), Millis(1));
         assert_eq!(now.budget_until(Nanos::from_millis(3)), Millis(0));
     }
+
+    #[test]
+    fn a_deadline_further_away_than_a_budget_can_say_is_the_longest_budget() {
+        let now = Nanos::from_millis(10);
+        let longest = Millis(u32::MAX - 1);
+        for left_ms in [u64::from(longest.0), u64::from(longest.0) + 1, 1 << 40] {
+            assert_eq!(now.budget_until(Nanos::from_millis(10 + left_ms)), longest, "{left_ms}");
+        }
+        assert_eq!(now.budget_until(Nanos(Nanos::NEVER.0 - 1)), longest, "it has a deadline");
+    }
 }

@@ -165,8 +165,16 @@ fn what_the_processor_did_long_ago_is_forgotten() {
 /// Four tenants at a server of eight workers of 10 ms; the first sends ten times as much as each other one. Returns the share of
 /// each one's requests that was admitted in the last ten seconds of twenty, and how many those were.
 fn flooded(config: &Config) -> ([f64; 4], [u64; 4]) {
+    flooded_weighing(config, &[])
+}
+
+/// The same, of tenants with these weights.
+fn flooded_weighing(config: &Config, weights: &[(u16, u32)]) -> ([f64; 4], [u64; 4]) {
     let mut lines = memory(1);
     let admission = Admission::new(&mut lines, config, Nanos(MS)).unwrap();
+    for &(tenant, weight) in weights {
+        admission.set_tenant_weight(tenant, weight).unwrap();
+    }
     let mut running: std::collections::VecDeque<u64> = std::collections::VecDeque::new();
     let mut queue: std::collections::VecDeque<Nanos> = std::collections::VecDeque::new();
     let mut earlier = [(0, 0); 4];
@@ -218,6 +226,17 @@ fn a_tenant_that_floods_is_held_to_its_share_and_the_others_get_what_they_ask() 
     let (held, _) = flooded(&Config { fair_share: true, ..EIGHT_WORKERS });
     assert!(held[1..].iter().all(|&admitted| admitted > 0.93), "{held:?}");
     assert!(held[0] < without[0], "{held:?}");
+}
+
+/// A tenant that weighs ten thousand times as much as the others may flood, and they give way.
+#[test]
+fn a_share_is_by_weight_and_a_tenant_of_which_nobody_spoke_weighs_1() {
+    let config = Config { fair_share: true, ..EIGHT_WORKERS };
+    let (alike, _) = flooded(&config);
+    assert_eq!(flooded_weighing(&config, &[(1, 1), (2, 1), (3, 1), (4, 1)]).0, alike);
+    let (weighed, _) = flooded_weighing(&config, &[(1, 10_000)]);
+    assert!(weighed[0] > alike[0] + 0.1, "{weighed:?}, {alike:?}");
+    assert!(weighed[1..].iter().all(|&admitted| admitted < 0.8), "{weighed:?}");
 }
 
 #[test]
@@ -342,6 +361,26 @@ fn a_first_sample_and_one_after_a_pause_say_nothing_of_the_time_before() {
 fn a_neighbour_that_fills_the_processor_does_not_drive_a_service_out() {
     let admitted = admitted_by_second(120, |_| Some(10_000), |_| 500);
     assert!(admitted[60..].iter().all(|&admitted| admitted >= 25), "{:?}", &admitted[60..]);
+}
+
+/// Given a queue that is too long and a processor that is full too, then the tighter of the two bounds what is admitted.
+#[test]
+fn of_a_long_queue_and_a_full_processor_the_tighter_bound_holds() {
+    let executed = |used: Option<u32>| {
+        let mut lines = memory(1);
+        let admission = Admission::new(&mut lines, &EIGHT_WORKERS, Nanos(0)).unwrap();
+        let load = |seconds: f64| {
+            if let Some(used) = used.filter(|_| seconds > 3.0) {
+                admission.set_cpu(used, Nanos((seconds * 1e9) as u64));
+            }
+            4.0
+        };
+        let record = Run::new(&World::default(), admission, load).run(10.0);
+        record.bins[60..100].iter().map(|bin| bin.executed).sum::<u64>()
+    };
+    let (silent, roomy, full) = (executed(None), executed(Some(3_000)), executed(Some(10_000)));
+    assert!(silent > 3_000 && roomy.abs_diff(silent) < silent / 20, "{roomy}, {silent} without a word of it");
+    assert!((silent / 20..silent / 2).contains(&full), "{full} of {silent}");
 }
 
 #[test]

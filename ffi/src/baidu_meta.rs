@@ -83,7 +83,7 @@ const _: () = {
 /// What a frame of baidu_std says about itself: brpc's RpcMeta. A field counts if its bit in `present` is set, and those of a
 /// request, a response or a stream if theirs is set too. Bytes are views of the frame, good as long as that is. Start from
 /// MCRPC_BAIDU_META_INIT.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct mcrpc_baidu_meta_t {
     /// sizeof(mcrpc_baidu_meta_t).
@@ -193,43 +193,6 @@ const _: () = {
         n += 1;
     }
 };
-
-impl Default for mcrpc_baidu_meta_t {
-    fn default() -> mcrpc_baidu_meta_t {
-        let none = mcrpc_bytes_t::default();
-        mcrpc_baidu_meta_t {
-            struct_size: size_of::<mcrpc_baidu_meta_t>() as u32,
-            reserved: 0,
-            present: 0,
-            need_feedback: 0,
-            writable: 0,
-            reserved_too: 0,
-            service_name: none,
-            method_name: none,
-            request_id: none,
-            from_svr_name: none,
-            error_text: none,
-            authentication_data: none,
-            checksum_value: none,
-            user_fields: none,
-            streams: none,
-            log_id: 0,
-            trace_id: 0,
-            span_id: 0,
-            parent_span_id: 0,
-            correlation_id: 0,
-            chunk_stream_id: 0,
-            chunk_id: 0,
-            stream_id: 0,
-            timeout_ms: 0,
-            error_code: 0,
-            compress_type: 0,
-            attachment_size: 0,
-            content_type: 0,
-            checksum_type: 0,
-        }
-    }
-}
 
 impl mcrpc_baidu_meta_t {
     /// The core's view of a struct that C filled in.

@@ -48,10 +48,3 @@ impl From<&[u8]> for mcrpc_bytes_t {
         mcrpc_bytes_t { data, len: bytes.len() }
     }
 }
-
-impl From<&str> for mcrpc_bytes_t {
-    #[inline]
-    fn from(text: &str) -> mcrpc_bytes_t {
-        text.as_bytes().into()
-    }
-}

@@ -33,3 +33,7 @@ pub use methods::{Methods, Service};
 pub use net::Address;
 pub use request::{Inline, Reply, Request};
 pub use server::Server;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/client.md")]
+struct ClientPage;

@@ -10,11 +10,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use mcrpc::server::Config;
 use mcrpc::{Client, Context, Failure, Request, Server, Status};
+use mcrpc_core::admission;
+use mcrpc_core::status::Class;
+use tokio::sync::Notify;
 
 const ECHO: &str = "echo.Echo.Say";
 
 fn config() -> Config {
-    Config { workers: 1, blocking_workers: 1, ..Config::default() }
+    // Nothing is refused because the machine is slow.
+    let admission = admission::Config { mode: admission::Mode::Observe, ..admission::Config::DEFAULT };
+    Config { workers: 1, blocking_workers: 1, admission, ..Config::default() }
 }
 
 /// A server that answers with its name and what it was sent, and counts what it is asked.
@@ -184,7 +189,7 @@ fn a_call_ends_at_its_deadline_and_so_does_its_handler() {
     let client = client([address(&server)]);
     let began = Instant::now();
     let failure = client.call("Echo", "t.T.Never", "").timeout(Duration::from_millis(50)).wait().unwrap_err();
-    assert_eq!(failure.status(), Status::TIMED_OUT);
+    assert!(failure.status() == Status::TIMED_OUT || failure.status().class() == Class::Deadline, "{failure}");
     assert!(began.elapsed() >= Duration::from_millis(45) && began.elapsed() < support::PATIENCE / 2);
     // A deadline only ever comes nearer: what the context has left is what the call has.
     let context = Context::new().with_timeout(Duration::from_secs(2));
@@ -192,10 +197,7 @@ fn a_call_ends_at_its_deadline_and_so_does_its_handler() {
     let left: u64 = std::str::from_utf8(&left).unwrap().parse().unwrap();
     assert!((1..=2_000).contains(&left), "{left} ms");
     let spent = Context::new().with_timeout(Duration::ZERO);
-    assert_eq!(
-        client.call("Echo", ECHO, "").context(spent).wait().unwrap_err().status().class(),
-        mcrpc_core::status::Class::Deadline
-    );
+    assert_eq!(client.call("Echo", ECHO, "").context(spent).wait().unwrap_err().status().class(), Class::Deadline);
 }
 
 #[test]
@@ -316,14 +318,16 @@ fn a_call_that_is_dropped_is_cancelled_at_the_server() {
             self.0.fetch_add(1, SeqCst);
         }
     }
-    let drops = dropped.clone();
+    let (drops, begun) = (dropped.clone(), Arc::new(Notify::new()));
+    let begins = begun.clone();
     let server = Server::builder()
         .listen("127.0.0.1:0")
         .config(config())
         .method("t.T.Never", move |_| {
-            let guard = Dropped(drops.clone());
+            let (guard, begins) = (Dropped(drops.clone()), begins.clone());
             async move {
                 let _guard = guard;
+                begins.notify_one();
                 std::future::pending().await
             }
         })
@@ -332,8 +336,10 @@ fn a_call_that_is_dropped_is_cancelled_at_the_server() {
     let client = client([address(&server)]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let call = client.call("Echo", "t.T.Never", "").into_future();
-        assert!(tokio::time::timeout(Duration::from_millis(100), call).await.is_err());
+        tokio::select! {
+            _ = client.call("Echo", "t.T.Never", "").into_future() => unreachable!("it never ends"),
+            () = begun.notified() => {}
+        }
     });
     let deadline = Instant::now() + support::PATIENCE;
     while dropped.load(SeqCst) == 0 {

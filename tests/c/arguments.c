@@ -50,6 +50,7 @@ static void headers(void) {
     header.flags = MCRPC_FLAG_MUST_UNDERSTAND;
     EXPECT(mcrpc_header_emit(&header, bytes, sizeof bytes), MCRPC_UNSUPPORTED_FLAG);
     EXPECT(mcrpc_method_id(NULL, 5), 0);
+    EXPECT(mcrpc_method_id((const uint8_t *)"", 0), 0);
     EXPECT(mcrpc_method_id((const uint8_t *)"a", 1), 0xe40c292c);
     EXPECT(mcrpc_method_id((const uint8_t *)"a", SIZE_MAX), 0);
 }
@@ -68,12 +69,34 @@ static void settings(void) {
     EXPECT(mcrpc_admission_memory_size(&config, &size), MCRPC_BAD_STRUCT_SIZE);
     config.struct_size = UINT32_MAX;
     EXPECT(mcrpc_admission_memory_size(&config, &size), MCRPC_BAD_STRUCT_SIZE);
-    config = good;
-    config.mode = 3;
-    EXPECT(mcrpc_admission_memory_size(&config, &size), MCRPC_INVALID_ARGUMENT);
-    config = good;
-    config.queue_count = 65;
-    EXPECT(mcrpc_admission_memory_size(&config, &size), MCRPC_INVALID_ARGUMENT);
+#define FIELD(name) offsetof(mcrpc_admission_config_t, name)
+    const struct {
+        size_t offset;
+        uint32_t value;
+    } refused[] = {{FIELD(queue_count), 0},
+                   {FIELD(queue_count), 65},
+                   {FIELD(workers_per_queue), UINT32_MAX},
+                   {FIELD(mode), 3},
+                   {FIELD(window_ms), 0},
+                   {FIELD(window_ms), 1001},
+                   {FIELD(target_wait_ms), 0},
+                   {FIELD(target_wait_ms), 26},
+                   {FIELD(overload_wait_ms), 41},
+                   {FIELD(soft_wait_limit_ms), 81},
+                   {FIELD(hard_wait_limit_ms), 39},
+                   {FIELD(hard_wait_limit_ms), 60001},
+                   {FIELD(marginal_band_per_10k), 10001},
+                   {FIELD(headroom_per_10k), 10001},
+                   {FIELD(policy), 2},
+                   {FIELD(cpu_limit_per_10k), 0},
+                   {FIELD(cpu_limit_per_10k), 10001},
+                   {FIELD(fair_share), 2}};
+#undef FIELD
+    for (size_t n = 0; n < sizeof refused / sizeof *refused; n++) {
+        config = good;
+        memcpy((unsigned char *)&config + refused[n].offset, &refused[n].value, sizeof refused[n].value);
+        EXPECT(mcrpc_admission_memory_size(&config, &size), MCRPC_INVALID_ARGUMENT);
+    }
     EXPECT(size, 99);
 
     /* A program compiled against a newer header: its unknown tail must be zero. */
@@ -99,6 +122,11 @@ static void settings(void) {
     EXPECT(mcrpc_admission_attach(NULL, LEN, &handle), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_admission_attach(memory, size - 1, &handle), MCRPC_TOO_SMALL);
     EXPECT(mcrpc_admission_attach(memory, size, NULL), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_admission_attach(memory, size, &handle), MCRPC_OK);
+    config = good;
+    config.policy = MCRPC_POLICY_PASS_RATE;
+    config.fair_share = 1;
+    EXPECT(mcrpc_admission_init(memory, size, &config, 1, &handle), MCRPC_OK);
     EXPECT(mcrpc_admission_attach(memory, size, &handle), MCRPC_OK);
 }
 
@@ -146,6 +174,13 @@ static void calls(void) {
     EXPECT(mcrpc_admission_set_enforced(&handle, 10001), MCRPC_INVALID_ARGUMENT);
     EXPECT(mcrpc_admission_follow(&handle, NULL, MCRPC_MODE_OFF), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_admission_follow(&handle, NULL, 3), MCRPC_INVALID_ARGUMENT);
+    for (uint32_t mode = MCRPC_MODE_OFF; mode <= MCRPC_MODE_ENFORCE; mode++) {
+        mcrpc_admission_snapshot_t set = {0};
+        set.struct_size = sizeof set;
+        EXPECT(mcrpc_admission_set_mode(&handle, mode), MCRPC_OK);
+        EXPECT(mcrpc_admission_snapshot(&handle, &set), MCRPC_OK);
+        EXPECT(set.mode, mode);
+    }
     EXPECT(mcrpc_admission_set_enforced(&handle, 10000), MCRPC_OK);
     EXPECT(mcrpc_admission_set_cpu(&handle, UINT32_MAX, 2), MCRPC_OK);
     EXPECT(mcrpc_admission_set_cpu(&handle, 0, 2), MCRPC_OK);
@@ -233,8 +268,19 @@ static void hosts(void) {
     EXPECT(mcrpc_host_open(NULL, &config, 1, &host), MCRPC_BAD_STRUCT_SIZE);
     EXPECT(mcrpc_host_tick(&host, 1), MCRPC_NOT_INITIALISED);
 
-    size_t len;
+    /* The root directory does not belong to this user, so nothing in it is believed. */
+    mcrpc_segment_status_t status = {0};
+    status.struct_size = sizeof status;
     config.struct_size = sizeof config;
+    config.owner_uid = 4000000;
+    EXPECT(mcrpc_host_open("/", &config, 1, &host), MCRPC_OK);
+    EXPECT(mcrpc_host_segment_status(&host, MCRPC_SEGMENT_STAT, &status), MCRPC_OK);
+    EXPECT(status.status, MCRPC_SEGMENT_WRONG_OWNER);
+    EXPECT(mcrpc_host_close(&host), MCRPC_OK);
+    EXPECT(mcrpc_host_close(&host), MCRPC_NOT_INITIALISED);
+
+    size_t len;
+    config.owner_uid = MCRPC_ANY_OWNER;
     EXPECT(mcrpc_host_memory_size(&config, NULL), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_host_memory_size(&config, &len), MCRPC_OK);
     EXPECT(len <= sizeof host_memory, 1);
@@ -258,15 +304,20 @@ static void hosts(void) {
     EXPECT(mcrpc_host_create(host_memory, len, &config, 1, NULL), MCRPC_NULL_ARGUMENT);
     EXPECT(mcrpc_host_create(host_memory, len, &config, 1, &host), MCRPC_OK);
 
-    mcrpc_segment_status_t status = {0};
+    status.struct_size = 0;
     EXPECT(mcrpc_host_segment_status(&host, MCRPC_SEGMENT_STAT, &status), MCRPC_BAD_STRUCT_SIZE);
     status.struct_size = sizeof status;
     EXPECT(mcrpc_host_segment_status(&host, 5, &status), MCRPC_INVALID_ARGUMENT);
     EXPECT(mcrpc_host_segment_status(&host, MCRPC_SEGMENT_STAT, NULL), MCRPC_NULL_ARGUMENT);
-    EXPECT(mcrpc_host_segment_status(&host, MCRPC_SEGMENT_STAT, &status), MCRPC_OK);
-    EXPECT(status.status, MCRPC_OK);
-    EXPECT(mcrpc_host_segment_status(&host, MCRPC_SEGMENT_STRATEGY, &status), MCRPC_OK);
-    EXPECT(status.status, MCRPC_NO_POLICY);
+    const int32_t of_segments[] = {[MCRPC_SEGMENT_STRATEGY] = MCRPC_NO_POLICY,
+                                   [MCRPC_SEGMENT_CONTROL] = MCRPC_NO_POLICY,
+                                   [MCRPC_SEGMENT_FAIL] = MCRPC_OK,
+                                   [MCRPC_SEGMENT_STAT] = MCRPC_OK,
+                                   [MCRPC_SEGMENT_TRACE] = MCRPC_OK};
+    for (uint32_t n = 0; n < sizeof of_segments / sizeof *of_segments; n++) {
+        EXPECT(mcrpc_host_segment_status(&host, n, &status), MCRPC_OK);
+        EXPECT(status.status, of_segments[n]);
+    }
 }
 
 static void questions_to_a_host(void) {

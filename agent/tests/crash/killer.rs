@@ -84,8 +84,8 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Starts `kills` writers with `command`, one after the other, and kills each. The table is prepared already.
-pub fn run(dir: &Path, kills: u32, command: impl Fn() -> Command, progress: impl Fn(&Summary)) -> Summary {
+/// Starts writers with `command`, one after the other, and kills each, as long as `goes_on`. The table is prepared already.
+pub fn run(dir: &Path, goes_on: impl Fn(&Summary) -> bool, command: impl Fn() -> Command) -> Summary {
     let (tally, stop) = (Tally::default(), AtomicBool::new(false));
     let mut summary = Summary::default();
     std::thread::scope(|scope| {
@@ -94,10 +94,9 @@ pub fn run(dir: &Path, kills: u32, command: impl Fn() -> Command, progress: impl
             scope.spawn(move || reader::check(dir, seed, tally, || !stop.load(Ordering::Relaxed)));
         }
         let mut killer = Killer::new(dir);
-        while summary.kills < kills && summary.stuck == 0 && summary.failed < 3 {
+        while goes_on(&summary) && summary.stuck == 0 && summary.failed < 3 {
             killer.kill_one(&command, &mut summary);
             take(&tally, &mut summary);
-            progress(&summary);
         }
         stop.store(true, Ordering::Relaxed);
     });

@@ -22,6 +22,7 @@ use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use keys::{Key, STABLE};
+use killer::Summary;
 use reader::Tally;
 use writer::{SETTINGS, Worker};
 
@@ -77,10 +78,14 @@ fn reader_process() {
 fn a_writer_that_is_killed_at_any_moment_leaves_a_table_that_is_right_and_whole() {
     let directory = directory();
     writer::prepare(directory.path());
-    let summary = killer::run(directory.path(), 320, || again("writer_process", &directory), |_| {});
+    // On a slow machine more of the writers are killed before they have said or done anything.
+    let is_enough = |summary: &Summary| {
+        summary.kills >= 320 && summary.lookups > 100_000 && summary.adoptions > 200 && summary.moves > 1_000
+    };
+    let goes_on = |summary: &Summary| !is_enough(summary) && summary.kills < 3_200;
+    let summary = killer::run(directory.path(), goes_on, || again("writer_process", &directory));
     println!("{summary}");
-    assert!(summary.is_clean(), "{summary}");
-    assert!(summary.lookups > 100_000 && summary.adoptions > 200 && summary.moves > 1_000, "{summary}");
+    assert!(summary.is_clean() && is_enough(&summary), "{summary}");
 
     let (publisher, _) = Publisher::open(directory.path(), SETTINGS).unwrap();
     for number in 0..STABLE {

@@ -112,6 +112,12 @@ impl Decoder {
         step
     }
 
+    /// Whether the next byte begins a frame: then one that lies in the input as a whole may be read without the decoder.
+    #[inline]
+    pub const fn is_between_frames(&self) -> bool {
+        matches!(self.expected, Expected::Header) && self.have == 0 && self.broken.is_ok()
+    }
+
     /// Says that a request has been answered, or will never be: the connection may have one more open call. Only for those of
     /// [`Event::Header`], whatever came of them: one of [`Event::Refused`] was never counted.
     #[inline]

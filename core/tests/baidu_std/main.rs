@@ -1,5 +1,6 @@
 //! baidu_std through its public face.
 
+mod context;
 mod errors;
 mod frame;
 mod messages;

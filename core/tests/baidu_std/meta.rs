@@ -124,6 +124,7 @@ fn further_streams_come_one_by_one_or_packed() {
     let settings = Meta::parse(&bytes).unwrap().stream_settings.unwrap();
     assert_eq!(settings.stream_id, 9);
     assert_eq!(settings.extra_stream_ids.iter().collect::<Vec<_>>(), [1, 2, 300, 3]);
+    assert_eq!(format!("{:?}", settings.extra_stream_ids), "[1, 2, 300, 3]");
     let theirs = RpcMeta::decode(&bytes[..]).unwrap().stream_settings.unwrap();
     assert_eq!(theirs.extra_stream_ids, [1, 2, 300, 3]);
 }
@@ -133,6 +134,9 @@ fn a_user_field_may_lack_its_key_or_value() {
     let meta = [0x4A, 0, 0x4A, 3, 0x0A, 1, b'k', 0x4A, 3, 0x12, 1, b'v', 0x4A, 5, 0x0A, 1, b'k', 0x78, 1];
     let fields: Vec<_> = Meta::parse(&meta).unwrap().user_fields.iter().collect();
     assert_eq!(fields, [("", ""), ("k", ""), ("", "v"), ("k", "")]);
+    let user_fields = Meta::parse(&meta).unwrap().user_fields;
+    assert!(user_fields.into_iter().eq(fields));
+    assert_eq!(format!("{user_fields:?}"), r#"{"": "", "k": "", "": "v", "k": ""}"#);
     assert!(compare::decode(&meta));
 }
 

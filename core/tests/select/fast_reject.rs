@@ -181,3 +181,18 @@ fn calls_are_withheld_from_the_endpoint_that_would_have_been_called() {
     assert_eq!(told.iter().sum::<u32>(), 4_000);
     assert!(told[0] < 120, "{told:?}");
 }
+
+/// What a task has begun, a service that has served an earlier call of it goes on with, whatever its cursor.
+#[test]
+fn a_call_of_a_task_that_the_service_has_begun_is_sent() {
+    let memory = set_words(&FREE);
+    let (set, host) = (create(&memory, &FREE), HostView::default());
+    assert!(set.is_empty());
+    set.replace(1, &spec, &[], &host).unwrap();
+    assert!(!set.is_empty());
+    let choice = select(&set, &call(1), &host, at(0)).unwrap();
+    set.heard(&choice, Cursor(0), 500, &host, at(0));
+    let withheld = keyed(1, CURSOR.0);
+    assert_eq!(select(&set, &withheld, &host, at(1)).err(), Some(Status::WITHHELD));
+    assert!(select(&set, &withheld.continuing(), &host, at(1)).is_ok());
+}

@@ -111,3 +111,17 @@ fn a_share_of_the_users_goes_without() {
         assert!((1..=USERS).all(|uin| select(set, host, uin, 0).is_ok()), "another method is skipped");
     });
 }
+
+/// A skip that is only observed, of all users or of those outside its share, takes no call away and is counted.
+#[test]
+fn a_skip_that_is_observed_takes_nothing_away() {
+    for (mode, share) in [(Mode::Observe, Per10k::ALL), (Mode::Enforce, Per10k::NONE)] {
+        with_set(|set, host| {
+            host.operator.skip(TARGET, Per10k::ALL, at(0), AUTHOR).unwrap();
+            host.operator.set_mechanism(Mechanism::Skip, Some(Setting { mode, share }), AUTHOR);
+            assert!((1..=USERS).all(|uin| select(set, host, uin, 0).is_ok()));
+            let counts = [Decision::ObservedSkip, Decision::Skipped].map(|which| set.decisions(which));
+            assert_eq!(counts, [USERS, 0], "{mode:?}");
+        });
+    }
+}

@@ -196,3 +196,29 @@ fn times_are_milliseconds() {
     assert_eq!(wrapping_ms(at(1 << 32)), 0);
     assert_eq!(wrapping_ms(at((1 << 32) + 7)), 7);
 }
+
+/// Given an endpoint that answered a probe, when an attempt fails that began before, then that is known already.
+#[test]
+fn a_failure_says_nothing_new_if_its_attempt_began_before_the_endpoint_worked_again() {
+    let words = cell();
+    let health = health(&words);
+    let ms = |ms: u64| ms * NANOS_PER_MILLI;
+    assert!(![0, ms(5), u64::MAX].iter().any(|&elapsed_ns| health.outdates(elapsed_ns, at(0))), "it always worked");
+    fail(&health, 6, at(0));
+    assert!(health.take_probe(&SETTINGS, at(200)));
+    health.report(Outcome::Ok, true, &RULES, at(210));
+    for (elapsed_ns, is_known) in [
+        (0, false),
+        (ms(789), false),
+        (ms(790), false),
+        (ms(791) - 1, false),
+        (ms(791), true),
+        (ms(5_000), true),
+        (ms(u32::MAX.into()) - 1, true),
+        (ms(u32::MAX.into()), true),
+        (ms(1 << 32), true),
+        (u64::MAX, true),
+    ] {
+        assert_eq!(health.outdates(elapsed_ns, at(1_000)), is_known, "{elapsed_ns} ns");
+    }
+}

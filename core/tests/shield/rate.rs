@@ -16,6 +16,15 @@ fn failures_count_for_ten_periods() {
 }
 
 #[test]
+fn every_period_counts_however_many_there_were() {
+    for quiet_periods in 0..30 {
+        let mut window = RateWindow::default();
+        assert!((0..quiet_periods).all(|_| !window.judge(0, 0, &RULES)));
+        assert!(window.judge(20, 20, &RULES), "{quiet_periods} periods");
+    }
+}
+
+#[test]
 fn an_endpoint_without_calls_is_never_bad() {
     let none = RateRules { min_failures: 0, rate: Per10k::NONE };
     for rules in [RULES, none] {

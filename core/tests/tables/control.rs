@@ -10,7 +10,7 @@ use mcrpc_core::id::{Per10k, Salt, Uin};
 use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
 
-use super::{at, endpoint, len_of, memory};
+use super::{at, endpoint, len_of, memory, overwrite};
 
 const AUTHOR: Author = Author { uid: 1000, at_s: 1_700_000_000 };
 const TARGET: Target = Target { service_id: 7, method_id: 3 };
@@ -250,4 +250,30 @@ fn the_lists_do_not_disturb_each_other() {
     assert!((0..200).all(|n| operator.unshield(&endpoint(n))));
     assert_eq!((control.shields().count(), control.skips().count(), control.dyes().count()), (0, 200, 200));
     assert!((0..200).all(|n| control.is_dyed(Uin(n), at(1.0))));
+}
+
+#[test]
+fn mechanisms_have_names_and_numbers() {
+    let names = Mechanism::ALL.map(Mechanism::name);
+    assert_eq!(names, ["admission", "shield", "pass-rate", "skip", "fast-reject", "retry-budget"]);
+    for (number, mechanism) in (0..).zip(Mechanism::ALL) {
+        assert_eq!(Mechanism::from_number(number), Some(mechanism));
+    }
+    assert_eq!(Mechanism::from_number(Mechanism::ALL.len() as u32), None);
+}
+
+/// Given a shield whose note was damaged, so that it seems to be of another endpoint, then it is not changed on its word.
+#[test]
+fn a_note_that_does_not_fit_its_entry_is_not_written_over() {
+    let words = segment();
+    let (operator, control) = (operator(&words), control(&words));
+    operator.shield(&endpoint(1), None, at(1.0), AUTHOR).unwrap();
+    let key = endpoint(1).to_words();
+    let note = (0..words.len()).find(|&word| View::new(&words).load_line(word).starts_with(&key)).unwrap();
+    overwrite(&words, note, key[0] ^ 1);
+    assert_eq!(operator.shield(&endpoint(1), None, at(1.0), AUTHOR), Err(Status::KEY_COLLISION));
+    assert!(control.is_shielded(&endpoint(1), at(1.0)), "it stands");
+    assert_eq!(control.shields().count(), 0, "nobody knows whose it is");
+    overwrite(&words, note, key[0]);
+    assert_eq!(operator.shield(&endpoint(1), None, at(1.0), AUTHOR), Ok(()));
 }

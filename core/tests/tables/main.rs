@@ -2,6 +2,7 @@
 
 mod control;
 mod fail;
+mod header;
 mod stat;
 mod strategy;
 mod trace;

@@ -53,6 +53,27 @@ fn a_sum_is_over_the_living_and_the_dead() {
     }
 }
 
+/// The number of a counter is made of the segment's, of which one half must not be 0: then no counter has the number 0.
+#[test]
+fn no_segment_has_the_number_0() {
+    for instance in [0, 1, 2, 3, 1 << 32, 1 << 32 | 1, u64::MAX] {
+        let words = memory(stat::segment_len(1, 1));
+        stat::create(Shared::new(&words), 1, 1, 1, instance).unwrap();
+        assert_ne!(attach(&words).instance() as u32, 0, "{instance:#x}");
+    }
+}
+
+#[test]
+fn a_tool_sees_how_much_room_there_is() {
+    for (seats, columns) in [(1, 2), (3, 16), (MAX_SEATS, 2)] {
+        let words = segment(seats, columns);
+        let counters = counters(&words);
+        assert_eq!(counters.seat_count(), seats);
+        assert!(counters.column_count() >= columns);
+        assert!((0..seats + 2).all(|seat| counters.occupant(seat).is_none()), "nobody sits there yet");
+    }
+}
+
 /// Counters wrap: whoever reads them takes differences.
 #[test]
 fn a_sum_wraps() {

@@ -277,15 +277,20 @@ fn a_table_holds_as_many_entries_as_it_was_made_for() {
     assert_eq!(strangers, 0, "one in ten thousand million is expected");
 }
 
+/// Endpoints that a reader cannot tell apart, in pairs.
+fn twins() -> Vec<[Endpoint; 2]> {
+    let fingerprint = |n: u64| Fingerprint::of(endpoint(n).hash(IDENTITY.seed)).with(0);
+    let mut fingerprints: Vec<_> = (0..1_500_000).map(|n| (fingerprint(n), n)).collect();
+    fingerprints.sort_unstable();
+    let pairs = fingerprints.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+    pairs.map(|pair| [pair[0].1, pair[1].1].map(endpoint)).collect()
+}
+
 /// Given two endpoints that a reader cannot tell apart, when one has an entry, then the other gets none, and the first
 /// keeps what it has; when the first is taken out, the other may have one.
 #[test]
 fn an_endpoint_that_looks_like_another_gets_no_entry() {
-    let fingerprint = |n: u64| Fingerprint::of(endpoint(n).hash(IDENTITY.seed)).with(0);
-    let mut fingerprints: Vec<_> = (0..1_500_000).map(|n| (fingerprint(n), n)).collect();
-    fingerprints.sort_unstable();
-    let twins = fingerprints.windows(2).find(|pair| pair[0].0 == pair[1].0).expect("16 pairs are expected");
-    let [one, other] = [twins[0].1, twins[1].1].map(endpoint);
+    let [one, other] = *twins().first().expect("16 pairs are expected");
     // With two buckets all keys share both.
     let segments = Segments::new(4);
     let mut private = Private::new(4);
@@ -298,6 +303,32 @@ fn an_endpoint_that_looks_like_another_gets_no_entry() {
     assert!(writer.remove(&one));
     assert_eq!(writer.set(&other, &entry(2), COUNTS, 0), Ok(Change::Inserted));
     assert_eq!(segments.table().lookup(&other), Some(entry(2)));
+}
+
+/// Given two such endpoints, when the second bucket of one is the first of the other, then they are not let into the table both: an
+/// entry that is moved later would stand where readers take it for the other's.
+#[test]
+fn an_endpoint_that_may_come_to_stand_beside_its_like_gets_no_entry() {
+    let is_beside = |capacity: u32, one: &Endpoint, other: &Endpoint| {
+        let (ones, others) = (buckets_of(one, capacity), buckets_of(other, capacity));
+        ones[1] == others[0] && !others.contains(&ones[0])
+    };
+    let pairs = twins().into_iter().flat_map(|[one, other]| [[one, other], [other, one]]);
+    let (capacity, [one, other]) = pairs
+        .flat_map(|pair| (4..200).map(move |capacity| (capacity, pair)))
+        .find(|(capacity, [one, other])| is_beside(*capacity, one, other))
+        .expect("a third of the pairs are, in three buckets");
+    for [one, other] in [[one, other], [other, one]] {
+        let segments = Segments::new(capacity);
+        let mut private = Private::new(capacity);
+        let mut writer = segments.create(&mut private);
+        assert_eq!(writer.set(&one, &entry(1), COUNTS, 0), Ok(Change::Inserted));
+        assert_eq!(writer.set(&other, &entry(2), COUNTS, 0), Err(Status::KEY_COLLISION));
+        let table = segments.table();
+        assert_eq!((table.lookup(&one), table.diagnostics().collisions), (Some(entry(1)), 1));
+        let slots = table.slots().filter(|&word| word > TOMBSTONE);
+        assert_eq!(slots.map(|word| Fingerprint::of(one.hash(IDENTITY.seed)).owns(word)).collect::<Vec<_>>(), [true]);
+    }
 }
 
 #[test]

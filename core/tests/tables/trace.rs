@@ -51,6 +51,14 @@ fn read_all(records: &Records<'_>, from: u64) -> (Vec<(u8, u64, Vec<u8>)>, u64) 
     }
 }
 
+#[test]
+fn a_tool_sees_how_many_seats_have_a_ring() {
+    for seats in [1, 3, MAX_SEATS] {
+        let words = segment(seats, CELLS);
+        assert_eq!(Traces::attach(View::new(&words), len_of(&words)).unwrap().seat_count(), seats);
+    }
+}
+
 /// A record has 48 bytes in its first cell, 56 in each of up to 15 more; what is longer is cut off.
 #[test]
 fn a_record_of_any_length_comes_back_whole() {

@@ -165,22 +165,23 @@ fn unknown_tags_that_travel_onward_go_on_as_they_came() {
     }
 }
 
-/// Given a request that is put into a queue as a head without a payload, then it is the same when it is taken out, but for the time
-/// that it lay there.
+/// A context as it lies in a queue into which it was put then.
+fn queued(carried: &Carried<'_>, put: Nanos) -> Vec<u8> {
+    let mut out = [0; 256];
+    let len = carried.encode(put, &mut Writer::new(&mut out)).unwrap();
+    out[..len].to_vec()
+}
+
+/// Given a request that is put into a queue, then it is the same when it is taken out, but for the time that it lay there.
 #[test]
 fn a_context_lies_in_a_queue() {
     let bytes = sent(&task(), A);
     let at_b = received(&bytes, B);
     let put_at = after(B, 100);
-    let mut queued = [0; 256];
-    let mut writer = Writer::new(&mut queued);
-    at_b.write(put_at, &mut writer);
-    let len = writer.finish(&at_b.header(Kind::OneWay, 0, 42, put_at), 0).unwrap();
+    let queued = queued(&at_b, put_at);
 
     // The queue is on the same host: the time it was put in at is known to who takes it out.
-    let frame = Frame::new_checked(&queued[..len], &Limits::DEFAULT).unwrap();
-    assert_eq!((frame.payload, frame.len), (&b""[..], len));
-    let taken = Carried::read(&frame.header, &frame.metadata, put_at);
+    let taken = Carried::decode(&queued, &Limits::DEFAULT, put_at).unwrap();
     assert_eq!(taken.context, at_b.context);
     assert_eq!(
         (taken.trace, taken.is_sampled, taken.ticket, taken.cookie),
@@ -188,6 +189,32 @@ fn a_context_lies_in_a_queue() {
     );
     assert_eq!((taken.origin_budget_ms, taken.age_ms(after(B, 400))), (800, 400));
     assert_eq!(taken.context.onward_budget(after(B, 400)), Millis(400));
+}
+
+#[test]
+fn a_queue_keeps_what_names_the_task() {
+    for (uin, task_id, kept) in
+        [(7, 0, 0), (7, 5, 0), (0, 5, 5), (0, u64::from(u32::MAX), u64::from(u32::MAX)), (0, 5 << 32 | 6, 6)]
+    {
+        let carried = Carried::new(Context { uin: Uin(uin), task_id, ..task().context });
+        let bytes = queued(&carried, A);
+        let taken = Carried::decode(&bytes, &Limits::DEFAULT, A).unwrap();
+        assert_eq!((taken.context.uin, taken.context.task_id), (Uin(uin), kept), "{uin} {task_id}");
+    }
+}
+
+#[test]
+fn what_is_no_context_does_not_come_out_of_a_queue() {
+    let bytes = queued(&task(), A);
+    let decoded = |bytes: &[u8], limits| Carried::decode(bytes, limits, A).map(|carried| carried.context);
+    assert_eq!(decoded(&bytes, &Limits::DEFAULT), Ok(task().context));
+    for len in 0..bytes.len() {
+        assert_eq!(decoded(&bytes[..len], &Limits::DEFAULT), Err(Status::INCOMPLETE), "{len}");
+    }
+    let other = [&[0][..], &bytes[1..]].concat();
+    assert_eq!(decoded(&other, &Limits::DEFAULT), Err(Status::BAD_MAGIC));
+    let narrow = Limits { max_metadata_len: 8, ..Limits::DEFAULT };
+    assert_eq!(decoded(&bytes, &narrow), Err(Status::METADATA_TOO_LONG));
 }
 
 #[test]
@@ -207,6 +234,7 @@ fn a_ticket_that_does_not_fit_is_told_when_the_head_is_finished() {
     let mut writer = Writer::new(&mut out);
     carried.write(A, &mut writer);
     assert_eq!(writer.finish(&carried.header(Kind::Request, 1, 1, A), 0), Err(Status::METADATA_TOO_LONG));
+    assert_eq!(carried.encode(A, &mut Writer::new(&mut out)), Err(Status::METADATA_TOO_LONG), "in a queue too");
 }
 
 proptest! {

@@ -148,6 +148,9 @@ fn a_value_may_be_longer_than_its_meaning_wants_but_not_shorter() {
             assert_eq!(refusal(&tlv(tag, &value[..len]), &WIDEST), expected, "tag {tag:#x}, {len} bytes");
         }
     }
+    for len in 0..24 {
+        assert_eq!(Trace::from_value(&[1; 24][..len]), Trace::default(), "{len} bytes of a value that nobody checked");
+    }
     let longer =
         [FIXED.map(|(tag, wanted)| tlv(tag, &[&[7; 25][..wanted.max(4)], &[9; 300]].concat()))].concat().concat();
     let metadata = checked(&longer);
@@ -397,4 +400,11 @@ proptest! {
         prop_assert_eq!([&read.concat()[..], tags.rest()].concat(), &bytes[..]);
         prop_assert_eq!(tags.next(), None);
     }
+}
+
+#[test]
+fn what_is_not_said_is_the_default() {
+    assert_eq!(Metadata::default(), Metadata::EMPTY);
+    assert_eq!(Limits::default(), Limits::DEFAULT);
+    assert_eq!(mcrpc_core::wire::baidu_std::Limits::default(), mcrpc_core::wire::baidu_std::Limits::DEFAULT);
 }

@@ -16,7 +16,7 @@ use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::Kind;
 use tokio::task::JoinHandle;
 
-use super::connection::Answer;
+use super::connection::{Answer, GOING_AWAY_HOLD};
 use super::service::Service;
 use super::{Client, Inner};
 use crate::clock;
@@ -308,7 +308,10 @@ impl<'c> Maker<'c> {
         let ended = clock::now();
         self.service.with_set(&self.client.known(), |set, host| {
             set.report(&choice, Outcome::of(answer.status), ended.since(began), host, ended);
-            if answer.cursor != Cursor::OPEN {
+            if answer.status == Status::GOING_AWAY {
+                // Nobody is sent there for a while, which costs no retry.
+                set.heard(&choice, Cursor(0), GOING_AWAY_HOLD.as_millis() as u32, host, ended);
+            } else if answer.cursor != Cursor::OPEN {
                 let hold_ms = if answer.hold_ms == 0 { CURSOR_HOLD_MS } else { answer.hold_ms.into() };
                 set.heard(&choice, answer.cursor, hold_ms, host, ended);
             }

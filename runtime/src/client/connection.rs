@@ -34,6 +34,9 @@ const USUAL_HEAD: usize = 192;
 const PLACE_BITS: u32 = 20;
 const MAX_OPEN: usize = 1 << PLACE_BITS;
 
+/// So long a server is left alone that goes away.
+pub(crate) const GOING_AWAY_HOLD: Duration = Duration::from_secs(1);
+
 thread_local! {
     static INPUT: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BUFFER].into());
 }
@@ -67,6 +70,8 @@ pub(crate) struct Connection {
     earliest: AtomicU64,
     /// The server takes no new calls, or the connection is broken.
     is_leaving: AtomicBool,
+    /// When the server said that it goes away; 0 if it has not.
+    sent_away_at: AtomicU64,
     /// Nobody will call any more.
     is_dropped: AtomicBool,
 }
@@ -104,6 +109,7 @@ impl Connection {
             open: Mutex::new(OpenCalls { calls: Slab::new(), sequence: 0, end: None }),
             earliest: AtomicU64::new(Nanos::NEVER.0),
             is_leaving: AtomicBool::new(false),
+            sent_away_at: AtomicU64::new(0),
             is_dropped: AtomicBool::new(false),
         });
         connection.outbox.push(|out| {
@@ -119,6 +125,12 @@ impl Connection {
     /// Whether it takes new calls.
     pub(crate) fn is_usable(&self) -> bool {
         !self.is_leaving.load(Relaxed)
+    }
+
+    /// Whether the server has said lately that it goes away: what listens at its address may still be the same.
+    pub(crate) fn was_sent_away(&self, now: Nanos) -> bool {
+        let at = self.sent_away_at.load(Relaxed);
+        at != 0 && now.since(Nanos(at)) < GOING_AWAY_HOLD.as_nanos() as u64
     }
 
     /// Sends a request, whose id is filled in.
@@ -380,7 +392,10 @@ impl Task {
                     text: frame.metadata.error_text().to_owned(),
                     payload: Bytes::copy_from_slice(frame.payload),
                 })),
-                Kind::GoAway => self.connection.is_leaving.store(true, Relaxed),
+                Kind::GoAway => {
+                    self.connection.sent_away_at.store(clock::now().0, Relaxed);
+                    self.connection.is_leaving.store(true, Relaxed);
+                }
                 Kind::Ping => {
                     let pong = Header::new(Kind::Pong, frame.header.call_id).emit();
                     if self.connection.outbox.push(|out| out.extend(pong)) {

@@ -52,9 +52,9 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// [`Status::CONNECT_FAILED`], [`Status::TIMED_OUT`] if `deadline` came first.
+    /// [`Status::CONNECT_FAILED`], [`Status::GOING_AWAY`], [`Status::TIMED_OUT`] if `deadline` came first.
     pub(crate) async fn connection(&self, dialer: &Dialer, deadline: Nanos) -> Result<Arc<Connection>, Status> {
-        if let Some(connection) = self.usable() {
+        if let Some(connection) = self.usable()? {
             return Ok(connection);
         }
         let left = Duration::from_nanos(deadline.since(clock::now()));
@@ -66,14 +66,19 @@ impl Endpoint {
         sooner.await.unwrap_or(Err(Status::TIMED_OUT))
     }
 
-    fn usable(&self) -> Option<Arc<Connection>> {
-        self.connection.load_full().filter(|connection| connection.is_usable())
+    /// The connection that there is, if it takes calls.
+    fn usable(&self) -> Result<Option<Arc<Connection>>, Status> {
+        match self.connection.load_full() {
+            Some(connection) if connection.is_usable() => Ok(Some(connection)),
+            Some(connection) if connection.was_sent_away(clock::now()) => Err(Status::GOING_AWAY),
+            _ => Ok(None),
+        }
     }
 
     async fn dial(&self, dialer: &Dialer) -> Result<Arc<Connection>, Status> {
         let mut attempts = self.attempts.lock().await;
         // Somebody else may have made it meanwhile, or found out that it cannot be made.
-        if let Some(connection) = self.usable() {
+        if let Some(connection) = self.usable()? {
             return Ok(connection);
         }
         if clock::now() < attempts.not_before {

@@ -114,6 +114,12 @@ impl Outbox {
         self.0.lock().is_blocked
     }
 
+    /// Whether nothing waits, and nobody is writing.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let state = self.0.lock();
+        state.waiting.len() == state.written && !state.is_writing
+    }
+
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
         let state = self.0.lock();

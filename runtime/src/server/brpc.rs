@@ -41,7 +41,6 @@ impl Brpc {
     ///
     /// The peer broke the rules, or there is no memory for its frame: the connection has to be closed.
     pub(crate) fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<(), Status> {
-        self.intake.connection.take_answered();
         let Some((mut bytes, mut lease, since)) = self.unfinished.take() else {
             let used = self.take_frames(input, turn.now(), turn)?;
             return self.keep(&input[used..], turn);

@@ -21,8 +21,6 @@ pub(crate) struct Connection {
     /// The task that reads: it is told when the socket is full, broken, or to be closed.
     pub(crate) reader: AtomicWaker,
     is_closed: AtomicBool,
-    /// Answers of workers that the reader has not subtracted from the open calls yet.
-    answered: AtomicU32,
     /// Requests that were taken and are not answered.
     open: AtomicU32,
     has_peer_ended: AtomicBool,
@@ -70,7 +68,6 @@ impl Connection {
             outbox: Outbox::default(),
             reader: AtomicWaker::new(),
             is_closed: AtomicBool::new(false),
-            answered: AtomicU32::new(0),
             open: AtomicU32::new(0),
             has_peer_ended: AtomicBool::new(false),
             caller: Mutex::default(),
@@ -99,11 +96,6 @@ impl Connection {
         self.open.load(SeqCst)
     }
 
-    /// How many were answered since this was last asked.
-    pub(crate) fn take_answered(&self) -> u32 {
-        if self.answered.load(Relaxed) == 0 { 0 } else { self.answered.swap(0, Relaxed) }
-    }
-
     /// Appends a worker's answer. Whether the worker has to flush it.
     pub(crate) fn answer(&self, to: &ReplyTo, load: Load, reply: &Reply) -> bool {
         if self.is_closed() {
@@ -119,7 +111,6 @@ impl Connection {
 
     /// A request that a worker had is over, answered or not.
     pub(crate) fn ended(&self) {
-        self.answered.fetch_add(1, Relaxed);
         if self.open.fetch_sub(1, SeqCst) == 1 && self.has_peer_ended.load(SeqCst) {
             self.reader.wake();
         }
@@ -133,6 +124,8 @@ impl Connection {
     /// Writes what waits. What the socket does not take, the reader writes when it does.
     pub(crate) fn flush(&self) {
         match self.outbox.flush(&self.write) {
+            // The reader may only be waiting for the last answer to be written.
+            Flushed::Done if self.has_peer_ended.load(SeqCst) => self.reader.wake(),
             Flushed::Done => {}
             Flushed::Blocked => self.reader.wake(),
             Flushed::Broken => self.close(),

@@ -53,15 +53,6 @@ pub(crate) struct Intake {
     is_closed: bool,
 }
 
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// It was answered, if anybody wants an answer.
-    Answered,
-    /// A worker will answer it.
-    Queued,
-}
-
 impl Intake {
     pub(crate) fn new(connection: Arc<Connection>) -> Intake {
         Intake { connection, caller: Caller::of(""), is_closed: false }
@@ -87,22 +78,22 @@ impl Intake {
 
     /// Takes a request whose metadata are valid.
     #[inline]
-    pub(crate) fn take(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) -> Taken {
-        match self.consider(request, turn) {
-            Ok(taken) => taken,
-            Err(failure) => {
-                self.refuse(&request.to, failure, turn);
-                Taken::Answered
-            }
+    pub(crate) fn take(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) {
+        let taken = match self.find(&request.to.header, turn) {
+            Ok((method, pool)) => self.consider(request, method, pool, turn).map_err(|failure| {
+                method.stats.count(failure.status());
+                (failure, pool)
+            }),
+            Err(status) => Err((status.into(), &*turn.shared.workers)),
+        };
+        if let Err((failure, pool)) = taken {
+            refuse(&request.to, &failure, pool, turn.out);
         }
     }
 
     /// Answers a request that is not taken.
-    pub(crate) fn refuse(&self, to: &ReplyTo, why: impl Into<Failure>, turn: &mut Turn<'_>) {
-        if to.header.kind == Kind::Request {
-            let load = turn.shared.pool_of(to.header.method_id).load();
-            reply::put_failure(turn.out, to, load, &why.into());
-        }
+    pub(crate) fn refuse(&self, to: &ReplyTo, status: Status, turn: &mut Turn<'_>) {
+        refuse(to, &status.into(), turn.shared.pool_of(to.header.method_id), turn.out);
     }
 
     /// Who sends a request: as itself says, or its connection.
@@ -121,31 +112,27 @@ impl Intake {
     }
 
     #[inline]
-    fn consider(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) -> Result<Taken, Failure> {
+    fn consider(
+        &mut self,
+        request: &Inline<'_>,
+        method: &Arc<Method>,
+        pool: &Pool,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Failure> {
         let Inline { to, metadata, payload, arrival } = *request;
-        let (method, pool) = self.find(&to.header, turn)?;
         let mut decisive = Decisive::from_header(&to.header, arrival);
         if to.header.budget_ms == Millis::UNLIMITED.0 {
             decisive.deadline = arrival.deadline_after(turn.shared.live().default_timeout);
         }
-        let counted = |failure: Failure| {
-            method.stats.count(failure.status());
-            failure
-        };
         if turn.shared.limits_callers() {
-            turn.shared.count_caller(self.caller_of(metadata), turn.now).map_err(counted)?;
+            turn.shared.count_caller(self.caller_of(metadata), turn.now)?;
         }
-        let permit = Gate::enter(method).map_err(counted)?;
-        pool.admit(&AdmissionRequest::from_context(&decisive, turn.shared.salt()), turn.now)
-            .map_err(Failure::of_system)
-            .map_err(counted)?;
+        let permit = Gate::enter(method)?;
+        pool.admit(&AdmissionRequest::from_context(&decisive, turn.shared.salt()), turn.now)?;
         if let Run::Inline(run) = &method.run {
             let began = turn.now;
             // There is no queue but the bytes that were read.
-            pool.admission
-                .dequeued(pool.number, arrival, decisive.deadline, began)
-                .map_err(Failure::of_system)
-                .map_err(counted)?;
+            pool.admission.dequeued(pool.number, arrival, decisive.deadline, began)?;
             let status = run_inline(run.as_ref(), request, method, pool, turn.out);
             turn.now = clock::now();
             // Fails only for a queue that there is not.
@@ -153,12 +140,17 @@ impl Intake {
             method.stats.queue_wait.record_ns(began.since(arrival));
             method.stats.service_time.record_ns(turn.now.since(began));
             method.stats.count(status);
-            return Ok(Taken::Answered);
+            return Ok(());
         }
         let mut lease = turn.shared.memory.lease();
-        if !lease.extend(payload.len()) {
+        let room = match turn.shared.config.limits.max_open_calls {
+            0 => Ok(()),
+            most if self.connection.open_calls() < most => Ok(()),
+            _ => Err(Status::TOO_MANY_OPEN_CALLS),
+        };
+        if let Err(status) = room.and_then(|()| lease.extend(payload.len()).then_some(()).ok_or(Status::QUEUE_FULL)) {
             let _ = pool.admission.abandoned(pool.number);
-            return Err(counted(Failure::of_system(Status::QUEUE_FULL)));
+            return Err(status.into());
         }
         self.connection.opened();
         turn.jobs[usize::from(matches!(method.run, Run::Blocking(_)))].push(Job {
@@ -171,7 +163,13 @@ impl Intake {
             permit,
             _lease: lease,
         });
-        Ok(Taken::Queued)
+        Ok(())
+    }
+}
+
+fn refuse(to: &ReplyTo, why: &Failure, pool: &Pool, out: &mut Vec<u8>) {
+    if to.header.kind == Kind::Request {
+        reply::put_failure(out, to, pool.load(), why);
     }
 }
 

@@ -26,6 +26,8 @@ use crate::net::stream::ReadHalf;
 
 /// Bytes read at once, for all connections of the thread.
 const READ_BUFFER: usize = 64 << 10;
+/// Reads from one connection before the others have their turn.
+const MAX_READS: u32 = 4;
 /// A buffer of answers that has grown beyond this is not kept.
 const KEPT_ANSWERS: usize = 256 << 10;
 /// How often each connection is looked at.
@@ -148,7 +150,7 @@ impl IoThread {
             let mut all_answered = true;
             for (_, watched) in self.connections.borrow().iter() {
                 watched.connection.reader.wake();
-                all_answered &= watched.connection.open_calls() == 0 && watched.connection.outbox.len() == 0;
+                all_answered &= watched.connection.open_calls() == 0 && watched.connection.outbox.is_quiet();
             }
             tokio::time::sleep(DRAIN_TICK).await;
             let elapsed_ns = u128::from(clock::now().since(began));
@@ -184,6 +186,7 @@ impl Task {
             self.protocol.go_away(out);
             self.send(out);
         }
+        let mut reads = 0;
         loop {
             if connection.is_closed() {
                 return Poll::Ready(());
@@ -206,9 +209,20 @@ impl Task {
                     return Poll::Pending;
                 }
                 // The worker that answered last may be busy already.
-                connection.flush();
-                return if connection.outbox.len() == 0 { Poll::Ready(()) } else { Poll::Pending };
+                match connection.outbox.flush(&connection.write) {
+                    Flushed::Done if connection.outbox.is_quiet() => return Poll::Ready(()),
+                    // Whoever writes wakes this task when it is done.
+                    Flushed::Done => return Poll::Pending,
+                    Flushed::Blocked => continue,
+                    Flushed::Broken => return Poll::Ready(()),
+                }
             }
+            if reads == MAX_READS {
+                // The others have something to say too.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            reads += 1;
             let len = match self.read.poll_read(cx, input) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => {

@@ -2,10 +2,9 @@
 
 use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
-use mcrpc_core::wire::checksum::TRAILER_LEN;
-use mcrpc_core::wire::{Decoder, Event, Flags, Header, Hello, Kind, Metadata};
+use mcrpc_core::wire::{Decoder, Event, Flags, HEADER_LEN, Header, Hello, Kind, Limits, Metadata};
 
-use super::intake::{Intake, Taken, Turn};
+use super::intake::{Intake, Turn};
 use super::memory::Lease;
 use super::reply::ReplyTo;
 use super::shared::Shared;
@@ -28,7 +27,9 @@ struct Unfinished {
 
 impl Native {
     pub(crate) fn new(intake: Intake, shared: &Shared) -> Native {
-        Native { decoder: Decoder::new(shared.config.limits), intake, unfinished: None }
+        // Open calls are counted where they are taken.
+        let limits = Limits { max_open_calls: 0, ..shared.config.limits };
+        Native { decoder: Decoder::new(limits), intake, unfinished: None }
     }
 
     /// Since when the rest of a frame is waited for.
@@ -49,41 +50,26 @@ impl Native {
     ///
     /// The peer broke the rules, so that nobody knows where the next frame begins: the connection has to be closed.
     pub(crate) fn read(&mut self, mut input: &[u8], turn: &mut Turn<'_>) -> Result<(), Status> {
-        for _ in 0..self.intake.connection.take_answered() {
-            self.decoder.answered();
-        }
-        // The frame that lies in the input as a whole; another one is in `unfinished`.
-        let mut whole: Option<Inline<'_>> = None;
         loop {
+            if self.decoder.is_between_frames()
+                && let Some((frame, len)) = whole_request(input, turn)
+            {
+                self.take(&frame, turn)?;
+                input = &input[len..];
+                continue;
+            }
             let step = self.decoder.next(input)?;
             input = &input[step.used..];
             match step.event {
                 None => return Ok(()),
-                Some(Event::Header(header)) => {
-                    let trailer_len = if header.flags.contains(Flags::CRC_TRAILER) { TRAILER_LEN } else { 0 };
-                    if input.len() >= header.body_len as usize + trailer_len {
-                        whole = Some(Inline::new(ReplyTo::native(header), turn.now()));
-                    } else {
-                        self.unfinished = Some(self.begin(header, turn));
-                    }
-                }
+                Some(Event::Header(header)) => self.unfinished = Some(self.begin(header, turn)),
                 Some(Event::Refused(header, status)) => self.refuse(&header, status, turn)?,
-                Some(Event::Metadata(piece)) => match &mut whole {
-                    Some(frame) => frame.metadata = piece,
-                    None => self.collect(piece, turn),
-                },
-                Some(Event::Payload(piece)) => match &mut whole {
-                    Some(frame) => frame.payload = piece,
-                    None => self.collect(piece, turn),
-                },
+                Some(Event::Metadata(piece) | Event::Payload(piece)) => self.collect(piece, turn),
                 Some(Event::Checked | Event::Skipped) => {}
             }
-            if !step.ends_frame {
-                continue;
-            }
-            if let Some(frame) = whole.take() {
-                self.take(&frame, turn)?;
-            } else if let Some(Unfinished { header, arrival, body: Some((body, _lease)) }) = self.unfinished.take() {
+            if step.ends_frame
+                && let Some(Unfinished { header, arrival, body: Some((body, _lease)) }) = self.unfinished.take()
+            {
                 let (metadata, payload) = body.split_at(usize::from(header.metadata_len).min(body.len()));
                 self.take(&Inline { metadata, payload, ..Inline::new(ReplyTo::native(header), arrival) }, turn)?;
             }
@@ -94,7 +80,7 @@ impl Native {
     fn begin(&mut self, header: Header, turn: &mut Turn<'_>) -> Unfinished {
         let verdict = if header.kind == Kind::Request { self.intake.judge_early(&header, turn) } else { Ok(()) };
         if let Err(status) = verdict {
-            self.fail(&header, status, turn);
+            self.intake.refuse(&ReplyTo::native(header), status, turn);
         }
         let body = verdict.is_ok().then(|| (Vec::new(), turn.shared.memory.lease()));
         Unfinished { header, arrival: turn.now(), body }
@@ -108,8 +94,7 @@ impl Native {
             body.extend_from_slice(piece);
         } else {
             unfinished.body = None;
-            let header = unfinished.header;
-            self.fail(&header, Status::QUEUE_FULL, turn);
+            self.intake.refuse(&ReplyTo::native(unfinished.header), Status::QUEUE_FULL, turn);
         }
     }
 
@@ -119,17 +104,10 @@ impl Native {
         let header = &frame.to.header;
         let metadata = match Metadata::new_checked(frame.metadata, &turn.shared.config.limits) {
             Ok(metadata) => metadata,
-            Err(status) => {
-                self.answered(header);
-                return self.refuse(header, status, turn);
-            }
+            Err(status) => return self.refuse(header, status, turn),
         };
         match header.kind {
-            Kind::Request | Kind::OneWay => {
-                if self.intake.take(frame, turn) == Taken::Answered {
-                    self.answered(header);
-                }
-            }
+            Kind::Request | Kind::OneWay => self.intake.take(frame, turn),
             Kind::Ping => turn.out.extend_from_slice(&Header::new(Kind::Pong, header.call_id).emit()),
             Kind::Cancel => self.intake.connection.cancel(header.call_id),
             Kind::Hello => self.intake.set_caller(Hello::read(metadata).caller),
@@ -138,7 +116,7 @@ impl Native {
         Ok(())
     }
 
-    /// A frame that must not be acted on, and was not counted as an open call.
+    /// A frame that must not be acted on.
     fn refuse(&self, header: &Header, status: Status, turn: &mut Turn<'_>) -> Result<(), Status> {
         match header.kind {
             Kind::Request => {
@@ -149,16 +127,17 @@ impl Native {
             Kind::Hello | Kind::Ping | Kind::Pong | Kind::GoAway => Err(status),
         }
     }
+}
 
-    /// Answers a request that was counted as an open call.
-    fn fail(&mut self, header: &Header, status: Status, turn: &mut Turn<'_>) {
-        self.intake.refuse(&ReplyTo::native(*header), status, turn);
-        self.answered(header);
+/// The request that lies at the front of the input as a whole, and its length: the usual case, for which the decoder's state is
+/// not needed. What is anything else, the decoder says.
+#[inline]
+fn whole_request<'i>(input: &'i [u8], turn: &Turn<'_>) -> Option<(Inline<'i>, usize)> {
+    let header = Header::parse(input.first_chunk()?, &turn.shared.config.limits).ok()?;
+    if header.kind != Kind::Request || header.flags.contains(Flags::CRC_TRAILER) {
+        return None;
     }
-
-    fn answered(&mut self, header: &Header) {
-        if header.kind == Kind::Request {
-            self.decoder.answered();
-        }
-    }
+    let len = HEADER_LEN + header.body_len as usize;
+    let (metadata, payload) = input.get(HEADER_LEN..len)?.split_at_checked(header.metadata_len.into())?;
+    Some((Inline { metadata, payload, ..Inline::new(ReplyTo::native(header), turn.now()) }, len))
 }

@@ -87,6 +87,8 @@ impl Queue {
     pub(crate) fn take(&self, worker: usize, waker: &Waker) -> Taken {
         let mut state = self.state.lock();
         if let Some(job) = state.remove_first() {
+            // A thread that runs something is not idle, whichever of its coroutines was.
+            state.idle.retain(|(idle, _)| *idle != worker);
             self.len.store(self.len.load(Relaxed) - 1, Relaxed);
             return Taken::Job(job);
         }

@@ -13,8 +13,9 @@ use crate::failure::Failure;
 const CURSOR_HOLD_MS: u16 = 300;
 /// The longest text that goes along with a failure.
 const MAX_TEXT: usize = 1 << 10;
-/// Room for the head of a failure.
-const MAX_HEAD: usize = HEADER_LEN + MAX_TEXT + 32;
+/// Room for a head without a text, and with one.
+const SHORT_HEAD: usize = 64;
+const LONG_HEAD: usize = HEADER_LEN + MAX_TEXT + 32;
 
 /// What an answer refers to.
 #[derive(Clone, Copy, Debug)]
@@ -90,18 +91,37 @@ pub(crate) fn put_failure(out: &mut Vec<u8>, to: &ReplyTo, load: Load, failure: 
 }
 
 fn put(out: &mut Vec<u8>, to: &ReplyTo, status: Status, load: Load, text: &str, payload: &[u8]) -> Result<(), Status> {
-    let mut head = [0; MAX_HEAD];
-    let begin = out.len();
     let payload_len = u32::try_from(payload.len()).map_err(|_| Status::BODY_TOO_LONG)?;
+    // Most have no text, and a long head takes longer to clear than to write.
+    if text.is_empty() {
+        put_with(&mut [0; SHORT_HEAD], out, to, status, load, text, payload, payload_len)
+    } else {
+        put_with(&mut [0; LONG_HEAD], out, to, status, load, text, payload, payload_len)
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+#[inline]
+fn put_with(
+    head: &mut [u8],
+    out: &mut Vec<u8>,
+    to: &ReplyTo,
+    status: Status,
+    load: Load,
+    text: &str,
+    payload: &[u8],
+    payload_len: u32,
+) -> Result<(), Status> {
+    let begin = out.len();
     if let Some(correlation_id) = to.correlation_id {
         let meta = Meta::response(correlation_id, status, text);
-        let head_len = meta.write(&Origin::default(), std::iter::empty(), payload_len, &mut head);
+        let head_len = meta.write(&Origin::default(), std::iter::empty(), payload_len, head);
         out.extend_from_slice(&head[..head_len.map_err(|error| error.status())?]);
         out.extend_from_slice(payload);
         return Ok(());
     }
     let header = Header { cursor: load.cursor.0, ..header_of(&to.header, status) };
-    let mut writer = Writer::new(&mut head);
+    let mut writer = Writer::new(head);
     if load.cursor != Cursor::OPEN {
         writer.reject_state(RejectState { hold_ms: CURSOR_HOLD_MS, share_per_10k: load.refused_per_10k });
     }

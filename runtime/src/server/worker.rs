@@ -123,7 +123,7 @@ impl Worker {
         let deadline = context.deadline();
         method.stats.queue_wait.record_ns(began.since(admitted_at));
         let reply = match self.pool.admission.dequeued(self.pool.number, admitted_at, deadline, began) {
-            Err(status) => Err(Failure::of_system(status)),
+            Err(status) => Some(Err(Failure::of_system(status))),
             Ok(()) => {
                 let reply = self.handle(&method, context, payload, &connection, to.header.call_id, handler).await;
                 let ended = clock::now();
@@ -132,16 +132,23 @@ impl Worker {
                 reply
             }
         };
-        method.stats.count(reply.as_ref().map_or_else(Failure::status, |_| Status::OK));
+        let status = match &reply {
+            Some(Ok(_)) => Status::OK,
+            Some(Err(failure)) => failure.status(),
+            None => Status::OUT_OF_TIME,
+        };
+        method.stats.count(status);
         // Whoever has the answer may send the next one.
         drop(permit);
-        let is_first = wants_reply && connection.answer(&to, self.pool.load(), &reply);
+        let reply = reply.filter(|_| wants_reply);
+        let is_first = reply.is_some_and(|reply| connection.answer(&to, self.pool.load(), &reply));
         connection.ended();
         if is_first {
             self.hold(connection, began);
         }
     }
 
+    /// What a handler answers; `None` if its caller has given the call up.
     async fn handle(
         &self,
         method: &Method,
@@ -150,11 +157,11 @@ impl Worker {
         connection: &Arc<Connection>,
         call_id: u32,
         handler: &mut Handler,
-    ) -> Reply {
+    ) -> Option<Reply> {
         let deadline = context.deadline();
         let request = Request::new(context.clone(), payload, connection.clone());
         let Handler { future, sleep, slot } = handler;
-        let Run::Async(run) = &method.run else { return Err(Failure::of_system(Status::NO_METHOD)) };
+        let Run::Async(run) = &method.run else { return Some(Err(Failure::of_system(Status::NO_METHOD))) };
         let (mut request, mut has_waited) = (Some(request), false);
         let run_it = poll_fn(|cx| {
             // What a handler shares with others has to bear its panic, as with a thread that panics.
@@ -167,7 +174,7 @@ impl Worker {
             match polled {
                 Ok(Poll::Ready(reply)) => return Poll::Ready(Ok(reply)),
                 Ok(Poll::Pending) => {}
-                Err(_) => return Poll::Ready(Err(lost(method))),
+                Err(_) => return Poll::Ready(Err(Some(lost(method)))),
             }
             if !has_waited {
                 has_waited = true;
@@ -183,23 +190,25 @@ impl Worker {
             let is_late = deadline != Nanos::NEVER && sleep.as_mut().poll(cx).is_ready();
             match (slot.is_cancelled(), is_late) {
                 (false, false) => Poll::Pending,
-                (true, _) => {
-                    Poll::Ready(Err(Failure::of_system(Status::OUT_OF_TIME).with_text("the caller has given up")))
+                (true, _) => Poll::Ready(Err(None)),
+                (false, true) => {
+                    let failure = Failure::of_system(Status::TIMED_OUT);
+                    Poll::Ready(Err(Some(failure.with_text("the deadline came while the handler waited"))))
                 }
-                (false, true) => Poll::Ready(Err(
-                    Failure::of_system(Status::TIMED_OUT).with_text("the deadline came while the handler waited")
-                )),
             }
         });
         let ended = pin!(context.scope(run_it)).await;
         if has_waited {
             connection.stop_waiting(slot);
         }
-        ended.unwrap_or_else(|failure| {
-            // What it waited for is dropped now.
-            future.set(std::future::pending());
-            Err(failure)
-        })
+        match ended {
+            Ok(reply) => Some(reply),
+            Err(failure) => {
+                // What it waited for is dropped now.
+                future.set(std::future::pending());
+                failure.map(Err)
+            }
+        }
     }
 
     /// Keeps a connection whose answers are to be written.

@@ -1,0 +1,38 @@
+//! Given the sample, then its code is what is in `golden/`. `MCRPC_UPDATE=1` rewrites that.
+
+use std::path::Path;
+
+use mcrpc_build::Config;
+
+const FILES: [&str; 2] = ["sample/proto/crawl.proto", "sample/proto/odd/names.proto"];
+const INCLUDE: &str = "sample/proto";
+
+fn is_golden(directory: &Path, name: &str) {
+    let golden = Path::new("tests/golden").join(name);
+    let text = std::fs::read_to_string(directory.join(name)).unwrap();
+    if std::env::var_os("MCRPC_UPDATE").is_some() {
+        std::fs::write(&golden, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&golden).unwrap_or_default();
+    assert!(text == expected, "{name} is not as in {}; MCRPC_UPDATE=1 rewrites it. Now:\n{text}", golden.display());
+}
+
+#[test]
+fn rust_is_as_in_the_golden_files() {
+    let out = tempfile::tempdir().unwrap();
+    Config::new().out_dir(out.path()).compile(&FILES, &[INCLUDE]).unwrap();
+    is_golden(out.path(), "crawl.rs");
+    is_golden(out.path(), "common.rs");
+    is_golden(out.path(), "odd.names.v1.rs");
+}
+
+#[test]
+fn cpp_is_as_in_the_golden_files_and_one_header_is_written_for_each_file_that_was_named() {
+    let out = tempfile::tempdir().unwrap();
+    Config::new().out_dir(out.path()).compile_cpp(&FILES, &[INCLUDE]).unwrap();
+    is_golden(out.path(), "crawl.mcrpc.hpp");
+    is_golden(out.path(), "odd/names.mcrpc.hpp");
+    let mut names: Vec<_> = out.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["crawl.mcrpc.hpp", "mcrpc_stub.hpp", "odd"]);
+}

@@ -1,0 +1,15 @@
+//! The clients that call as a program does: one call, one future.
+
+mod tokio_client;
+
+use std::net::SocketAddr;
+
+use crate::closed_loop::serve_lines;
+
+/// Makes calls for as long as the bench asks for rounds.
+pub fn run(name: &str, address: SocketAddr) {
+    match name {
+        "tokio" => serve_lines::<tokio_client::Connection>(address),
+        _ => panic!("unknown: {name}"),
+    }
+}
