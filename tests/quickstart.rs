@@ -4,40 +4,17 @@
 //! A `c` block is a file, named in its first line. An `sh` block is run, and a `text` block is what the one before it prints;
 //! `…` in it stands for anything within a line.
 
+mod page;
 mod support;
 
 use std::path::Path;
 use std::process::Command;
 
+use page::{blocks, fits, page, write_file};
 use support::root;
 
 /// Between the outputs of two blocks.
 const MARK: &str = "=== the next block ===";
-
-#[derive(Debug, PartialEq, Eq)]
-struct Block {
-    language: String,
-    text: String,
-}
-
-fn page(name: &str) -> String {
-    std::fs::read_to_string(root().join("docs").join(name)).unwrap()
-}
-
-fn blocks(page: &str) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut open: Option<Block> = None;
-    for line in page.lines() {
-        match (line.strip_prefix("```"), &mut open) {
-            (Some(language), None) => open = Some(Block { language: language.to_owned(), text: String::new() }),
-            (Some(_), Some(_)) => blocks.extend(open.take()),
-            (None, Some(block)) => block.text += &format!("{line}\n"),
-            (None, None) => {}
-        }
-    }
-    assert!(open.is_none(), "the last block of the page is not closed");
-    blocks
-}
 
 /// The headings' levels, such as "##".
 fn levels(page: &str) -> Vec<&str> {
@@ -76,34 +53,9 @@ fn both_languages_have_the_same_headings_and_blocks() {
     assert_eq!(blocks(&english), blocks(&chinese));
 }
 
-fn write_file(directory: &Path, text: &str) {
-    let name = text.strip_prefix("// ").and_then(|rest| rest.split(':').next()).expect("a file begins with its name");
-    std::fs::write(directory.join(name), text).unwrap();
-}
-
 fn run_in(directory: &Path, script: &str) -> String {
     let mut command = Command::new("sh");
     command.args(["-c", script]).current_dir(directory).env("MCRPC", root());
     command.env_remove("MCRPC_DIR").env_remove("MCRPC_OWNER_UID");
     support::run(&mut command)
-}
-
-/// Whether an output is the one that the page shows.
-fn fits(output: &str, wanted: &str) -> bool {
-    let (output, wanted): (Vec<_>, Vec<_>) = (output.lines().collect(), wanted.lines().collect());
-    output.len() == wanted.len() && output.iter().zip(wanted).all(|(line, wanted)| line_fits(line, wanted))
-}
-
-fn line_fits(line: &str, wanted: &str) -> bool {
-    let Some((first, others)) = wanted.split_once('…') else { return line == wanted };
-    let Some(mut rest) = line.strip_prefix(first) else { return false };
-    let mut parts = others.split('…').peekable();
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        let Some((_, behind)) = rest.split_once(part) else { return false };
-        rest = behind;
-    }
-    true
 }
