@@ -10,6 +10,7 @@ use tokio_util::sync::ReusableBoxFuture;
 
 use crate::failure::Failure;
 use crate::request::{Inline, Reply, Request};
+use crate::server::limits::Gate;
 use crate::stats::MethodStats;
 
 /// Something that adds its methods to a server: what generated code implements for each service of a `.proto`.
@@ -44,6 +45,7 @@ pub(crate) struct Method {
     pub(crate) number: usize,
     pub(crate) run: Run,
     pub(crate) stats: MethodStats,
+    pub(crate) gate: Gate,
 }
 
 /// Where a method runs.
@@ -153,7 +155,8 @@ impl Methods {
     fn insert(&mut self, full_name: &str, run: Run) -> &mut Methods {
         let id = method_id(full_name.as_bytes());
         let name = full_name.to_owned();
-        let method = Arc::new(Method { name, number: self.all.len(), run, stats: MethodStats::default() });
+        let (number, stats, gate) = (self.all.len(), MethodStats::default(), Gate::default());
+        let method = Arc::new(Method { name, number, run, stats, gate });
         self.all.push(method.clone());
         if let Some(first) = self.by_id.insert(id, method) {
             self.conflicts.push(Conflict { first: first.name.clone(), second: full_name.to_owned(), id });

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use mcrpc::server::Config;
+use mcrpc::server::hooks::Place;
+use mcrpc::server::{Config, Role};
 use mcrpc::{Context, Failure, Request, Server, Status};
 use mcrpc_core::admission;
 use mcrpc_core::wire::{Flags, Header, Kind, Writer};
@@ -461,4 +462,44 @@ fn settings_and_methods_that_make_no_sense_are_refused_with_what_to_do() {
     let taken = first.addresses()[0].to_string();
     let error = Server::builder().listen(&taken).start().err().expect("the port is taken").to_string();
     assert!(error.contains(&format!("cannot listen on {taken}: ")), "{error}");
+}
+
+#[test]
+fn in_one_process_all_hooks_run_once_on_each_of_their_threads_and_in_their_order() {
+    let ran = Arc::new(Mutex::new(Vec::new()));
+    let hook = |name: &'static str| {
+        let ran = ran.clone();
+        move |place: Place| ran.lock().unwrap().push((name, place.process, place.thread))
+    };
+    let server = Server::builder()
+        .listen("127.0.0.1:0")
+        .config(Config { io_threads: 2, workers: 2, blocking_workers: 1, ..config() })
+        .method("t.T.Now", |_| async { Ok(Bytes::new()) })
+        .before_master_run(hook("before_master_run"))
+        .before_child_run(hook("before_child_run"))
+        .before_epoll_io_run(hook("before_epoll_io_run"))
+        .before_routine_run(hook("before_routine_run"))
+        .after_child_run(hook("after_child_run"))
+        .after_server_process_run(hook("after_server_process_run"))
+        .start()
+        .unwrap();
+    assert_eq!(server.role(), Role::Whole);
+    server.drain();
+    let mut ran = std::mem::take(&mut *ran.lock().unwrap());
+    let on_threads = 2..ran.len() - 2;
+    ran[on_threads].sort_unstable();
+    assert_eq!(
+        ran,
+        [
+            ("before_master_run", 0, 0),
+            ("before_child_run", 0, 0),
+            ("before_epoll_io_run", 0, 0),
+            ("before_epoll_io_run", 0, 1),
+            ("before_routine_run", 0, 0),
+            ("before_routine_run", 0, 1),
+            ("before_routine_run", 0, 2),
+            ("after_child_run", 0, 0),
+            ("after_server_process_run", 0, 0),
+        ]
+    );
 }

@@ -40,7 +40,7 @@ pub(crate) fn run(number: usize, pool: &Pool) {
 fn answer(pool: &Pool, job: Job) {
     let began = clock::now();
     let to = job.reply_to();
-    let Job { method, context, payload, connection, admitted_at, _lease, .. } = job;
+    let Job { method, context, payload, connection, admitted_at, permit, _lease, .. } = job;
     if connection.is_closed() || connection.was_given_up(to.header.call_id) {
         let _ = pool.admission.abandoned(pool.number);
         connection.ended();
@@ -73,6 +73,8 @@ fn answer(pool: &Pool, job: Job) {
     if let Some(context) = logged {
         spans::log(&method.name, &connection.caller_of(&context), &context, status, [wait_ns, ended.since(began)]);
     }
+    // Whoever has the answer may send the next one.
+    drop(permit);
     if to.header.kind == Kind::Request {
         if connection.answer(&to, pool.load(), &reply) {
             connection.flush();

@@ -5,12 +5,12 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 
 use mcrpc_core::admission::{Admission, Config};
-use mcrpc_core::status::Status;
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::MmapRaw;
 
+use super::segment::invalid;
 use crate::clock;
 
-/// A controller. Its memory lies in a shared mapping, as children of a fork and other processes of the server need it.
+/// A controller, in a mapping that the processes of a server share.
 pub(crate) struct Controller {
     /// Borrows from the mapping, which does not move and is dropped behind it.
     admission: Admission<'static>,
@@ -18,19 +18,28 @@ pub(crate) struct Controller {
 }
 
 impl Controller {
-    /// A new controller.
+    /// Lays a new controller out.
     ///
     /// # Errors
     ///
-    /// [`Status::INVALID_ARGUMENT`] for settings out of range, as [`io::ErrorKind::InvalidInput`]; what the operating system says.
-    pub(crate) fn new(config: &Config) -> io::Result<Controller> {
-        let len = Admission::memory_size(config).map_err(invalid)?;
-        let memory = MmapRaw::from(MmapOptions::new().len(len).map_anon()?);
-        let base = NonNull::new(memory.as_mut_ptr()).expect("a mapping is somewhere");
-        // SAFETY: the mapping is page-aligned, readable and writable for `len` bytes until `_memory` is dropped, which is after
-        // `admission`; only the controller uses it, and only through this struct, of which no copy of `admission` gets out.
-        let admission = unsafe { Admission::init(base, len, config, clock::now()) }.map_err(invalid)?;
-        Ok(Controller { admission, _memory: memory })
+    /// [`io::ErrorKind::InvalidInput`] for settings out of range, or too little memory.
+    pub(crate) fn lay_out(memory: MmapRaw, config: &Config) -> io::Result<Controller> {
+        // SAFETY: the mapping is page-aligned, readable and writable for its whole length until `memory` is dropped, which is after
+        // `admission`, of which no copy gets out of this struct. Only controllers access these pages, here and in other processes:
+        // the segment gives each part to one of them.
+        let admission = unsafe { Admission::init(base(&memory), memory.len(), config, clock::now()) };
+        Ok(Controller { admission: admission.map_err(invalid)?, _memory: memory })
+    }
+
+    /// Joins the controller that was laid out there, by this process or by another.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] if there is none, or one of another version.
+    pub(crate) fn attach(memory: MmapRaw) -> io::Result<Controller> {
+        // SAFETY: as above.
+        let admission = unsafe { Admission::attach(base(&memory), memory.len()) };
+        Ok(Controller { admission: admission.map_err(invalid)?, _memory: memory })
     }
 }
 
@@ -42,6 +51,6 @@ impl Deref for Controller {
     }
 }
 
-fn invalid(status: Status) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, format!("admission: {status}"))
+fn base(memory: &MmapRaw) -> NonNull<u8> {
+    NonNull::new(memory.as_mut_ptr()).expect("a mapping is somewhere")
 }

@@ -9,11 +9,13 @@ use mcrpc_core::admission::Request as AdmissionRequest;
 use mcrpc_core::context::Context as Decisive;
 use mcrpc_core::status::Status;
 use mcrpc_core::time::{Millis, Nanos};
-use mcrpc_core::wire::{Header, Kind};
+use mcrpc_core::wire::{Header, Kind, Limits, Metadata};
 
 use super::connection::Connection;
 use super::job::Job;
+use super::limits::Gate;
 use super::pool::Pool;
+use super::rates::Caller;
 use super::reply::{self, ReplyTo};
 use super::shared::Shared;
 use super::worker;
@@ -55,12 +57,20 @@ impl<'t> Turn<'t> {
 /// Takes the requests of one connection.
 pub(crate) struct Intake {
     pub(crate) connection: Arc<Connection>,
+    /// Who calls, as its hello said.
+    caller: Caller,
     is_closed: bool,
 }
 
 impl Intake {
     pub(crate) fn new(connection: Arc<Connection>) -> Intake {
-        Intake { connection, is_closed: false }
+        Intake { connection, caller: Caller::of(""), is_closed: false }
+    }
+
+    /// Binds the caller's name.
+    pub(crate) fn set_caller(&mut self, name: &str, turn: &Turn<'_>) {
+        self.caller = Caller::of(name);
+        self.connection.set_caller(name, &turn.shared.observed.callers);
     }
 
     /// Takes no requests from now on. Whether it did before.
@@ -81,16 +91,17 @@ impl Intake {
         let taken = match self.find(&request.to.header, turn) {
             Ok((method, pool)) => {
                 let arrived = turn.now;
-                self.consider(request, method, pool, turn).map_err(|status| {
-                    method.stats.count(self.connection.caller_number(), status);
-                    self.log(method, request, status, [arrived.since(request.arrival), 0]);
-                    (status, pool)
+                self.consider(request, method, pool, turn).map_err(|failure| {
+                    let waited_ns = arrived.since(request.arrival);
+                    method.stats.count(self.connection.caller_number(), failure.status());
+                    self.log(method, request, failure.status(), [waited_ns, 0]);
+                    (failure, pool)
                 })
             }
-            Err(status) => Err((status, &*turn.shared.workers)),
+            Err(status) => Err((status.into(), &*turn.shared.workers)),
         };
-        if let Err((status, pool)) = taken {
-            refuse(&request.to, status, pool, turn.out);
+        if let Err((failure, pool)) = taken {
+            refuse(&request.to, &failure, pool, turn.out);
         }
     }
 
@@ -103,7 +114,15 @@ impl Intake {
             }
             None => &turn.shared.workers,
         };
-        refuse(to, status, pool, turn.out);
+        refuse(to, &status.into(), pool, turn.out);
+    }
+
+    /// Who sends a request: as itself says, or its connection.
+    fn caller_of(&self, metadata: &[u8]) -> Caller {
+        match Metadata::new_checked(metadata, &Limits::WIDEST).map_or("", |metadata| metadata.caller()) {
+            "" => self.caller,
+            name => Caller::of(name),
+        }
     }
 
     fn find<'t>(&self, header: &Header, turn: &Turn<'t>) -> Result<(&'t Arc<Method>, &'t Pool), Status> {
@@ -131,13 +150,17 @@ impl Intake {
         method: &Arc<Method>,
         pool: &Pool,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Status> {
+    ) -> Result<(), Failure> {
         let Inline { to, metadata, payload, arrival } = *request;
         let waited_ns = turn.now.since(arrival);
         let mut decisive = Decisive::from_header(&to.header, arrival);
         if to.header.budget_ms == Millis::UNLIMITED.0 {
-            decisive.deadline = arrival.deadline_after(turn.shared.config.default_timeout);
+            decisive.deadline = arrival.deadline_after(turn.shared.live().default_timeout);
         }
+        if turn.shared.limits_callers() {
+            turn.shared.count_caller(self.caller_of(metadata), turn.now)?;
+        }
+        let permit = Gate::enter(method)?;
         pool.admit(&AdmissionRequest::from_context(&decisive, turn.shared.salt()), turn.now)?;
         if let Run::Inline(run) = &method.run {
             let began = turn.now;
@@ -168,7 +191,7 @@ impl Intake {
         };
         if let Err(status) = room.and_then(|()| lease.extend(payload.len()).then_some(()).ok_or(Status::QUEUE_FULL)) {
             let _ = pool.admission.abandoned(pool.number);
-            return Err(status);
+            return Err(status.into());
         }
         let mut context = Context::until(decisive.deadline, to.header, metadata, arrival);
         context.begin_trace_if_sampled();
@@ -180,15 +203,16 @@ impl Intake {
             payload: Bytes::copy_from_slice(payload),
             connection: self.connection.clone(),
             admitted_at: turn.now,
+            permit,
             _lease: lease,
         });
         Ok(())
     }
 }
 
-fn refuse(to: &ReplyTo, status: Status, pool: &Pool, out: &mut Vec<u8>) {
+fn refuse(to: &ReplyTo, why: &Failure, pool: &Pool, out: &mut Vec<u8>) {
     if to.header.kind == Kind::Request {
-        reply::put_failure(out, to, pool.load(), &Failure::of_system(status));
+        reply::put_failure(out, to, pool.load(), why);
     }
 }
 

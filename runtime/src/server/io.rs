@@ -40,6 +40,7 @@ const DRAIN_GRACE: Duration = Duration::from_millis(100);
 /// An IO thread.
 pub(crate) struct IoThread {
     shared: Arc<Shared>,
+    number: usize,
     connections: RefCell<Slab<Rc<Watched>>>,
     buffers: RefCell<Buffers>,
 }
@@ -63,7 +64,7 @@ struct Watched {
 }
 
 impl IoThread {
-    pub(crate) fn new(shared: Arc<Shared>) -> Rc<IoThread> {
+    pub(crate) fn new(shared: Arc<Shared>, number: usize) -> Rc<IoThread> {
         let buffers = Buffers {
             input: vec![0; READ_BUFFER].into(),
             out: Vec::new(),
@@ -71,7 +72,7 @@ impl IoThread {
             displaced: Vec::new(),
             answered: Vec::new(),
         };
-        Rc::new(IoThread { shared, connections: RefCell::default(), buffers: RefCell::new(buffers) })
+        Rc::new(IoThread { shared, number, connections: RefCell::default(), buffers: RefCell::new(buffers) })
     }
 
     /// Serves connections until the server is told to end, and then until all is answered.
@@ -116,18 +117,21 @@ impl IoThread {
 
     /// Closes connections on which nothing happens, or on which the caller keeps the server waiting.
     fn sweep(&self, now: Nanos) {
+        if self.number == 0 {
+            self.shared.follow_settings();
+        }
         self.shared.follow_host();
         self.shared.pools().into_iter().for_each(Pool::observe);
         self.shared.observed.window.observe(now, self.shared.methods.iter().map(|method| &method.stats));
-        let config = &self.shared.config;
+        let live = self.shared.live();
         for (_, watched) in self.connections.borrow().iter() {
             let is_blocked = watched.connection.outbox.is_blocked();
             watched.blocked.set(is_blocked.then(|| watched.blocked.get().unwrap_or(now)));
             let is_over = |since: Nanos, limit: Duration| u128::from(now.since(since)) >= limit.as_nanos();
             let stalls = [watched.unfinished.get(), watched.blocked.get()];
-            let is_stalled = stalls.iter().flatten().any(|&since| is_over(since, config.stall_timeout));
+            let is_stalled = stalls.iter().flatten().any(|&since| is_over(since, live.stall_timeout));
             let is_idle =
-                watched.connection.open_calls() == 0 && is_over(watched.connection.active(), config.idle_timeout);
+                watched.connection.open_calls() == 0 && is_over(watched.connection.active(), live.idle_timeout);
             if is_stalled || is_idle {
                 watched.connection.close();
             }
@@ -196,7 +200,7 @@ impl Task {
                         continue;
                     }
                     Poll::Ready(Err(_)) => return Poll::Ready(()),
-                    Poll::Pending if connection.outbox.len() > io.shared.config.max_unsent => return Poll::Pending,
+                    Poll::Pending if connection.outbox.len() > io.shared.live().max_unsent => return Poll::Pending,
                     Poll::Pending => {}
                 }
             }

@@ -7,6 +7,7 @@ use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::Kind;
 
 use super::connection::Connection;
+use super::limits::Permit;
 use super::memory::Lease;
 use super::reply::ReplyTo;
 use crate::context::Context;
@@ -23,6 +24,8 @@ pub(crate) struct Job {
     pub(crate) connection: Arc<Connection>,
     /// T1.
     pub(crate) admitted_at: Nanos,
+    /// Its place among the requests of its method.
+    pub(crate) permit: Option<Permit>,
     /// The memory of the payload.
     pub(crate) _lease: Lease,
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net as std_unix;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,17 +48,21 @@ impl Accepted {
 /// A socket that listens.
 pub(crate) enum Listener {
     Tcp(std::net::TcpListener),
-    /// Its file is removed with it.
     Unix(std_unix::UnixListener, SocketFile),
 }
 
-/// The file of a unix socket.
-pub(crate) struct SocketFile(PathBuf);
+/// The file of a unix socket. It is removed with the socket of the process that has made it.
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    is_own: bool,
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Somebody else may have removed it.
-        let _ = std::fs::remove_file(&self.0);
+        if self.is_own {
+            // Somebody else may have removed it.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -69,17 +74,58 @@ impl Listener {
     /// What the operating system says, with the address.
     pub(crate) fn bind(address: &Address) -> io::Result<Listener> {
         let bound = match address {
-            Address::Tcp(address) => bind_tcp(*address).map(Listener::Tcp),
+            Address::Tcp(address) => bind_tcp(*address, Port::Own).and_then(listen).map(Listener::Tcp),
             Address::Unix(path) => bind_unix(path.clone()),
         };
-        bound.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+        bound.map_err(|error| cannot_listen(address, &error))
+    }
+
+    /// Holds an address for the processes of this server: see [`Listener::share`]. Nobody listens at a TCP address yet.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Listener::bind`].
+    pub(crate) fn reserve(address: &Address) -> io::Result<Listener> {
+        // Who shares an address with others does not find out that it belongs to another server.
+        let alone = Listener::bind(address)?;
+        let Address::Tcp(chosen) = alone.address()? else { return Ok(alone) };
+        drop(alone);
+        let bound = bind_tcp(chosen, Port::Shared).map_err(|error| cannot_listen(address, &error))?;
+        Ok(Listener::Tcp(bound.into()))
+    }
+
+    /// A socket that listens at this address for one of several processes: at a TCP address its own, on a unix socket the same for
+    /// all.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Listener::bind`].
+    pub(crate) fn share(&self) -> io::Result<Listener> {
+        match (self, self.address()?) {
+            (Listener::Unix(listener, _), Address::Unix(path)) => {
+                Ok(Listener::Unix(listener.try_clone()?, SocketFile { path, is_own: false }))
+            }
+            (_, Address::Tcp(tcp)) => {
+                let bound = bind_tcp(tcp, Port::Shared).and_then(listen);
+                bound.map(Listener::Tcp).map_err(|error| cannot_listen(&tcp.into(), &error))
+            }
+            (Listener::Tcp(_), Address::Unix(_)) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// The socket at this address, which was inherited.
+    pub(crate) fn inherit(address: &Address, socket: OwnedFd) -> Listener {
+        match address {
+            Address::Tcp(_) => Listener::Tcp(socket.into()),
+            Address::Unix(path) => Listener::Unix(socket.into(), SocketFile { path: path.clone(), is_own: false }),
+        }
     }
 
     /// Where it listens: with the port that the system chose.
     pub(crate) fn address(&self) -> io::Result<Address> {
         Ok(match self {
             Listener::Tcp(listener) => Address::Tcp(listener.local_addr()?),
-            Listener::Unix(_, file) => Address::Unix(file.0.clone()),
+            Listener::Unix(_, file) => Address::Unix(file.path.clone()),
         })
     }
 
@@ -87,7 +133,7 @@ impl Listener {
     pub(crate) async fn run(self, shared: Arc<Shared>, threads: Vec<UnboundedSender<Accepted>>) -> io::Result<()> {
         let mut next = threads.iter().cycle();
         let mut hand_over = |stream| {
-            if shared.connections.fetch_add(1, Relaxed) >= shared.config.max_connections {
+            if shared.connections.fetch_add(1, Relaxed) >= shared.live().max_connections {
                 shared.connections.fetch_sub(1, Relaxed);
                 return;
             }
@@ -113,6 +159,15 @@ impl Listener {
             }
         }
         Ok(())
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Unix(listener, _) => listener.as_fd(),
+        }
     }
 }
 
@@ -151,10 +206,27 @@ fn accept_connected(mut accept: impl FnMut() -> io::Result<Accepted>, mut hand_o
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+fn cannot_listen(address: &Address, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+}
+
+/// Who listens on a port.
+#[derive(PartialEq, Eq)]
+enum Port {
+    Own,
+    /// Several sockets, among which the kernel spreads the connections.
+    Shared,
+}
+
+fn bind_tcp(address: SocketAddr, port: Port) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), None)?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(port == Port::Shared)?;
     socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn listen(socket: Socket) -> io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
@@ -172,5 +244,5 @@ fn bind_unix(path: PathBuf) -> io::Result<Listener> {
         std_unix::UnixListener::bind(&path)
     })?;
     bound.set_nonblocking(true)?;
-    Ok(Listener::Unix(bound, SocketFile(path)))
+    Ok(Listener::Unix(bound, SocketFile { path, is_own: true }))
 }

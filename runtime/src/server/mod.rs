@@ -10,6 +10,14 @@
 //! | module | |
 //! |---|---|
 //! | [`config`] | the settings |
+//! | [`builder`] | a server that is being put together |
+//! | [`hooks`] | what a program does at the turns of its life |
+//! | [`prefork`] | several processes, and their master |
+//! | `signals` | a server that ends when it is told to |
+//! | `segment` | the memory that all processes of a server share |
+//! | `limits`, `rates` | how much a method or a caller may take |
+//! | `live` | the settings that may change while it runs |
+//! | `threads` | the threads of a process |
 //! | `listener` | where connections come from |
 //! | `io` | an IO thread and its connections |
 //! | `protocol` | which protocol a connection speaks: `native`, `brpc`, or `http` for the server's own `pages` |
@@ -26,189 +34,70 @@
 
 mod blocking;
 mod brpc;
+pub mod builder;
 pub mod config;
 pub(crate) mod connection;
 mod controller;
+pub mod hooks;
 mod http;
 mod intake;
 mod io;
 mod job;
+pub(crate) mod limits;
 mod listener;
+mod live;
 mod memory;
 mod native;
 mod observed;
 mod pages;
 pub(crate) mod pool;
+pub mod prefork;
 mod protocol;
 mod queue;
+mod rates;
 pub(crate) mod reply;
+mod segment;
 pub(crate) mod shared;
+mod signals;
+mod threads;
 mod worker;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread::{self, JoinHandle};
 
-use tokio::runtime;
-use tokio::sync::mpsc;
-use tokio::task::LocalSet;
+pub use builder::{Builder, StartError};
+pub use config::{CallerLimits, Config, MethodLimits};
 
-pub use config::Config;
-
-use self::io::IoThread;
-use self::listener::Listener;
-use self::observed::Observed;
-use self::shared::Shared;
-use crate::client::Client;
-use crate::failure::Failure;
-use crate::host::Host;
-use crate::methods::{Methods, Run, Service};
+use self::hooks::{Hooks, Place};
+use self::prefork::Master;
+use self::threads::Threads;
 use crate::net::Address;
-use crate::net::address::BadAddress;
-use crate::request::{Inline, Reply, Request};
 use crate::stats::MethodStats;
 
-/// Why a server did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An address is none.
-    #[error(transparent)]
-    Address(#[from] BadAddress),
-    /// The settings do not make sense.
-    #[error("{0}")]
-    Config(String),
-    /// Two methods have the same id.
-    #[error("{0}")]
-    Methods(String),
-    /// The operating system said no.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
+/// What a process of a server does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// It serves, and there is no other.
+    Whole,
+    /// It starts others, which serve, and replaces those that die.
+    Master,
+    /// It serves, one of several: its number, from 0 on.
+    Child(usize),
 }
 
-/// A server that is being put together.
-#[derive(Default)]
-pub struct Builder {
-    config: Config,
-    listen: Vec<String>,
-    methods: Methods,
-    host: Option<Arc<Host>>,
-    clients: Vec<Client>,
-    log_one_in: u32,
-}
-
-impl Builder {
-    /// Does what this host's operator says of admission, and orders users as all its processes do.
-    #[must_use]
-    pub fn host(mut self, host: Arc<Host>) -> Builder {
-        self.host = Some(host);
-        self
-    }
-
-    /// Listens there too: `127.0.0.1:8000`, `[::1]:8000`, `unix:/run/echo.sock`. Port 0 is one that the system chooses.
-    #[must_use]
-    pub fn listen(mut self, address: impl Into<String>) -> Builder {
-        self.listen.push(address.into());
-        self
-    }
-
-    /// Other settings than the defaults.
-    #[must_use]
-    pub fn config(mut self, config: Config) -> Builder {
-        self.config = config;
-        self
-    }
-
-    /// See [`Methods::add`].
-    #[must_use]
-    pub fn method<F, Fut>(mut self, full_name: &str, handler: F) -> Builder
-    where
-        F: Fn(Request) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Reply> + Send + 'static,
-    {
-        self.methods.add(full_name, handler);
-        self
-    }
-
-    /// See [`Methods::add_inline`].
-    #[must_use]
-    pub fn inline_method<F>(mut self, full_name: &str, handler: F) -> Builder
-    where
-        F: Fn(&Inline<'_>, &mut Vec<u8>) -> Result<(), Failure> + Send + Sync + 'static,
-    {
-        self.methods.add_inline(full_name, handler);
-        self
-    }
-
-    /// See [`Methods::add_blocking`].
-    #[must_use]
-    pub fn blocking_method<F>(mut self, full_name: &str, handler: F) -> Builder
-    where
-        F: Fn(Request) -> Reply + Send + Sync + 'static,
-    {
-        self.methods.add_blocking(full_name, handler);
-        self
-    }
-
-    /// Adds all methods of a service.
-    #[must_use]
-    pub fn service(mut self, service: impl Service) -> Builder {
-        self.methods.add_service(service);
-        self
-    }
-
-    /// Shows this client too, on the server's pages and among its metrics.
-    #[must_use]
-    pub fn show_client(mut self, client: &Client) -> Builder {
-        self.clients.push(client.clone());
-        self
-    }
-
-    /// Logs one of so many requests, by a line of level info under the target `mcrpc::log`; 0, as at first: none.
-    #[must_use]
-    pub fn log_one_in(mut self, requests: u32) -> Builder {
-        self.log_one_in = requests;
-        self
-    }
-
-    /// Starts the server, on threads of its own. It serves when this returns.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with the settings, the methods, or an address; then nothing was started.
-    pub fn start(self) -> Result<Server, StartError> {
-        let Builder { config, listen, methods, host, clients, log_one_in } = self;
-        config.validate().map_err(StartError::Config)?;
-        if let Some(conflict) = methods.conflict() {
-            return Err(StartError::Methods(conflict.to_string()));
-        }
-        if let Some(method) = methods.iter().find(|method| matches!(method.run, Run::Blocking(_)))
-            && config.blocking_workers == 0
-        {
-            return Err(StartError::Config(format!(
-                "blocking_workers is 0, but {} may block: set it to 1 at least",
-                method.name
-            )));
-        }
-        if listen.is_empty() {
-            return Err(StartError::Config("there is no address to listen on: call listen()".to_owned()));
-        }
-        let addresses: Vec<Address> = listen.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-        let listeners: Vec<Listener> = addresses.iter().map(Listener::bind).collect::<Result<_, _>>()?;
-        let addresses = listeners.iter().map(Listener::address).collect::<Result<_, _>>()?;
-        methods.iter().for_each(|method| method.stats.log_one_in.store(log_one_in, Relaxed));
-        let shared = Arc::new(Shared::new(config, methods, host, Observed::new(clients))?);
-        let (io, workers) = spawn(&shared, listeners)?;
-        Ok(Server { shared, addresses, io, workers })
-    }
-}
-
-/// A server that serves. Dropping it ends it without waiting for anybody: see [`Server::drain`].
+/// A server that serves. Dropping it ends it without waiting for anybody: see [`Server::wait`] and [`Server::drain`].
 pub struct Server {
-    shared: Arc<Shared>,
+    part: Part,
+    role: Role,
     addresses: Vec<Address>,
-    io: Threads,
-    workers: Threads,
+    hooks: Arc<Hooks>,
+    has_ended: bool,
+}
+
+/// What this process does for the server.
+enum Part {
+    Serving(Threads),
+    Master(Master),
 }
 
 impl Server {
@@ -217,34 +106,65 @@ impl Server {
         Builder::default()
     }
 
+    /// What this process does for the server.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
     /// Where it listens, in the order in which that was asked for.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
-    /// What was counted of a method; `None` if there is none of that name.
+    /// What this process has counted of a method; `None` if there is none of that name. A master counts nothing.
     pub fn stats(&self, full_name: &str) -> Option<&MethodStats> {
-        self.shared.methods.iter().find(|method| method.name == full_name).map(|method| &method.stats)
+        let Part::Serving(threads) = &self.part else { return None };
+        threads.shared.methods.iter().find(|method| method.name == full_name).map(|method| &method.stats)
     }
 
-    /// All that is counted, as `/metrics` shows it: OpenMetrics text.
+    /// All that this process counts, as `/metrics` shows it: OpenMetrics text. A master counts nothing.
     pub fn metrics(&self) -> String {
-        crate::metrics::text(&crate::metrics::of_server(&self.shared))
+        self.serving()
+            .map_or_else(String::new, |threads| crate::metrics::text(&crate::metrics::of_server(&threads.shared)))
     }
 
-    /// Connections that are open.
+    /// Connections that this process has.
     pub fn connections(&self) -> usize {
-        self.shared.connections.load(Relaxed)
+        self.serving().map_or(0, |threads| threads.shared.connections.load(Relaxed))
     }
 
-    /// Requests that wait for a worker.
+    /// Requests that wait for a worker of this process.
     pub fn queued(&self) -> usize {
-        self.shared.workers.queue.len() + self.shared.blocking.queue.len()
+        self.serving().map_or(0, |threads| threads.shared.workers.queue.len() + threads.shared.blocking.queue.len())
     }
 
-    /// Bytes that requests take up which arrive or wait.
+    /// Bytes that requests take up which arrive or wait in this process.
     pub fn request_memory(&self) -> usize {
-        self.shared.memory.used()
+        self.serving().map_or(0, |threads| threads.shared.memory.used())
+    }
+
+    /// Requests that were admitted and are not answered, in all processes.
+    pub fn in_flight(&self) -> usize {
+        let in_system = |admission: &mcrpc_core::admission::Admission<'_>| -> usize {
+            let queues = (0..admission.snapshot().queue_count).filter_map(|queue| admission.queue_snapshot(queue).ok());
+            queues.map(|queue| queue.queued as usize + queue.running as usize).sum()
+        };
+        match &self.part {
+            Part::Serving(threads) => threads.shared.pools().iter().map(|pool| in_system(&pool.admission)).sum(),
+            Part::Master(master) => master.controllers().iter().map(|controller| in_system(controller)).sum(),
+        }
+    }
+
+    /// Serves until the process is told to end, by SIGTERM or SIGINT, and a child also by its master; then [drains](Server::drain).
+    /// Blocks the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says when it is asked for signals; then the server is drained at once.
+    pub fn wait(self) -> std::io::Result<()> {
+        let told = signals::wait(self.serving().map(|threads| threads.shared.as_ref()));
+        self.drain();
+        told
     }
 
     /// Ends: takes no new requests, tells all callers so, and waits until what was taken is answered, or the drain timeout is over.
@@ -253,60 +173,38 @@ impl Server {
         self.end();
     }
 
+    fn serving(&self) -> Option<&Threads> {
+        match &self.part {
+            Part::Serving(threads) => Some(threads),
+            Part::Master(_) => None,
+        }
+    }
+
     fn end(&mut self) {
-        self.shared.is_draining.store(true, Relaxed);
-        self.shared.told_to_end.notify_waiters();
-        // A thread that panicked has said so.
-        self.io.drain(..).for_each(|thread| _ = thread.join());
-        self.shared.workers.queue.close();
-        self.shared.blocking.queue.close();
-        self.workers.drain(..).for_each(|thread| _ = thread.join());
+        if std::mem::replace(&mut self.has_ended, true) {
+            return;
+        }
+        let process = if let Role::Child(number) = self.role { number } else { 0 };
+        let place = Place { process, thread: 0 };
+        match &mut self.part {
+            Part::Serving(threads) => {
+                threads.end();
+                self.hooks.after_child_run(place);
+            }
+            Part::Master(master) => master.end(),
+        }
+        if !matches!(self.role, Role::Child(_)) {
+            self.hooks.after_server_process_run(place);
+        }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.shared.is_dropped.store(true, Relaxed);
+        match &mut self.part {
+            Part::Serving(threads) => threads.shared.is_dropped.store(true, Relaxed),
+            Part::Master(master) => master.kill(),
+        }
         self.end();
     }
-}
-
-type Threads = Vec<JoinHandle<()>>;
-
-/// Starts all threads: those of IO, and the workers.
-fn spawn(shared: &Arc<Shared>, listeners: Vec<Listener>) -> std::io::Result<(Threads, Threads)> {
-    let config = &shared.config;
-    let mut workers = Vec::new();
-    for number in 0..config.workers {
-        let (pool, coroutines) = (shared.workers.clone(), config.coroutines_per_worker);
-        workers.push(spawn_runtime(format!("worker-{number}"), move || worker::run(number, coroutines, pool))?);
-    }
-    for number in 0..config.blocking_workers {
-        let pool = shared.blocking.clone();
-        let run = move || blocking::run(number, &pool);
-        workers.push(thread::Builder::new().name(format!("blocking-{number}")).spawn(run)?);
-    }
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..config.io_threads).map(|_| mpsc::unbounded_channel()).unzip();
-    let mut listeners = Some(listeners);
-    let mut io = Vec::new();
-    for (number, accepted) in receivers.into_iter().enumerate() {
-        let (shared, senders, listeners) = (shared.clone(), senders.clone(), listeners.take().unwrap_or_default());
-        io.push(spawn_runtime(format!("io-{number}"), move || async move {
-            for listener in listeners {
-                tokio::task::spawn_local(listener.run(shared.clone(), senders.clone()));
-            }
-            IoThread::new(shared).run(accepted).await;
-        })?);
-    }
-    Ok((io, workers))
-}
-
-/// A thread with a runtime of its own, whose tasks stay there.
-fn spawn_runtime<F, Fut>(name: String, main: F) -> std::io::Result<JoinHandle<()>>
-where
-    F: FnOnce() -> Fut + Send + 'static,
-    Fut: Future<Output = ()>,
-{
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new().name(name).spawn(move || LocalSet::new().block_on(&runtime, async move { main().await }))
 }

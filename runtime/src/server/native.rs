@@ -110,9 +110,7 @@ impl Native {
             Kind::Request | Kind::OneWay => self.intake.take(frame, turn),
             Kind::Ping => turn.out.extend_from_slice(&Header::new(Kind::Pong, header.call_id).emit()),
             Kind::Cancel => self.intake.connection.cancel(header.call_id),
-            Kind::Hello => {
-                self.intake.connection.set_caller(Hello::read(metadata).caller, &turn.shared.observed.callers);
-            }
+            Kind::Hello => self.intake.set_caller(Hello::read(metadata).caller, turn),
             Kind::Pong | Kind::GoAway | Kind::Response => {}
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
-use mcrpc_core::admission::{Config as AdmissionConfig, Request};
+use mcrpc_core::admission::Request;
 use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
 use parking_lot::Mutex;
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 pub(crate) struct Pool {
     pub(crate) admission: Controller,
     pub(crate) queue: Queue,
-    /// Which of the controller's queues this is.
+    /// Which of the controller's queues this is: the number of the process.
     pub(crate) number: u32,
     refused_per_10k: AtomicU16,
     /// What was refused and admitted when that was computed.
@@ -25,14 +25,14 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(config: &AdmissionConfig, queue_limit: usize) -> std::io::Result<Pool> {
-        Ok(Pool {
-            admission: Controller::new(config)?,
+    pub(crate) fn new(admission: Controller, number: u32, queue_limit: usize) -> Pool {
+        Pool {
+            admission,
             queue: Queue::new(queue_limit),
-            number: 0,
+            number,
             refused_per_10k: AtomicU16::new(0),
             observed: Mutex::default(),
-        })
+        }
     }
 
     /// May this request be taken?

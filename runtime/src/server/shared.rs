@@ -1,23 +1,36 @@
 //! What all threads of a server know.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use arc_swap::ArcSwap;
 use mcrpc_core::id::Salt;
+use mcrpc_core::time::Nanos;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::config::Config;
+use super::config::{Config, text, watch::Watch};
+use super::limits;
+use super::live::Live;
 use super::memory::Memory;
 use super::observed::Observed;
 use super::pool::Pool;
+use super::rates::{Caller, Rates};
+use super::segment::Segment;
 use crate::clock;
+use crate::failure::Failure;
 use crate::host::Host;
 use crate::methods::{Method, Methods, Run};
 
 /// What all threads of a server know.
 pub(crate) struct Shared {
+    /// As they were when it started: what may change is in `live`.
     pub(crate) config: Config,
+    live: ArcSwap<Live>,
+    /// The file of the settings, if there is one.
+    watch: Mutex<Option<Watch>>,
+    /// Whether any caller's rate is limited: else nobody looks who calls.
+    limits_callers: AtomicBool,
     pub(crate) methods: Methods,
     /// The key of the order of users: the host's.
     salt: AtomicU64,
@@ -27,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) inline: Pool,
     pub(crate) workers: Arc<Pool>,
     pub(crate) blocking: Arc<Pool>,
+    pub(crate) rates: Rates,
     pub(crate) connections: AtomicUsize,
     pub(crate) observed: Observed,
     /// The server ends.
@@ -37,17 +51,24 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// What the threads of the process with this number know.
     pub(crate) fn new(
         config: Config,
         methods: Methods,
         host: Option<Arc<Host>>,
         observed: Observed,
-    ) -> io::Result<Shared> {
-        let pool = |workers, coroutines| Pool::new(&config.admission_of(workers, coroutines), config.queue_limit);
+        watch: Option<Watch>,
+        segment: Segment,
+        process: u32,
+    ) -> Shared {
+        let Segment { controllers, rates, .. } = segment;
+        let [inline, workers, blocking] =
+            controllers.map(|controller| Pool::new(controller, process, config.queue_limit));
         let shared = Shared {
-            inline: pool(config.io_threads, 1)?,
-            workers: Arc::new(pool(config.workers, config.coroutines_per_worker)?),
-            blocking: Arc::new(pool(config.blocking_workers, 1)?),
+            inline,
+            workers: Arc::new(workers),
+            blocking: Arc::new(blocking),
+            rates,
             memory: Memory::new(config.max_request_memory),
             salt: AtomicU64::new(Salt::default().0),
             host,
@@ -56,11 +77,91 @@ impl Shared {
             told_to_end: Notify::new(),
             is_dropped: AtomicBool::new(false),
             observed,
+            live: ArcSwap::from_pointee(Live::new(&config)),
+            watch: Mutex::new(watch),
+            limits_callers: AtomicBool::new(false),
             methods,
             config,
         };
-        shared.follow_host();
-        Ok(shared)
+        shared.put_in_force(&shared.config);
+        shared
+    }
+
+    /// The settings that may change.
+    pub(crate) fn live(&self) -> arc_swap::Guard<Arc<Live>> {
+        self.live.load()
+    }
+
+    /// Puts other settings in force, as far as they may change while the server runs.
+    pub(crate) fn put_in_force(&self, config: &Config) {
+        let live = Live::new(config);
+        for method in self.methods.iter() {
+            method.gate.set_limit(config.methods.get(&method.name).map_or(0, |limits| limits.max_concurrency));
+        }
+        let limits_callers = live.callers.is_limiting();
+        self.live.store(Arc::new(live));
+        self.limits_callers.store(limits_callers, Relaxed);
+        self.follow_host();
+    }
+
+    /// Takes over what has changed in the file of the settings. Called once a second, by one thread.
+    pub(crate) fn follow_settings(&self) {
+        let Some(watch) = &mut *self.watch.lock() else { return };
+        let looked = watch.look().and_then(|config| match config {
+            Some(config) => config.check_methods(&self.methods).map(|()| Some(config)),
+            None => Ok(None),
+        });
+        match looked {
+            Ok(None) => {}
+            Ok(Some(config)) => {
+                self.put_in_force(&config);
+                let need_restart = text::need_restart(&self.config, &config);
+                if need_restart.is_empty() {
+                    tracing::info!("the settings have changed, and are in force");
+                } else {
+                    let keys = need_restart.join(", ");
+                    tracing::warn!(
+                        keys,
+                        "the settings have changed: these keys need a restart, the others are in force"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error, "the settings have changed and cannot be used: the old ones stay in force")
+            }
+        }
+    }
+
+    /// Whether somebody has to look who calls.
+    #[inline]
+    pub(crate) fn limits_callers(&self) -> bool {
+        self.limits_callers.load(Relaxed)
+    }
+
+    /// Counts a request of a caller.
+    ///
+    /// # Errors
+    ///
+    /// The caller sends too many.
+    pub(crate) fn count_caller(&self, caller: Caller, now: Nanos) -> Result<(), Failure> {
+        match self.live().callers.of(caller) {
+            Some(rate) if !self.rates.take(caller, rate, now) => Err(limits::too_fast()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes no new requests from now on.
+    pub(crate) fn tell_to_end(&self) {
+        self.is_draining.store(true, Relaxed);
+        self.told_to_end.notify_waiters();
+    }
+
+    /// Waits until the server is told to end.
+    pub(crate) async fn until_told_to_end(&self) {
+        let told_to_end = self.told_to_end.notified();
+        if !self.is_draining.load(Relaxed) {
+            told_to_end.await;
+        }
     }
 
     /// The key of the order of users.
@@ -69,14 +170,18 @@ impl Shared {
         Salt(self.salt.load(Relaxed))
     }
 
-    /// Does what the host's operator says of admission. Called once a second.
+    /// Does what the host's operator says of admission; without a word of his, what the settings say. Called once a second.
     pub(crate) fn follow_host(&self) {
-        let Some(host) = &self.host else { return };
+        let own_mode = self.live().mode;
+        let Some(host) = &self.host else {
+            self.pools().into_iter().for_each(|pool| pool.admission.follow(None, own_mode));
+            return;
+        };
         host.look(clock::now());
         let known = host.known();
         self.salt.store(known.salt().0, Relaxed);
         for pool in self.pools() {
-            pool.admission.follow(known.control(), self.config.admission.mode);
+            pool.admission.follow(known.control(), own_mode);
         }
     }
 

@@ -137,7 +137,7 @@ impl Worker {
             self.flush();
         }
         let to = job.reply_to();
-        let Job { method, context, payload, connection, admitted_at, _lease, .. } = job;
+        let Job { method, context, payload, connection, admitted_at, permit, _lease, .. } = job;
         if connection.is_closed() || connection.was_given_up(to.header.call_id) {
             let _ = self.pool.admission.abandoned(self.pool.number);
             connection.ended();
@@ -172,6 +172,8 @@ impl Worker {
         if let Some(context) = logged {
             spans::log(&method.name, &connection.caller_of(&context), &context, status, [wait_ns, ended.since(began)]);
         }
+        // Whoever has the answer may send the next one.
+        drop(permit);
         match reply.filter(|_| to.header.kind == Kind::Request) {
             Some(reply) => {
                 let is_first = connection.answer(&to, self.pool.load(), &reply);

@@ -1,0 +1,91 @@
+//! How much of a server a method or a caller may take (SPEC K2), asked before admission.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use mcrpc_core::status::Status;
+
+use super::config::{CallerLimits, Config};
+use super::rates::{Caller, Rate};
+use crate::failure::Failure;
+use crate::methods::Method;
+
+/// How many requests of a method are in this process at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    /// 0: any number, and nobody counts.
+    limit: AtomicU32,
+    inside: AtomicU32,
+}
+
+/// A request's place in its method's gate, given back when it is dropped.
+pub(crate) struct Permit(Arc<Method>);
+
+impl Gate {
+    /// From now on so many; 0 for any number. Those inside stay.
+    pub(crate) fn set_limit(&self, limit: u32) {
+        self.limit.store(limit, Relaxed);
+    }
+
+    /// A place for a request of this method; `None` if it needs none.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    #[inline]
+    pub(crate) fn enter(method: &Arc<Method>) -> Result<Option<Permit>, Failure> {
+        let Gate { limit, inside } = &method.gate;
+        let limit = limit.load(Relaxed);
+        if limit == 0 {
+            return Ok(None);
+        }
+        let permit = Permit(method.clone());
+        if inside.fetch_add(1, Relaxed) < limit { Ok(Some(permit)) } else { Err(full()) }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.gate.inside.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cold]
+fn full() -> Failure {
+    Failure::of_system(Status::TOO_MANY_OPEN_CALLS)
+        .with_text("as many requests of the method run or wait as its max_concurrency allows")
+}
+
+/// The rates of callers, as the settings say.
+#[derive(Debug, Default)]
+pub(crate) struct CallerRates {
+    named: HashMap<Caller, Option<Rate>>,
+    others: Option<Rate>,
+}
+
+impl CallerRates {
+    pub(crate) fn new(config: &Config) -> CallerRates {
+        let rate = |limits: &CallerLimits| Rate::new(limits.requests_per_second, limits.burst);
+        CallerRates {
+            named: config.callers.iter().map(|(name, limits)| (Caller::of(name), rate(limits))).collect(),
+            others: rate(&config.other_callers),
+        }
+    }
+
+    /// Whether anybody has one.
+    pub(crate) fn is_limiting(&self) -> bool {
+        self.others.is_some() || self.named.values().any(Option::is_some)
+    }
+
+    /// A caller's; `None` for any number of requests.
+    pub(crate) fn of(&self, caller: Caller) -> Option<Rate> {
+        self.named.get(&caller).copied().unwrap_or(self.others)
+    }
+}
+
+/// What a caller is told that sends more than its rate.
+#[cold]
+pub(crate) fn too_fast() -> Failure {
+    Failure::of_system(Status::QUEUE_FULL).with_text("the caller sends more requests per second than its limit allows")
+}

@@ -1,0 +1,88 @@
+//! The threads of a process that serves: those of IO, and the workers.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use tokio::runtime;
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+use super::hooks::{Hooks, Place};
+use super::io::IoThread;
+use super::listener::Listener;
+use super::shared::Shared;
+use super::{blocking, worker};
+
+/// The threads, and what they know.
+pub(super) struct Threads {
+    pub(super) shared: Arc<Shared>,
+    io: Vec<JoinHandle<()>>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Threads {
+    /// Starts all threads of the process with this number.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        listeners: Vec<Listener>,
+        hooks: &Arc<Hooks>,
+        process: usize,
+    ) -> std::io::Result<Threads> {
+        let config = &shared.config;
+        let mut workers = Vec::new();
+        for number in 0..config.workers {
+            let (pool, coroutines, hooks) = (shared.workers.clone(), config.coroutines_per_worker, hooks.clone());
+            workers.push(spawn_runtime(format!("worker-{number}"), move || async move {
+                hooks.before_routine_run(Place { process, thread: number });
+                worker::run(number, coroutines, pool).await;
+            })?);
+        }
+        for number in 0..config.blocking_workers {
+            let (pool, hooks, thread) = (shared.blocking.clone(), hooks.clone(), config.workers + number);
+            workers.push(thread::Builder::new().name(format!("blocking-{number}")).spawn(move || {
+                hooks.before_routine_run(Place { process, thread });
+                blocking::run(number, &pool);
+            })?);
+        }
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..config.io_threads).map(|_| mpsc::unbounded_channel()).unzip();
+        let mut listeners = Some(listeners);
+        let mut io = Vec::new();
+        for (number, accepted) in receivers.into_iter().enumerate() {
+            let (shared, senders, listeners) = (shared.clone(), senders.clone(), listeners.take().unwrap_or_default());
+            let hooks = hooks.clone();
+            io.push(spawn_runtime(format!("io-{number}"), move || async move {
+                hooks.before_epoll_io_run(Place { process, thread: number });
+                for listener in listeners {
+                    tokio::task::spawn_local(listener.run(shared.clone(), senders.clone()));
+                }
+                IoThread::new(shared, number).run(accepted).await;
+            })?);
+        }
+        Ok(Threads { shared, io, workers })
+    }
+
+    /// Takes no new requests, and waits until what was taken is answered.
+    pub(super) fn end(&mut self) {
+        self.shared.tell_to_end();
+        // A thread that panicked has said so.
+        self.io.drain(..).for_each(|thread| _ = thread.join());
+        self.shared.workers.queue.close();
+        self.shared.blocking.queue.close();
+        self.workers.drain(..).for_each(|thread| _ = thread.join());
+    }
+}
+
+/// A thread with a runtime of its own, whose tasks stay there.
+fn spawn_runtime<F, Fut>(name: String, main: F) -> std::io::Result<JoinHandle<()>>
+where
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = ()>,
+{
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name(name).spawn(move || LocalSet::new().block_on(&runtime, async move { main().await }))
+}
