@@ -40,7 +40,7 @@ impl MethodStats {
 
     #[inline]
     pub(crate) fn ended(&self, status: Status, elapsed_ns: u64) {
-        self.codes.count(status);
+        self.codes.count(status, 1);
         self.duration.record_ns(elapsed_ns);
     }
 }

@@ -25,6 +25,7 @@ use crate::failure::Failure;
 use crate::methods::{InlineFn, Method, Run};
 use crate::request::Inline;
 use crate::spans;
+use crate::stats::Handled;
 
 /// What an IO thread works with while it takes what was read.
 pub(crate) struct Turn<'t> {
@@ -33,8 +34,8 @@ pub(crate) struct Turn<'t> {
     pub(crate) out: &'t mut Vec<u8>,
     /// Requests for the workers, and for the blocking workers.
     jobs: &'t mut [Vec<Job>; 2],
-    /// Inline handlers that have answered: the numbers of their methods, and when.
-    answered: &'t mut Vec<(usize, Nanos)>,
+    /// Requests that inline handlers have handled: counted together.
+    handled: &'t mut Vec<Handled>,
     now: Nanos,
 }
 
@@ -43,9 +44,9 @@ impl<'t> Turn<'t> {
         shared: &'t Shared,
         out: &'t mut Vec<u8>,
         jobs: &'t mut [Vec<Job>; 2],
-        answered: &'t mut Vec<(usize, Nanos)>,
+        handled: &'t mut Vec<Handled>,
     ) -> Turn<'t> {
-        Turn { shared, out, jobs, answered, now: clock::now() }
+        Turn { shared, out, jobs, handled, now: clock::now() }
     }
 
     /// The time at which what is taken was read; later, when an inline handler has taken some.
@@ -173,14 +174,10 @@ impl Intake {
             // Fails only for a queue that there is not.
             let _ = pool.admission.done(pool.number, began, turn.now);
             let service_ns = turn.now.since(began);
-            method.stats.queue_wait.record_ns(waited_ns);
-            method.stats.service_time.record_ns(service_ns);
-            method.stats.add_busy_ns(service_ns);
-            method.stats.count(self.connection.caller_number(), status);
             self.log(method, request, status, [waited_ns, service_ns]);
-            if to.header.kind == Kind::Request {
-                turn.answered.push((method.number, turn.now));
-            }
+            let is_answered = to.header.kind == Kind::Request;
+            let (method, ended) = (method.number, turn.now);
+            turn.handled.push(Handled { method, waited_ns, service_ns, ended, status, is_answered });
             return Ok(());
         }
         let mut lease = turn.shared.memory.lease();

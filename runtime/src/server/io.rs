@@ -23,6 +23,7 @@ use super::shared::Shared;
 use crate::clock;
 use crate::net::outbox::Flushed;
 use crate::net::stream::ReadHalf;
+use crate::stats::{Handled, MethodStats};
 
 /// Bytes read at once, for all connections of the thread.
 const READ_BUFFER: usize = 64 << 10;
@@ -51,7 +52,7 @@ struct Buffers {
     out: Vec<u8>,
     jobs: [Vec<Job>; 2],
     displaced: Vec<Job>,
-    answered: Vec<(usize, Nanos)>,
+    handled: Vec<Handled>,
 }
 
 /// What is looked at once a second.
@@ -70,7 +71,7 @@ impl IoThread {
             out: Vec::new(),
             jobs: Default::default(),
             displaced: Vec::new(),
-            answered: Vec::new(),
+            handled: Vec::new(),
         };
         Rc::new(IoThread { shared, number, connections: RefCell::default(), buffers: RefCell::new(buffers) })
     }
@@ -181,7 +182,7 @@ impl Task {
         let connection = self.watched.connection.clone();
         connection.reader.register(cx.waker());
         let mut buffers = io.buffers.borrow_mut();
-        let Buffers { input, out, jobs, displaced, answered } = &mut *buffers;
+        let Buffers { input, out, jobs, displaced, handled } = &mut *buffers;
         if io.shared.is_draining.load(Relaxed) {
             self.protocol.go_away(out);
             self.send(out);
@@ -234,12 +235,18 @@ impl Task {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
             };
-            let mut turn = Turn::new(&io.shared, out, jobs, answered);
+            let mut turn = Turn::new(&io.shared, out, jobs, handled);
             connection.read_at(turn.now());
             let end = self.protocol.read(&input[..len], &mut turn);
             self.watched.unfinished.set(self.protocol.waits_since());
+            let caller = connection.caller_number();
+            each_method(handled, &io.shared, |stats, handled| stats.count_handled(caller, handled));
             self.send(out);
-            note_written(answered, &io.shared);
+            if !handled.is_empty() {
+                let written = clock::now();
+                each_method(handled, &io.shared, |stats, handled| stats.count_written(handled, written));
+                handled.clear();
+            }
             for (jobs, pool) in jobs.iter_mut().zip([&io.shared.workers, &io.shared.blocking]) {
                 if !jobs.is_empty() {
                     pool.put(jobs, displaced);
@@ -266,15 +273,11 @@ impl Task {
     }
 }
 
-/// Counts how long the answers of inline handlers took to be written: all at once, as they were.
-fn note_written(answered: &mut Vec<(usize, Nanos)>, shared: &Shared) {
-    if answered.is_empty() {
-        return;
-    }
-    let now = clock::now();
-    for (number, ended) in answered.drain(..) {
-        if let Some(method) = shared.methods.get(number) {
-            method.stats.reply_time.record_ns(now.since(ended));
+/// Hands the requests of each method that came one after another to its counts.
+fn each_method(handled: &[Handled], shared: &Shared, count: impl Fn(&MethodStats, &[Handled])) {
+    for alike in handled.chunk_by(|a, b| a.method == b.method) {
+        if let Some(method) = shared.methods.get(alike[0].method) {
+            count(&method.stats, alike);
         }
     }
 }

@@ -32,10 +32,10 @@ const fn lowest() -> usize {
 pub(crate) struct Codes([AtomicU64; LEN]);
 
 impl Codes {
-    /// One more.
+    /// So many more.
     #[inline]
-    pub(crate) fn count(&self, status: Status) {
-        self.0[place_of(status)].fetch_add(1, Relaxed);
+    pub(crate) fn count(&self, status: Status, times: u64) {
+        self.0[place_of(status)].fetch_add(times, Relaxed);
     }
 
     /// What was counted, by the names of the statuses: without those that never came.
@@ -72,7 +72,7 @@ mod tests {
     fn each_status_has_a_count_of_its_own_and_the_services_own_codes_have_one() {
         let codes = Codes::default();
         let own = [Status(1), Status(204), Status(i32::MAX), Status(i32::MIN), Status(-9), Status(-10_000)];
-        Status::ALL.iter().map(|known| known.status).chain(own).for_each(|status| codes.count(status));
+        Status::ALL.iter().map(|known| known.status).chain(own).for_each(|status| codes.count(status, 1));
         let counted: Vec<_> = codes.iter().collect();
         assert_eq!(counted.len(), Status::ALL.len() + 1);
         for (known, (name, outcome, count)) in Status::ALL.iter().zip(&counted) {

@@ -44,6 +44,45 @@ impl Histogram {
     }
 }
 
+/// Durations on their way into a histogram: those of one bucket that come one after another cost one addition together.
+pub(crate) struct Tally<'h> {
+    histogram: &'h Histogram,
+    bucket: usize,
+    count: u64,
+    sum_ns: u64,
+}
+
+impl<'h> Tally<'h> {
+    pub(crate) fn new(histogram: &'h Histogram) -> Tally<'h> {
+        Tally { histogram, bucket: 0, count: 0, sum_ns: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn record_ns(&mut self, ns: u64) {
+        let bucket = bucket_of(ns);
+        if bucket != self.bucket {
+            self.flush();
+            self.bucket = bucket;
+        }
+        self.count += 1;
+        self.sum_ns += ns;
+    }
+
+    fn flush(&mut self) {
+        if self.count > 0 {
+            self.histogram.buckets[self.bucket].fetch_add(self.count, Relaxed);
+            self.histogram.sum_ns.fetch_add(self.sum_ns, Relaxed);
+            (self.count, self.sum_ns) = (0, 0);
+        }
+    }
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 /// What a histogram had counted at some time, or between two.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts(Vec<u64>);

@@ -7,10 +7,24 @@ use std::time::Duration;
 
 use mcrpc_core::shield::outcome::Outcome;
 use mcrpc_core::status::Status;
+use mcrpc_core::time::Nanos;
 
 use super::callers::{CALLERS, CallerNumber};
 use super::codes::Codes;
-use super::histogram::Histogram;
+use super::histogram::{Histogram, Tally};
+
+/// A request that was handled where it was read.
+pub(crate) struct Handled {
+    /// The number of its method.
+    pub(crate) method: usize,
+    pub(crate) waited_ns: u64,
+    pub(crate) service_ns: u64,
+    /// T3.
+    pub(crate) ended: Nanos,
+    pub(crate) status: Status,
+    /// Whether its caller wanted an answer.
+    pub(crate) is_answered: bool,
+}
 
 /// What is counted of a method. Counts grow from 0.
 pub struct MethodStats {
@@ -32,7 +46,31 @@ pub struct MethodStats {
 impl MethodStats {
     #[inline]
     pub(crate) fn count(&self, caller: CallerNumber, status: Status) {
-        self.ended[caller.index()].get_or_init(Box::default).count(status);
+        self.ended[caller.index()].get_or_init(Box::default).count(status, 1);
+    }
+
+    /// Requests of one caller were handled one after another, where they were read.
+    pub(crate) fn count_handled(&self, caller: CallerNumber, handled: &[Handled]) {
+        let (mut queue_wait, mut service_time) = (Tally::new(&self.queue_wait), Tally::new(&self.service_time));
+        let mut busy_ns = 0;
+        for one in handled {
+            queue_wait.record_ns(one.waited_ns);
+            service_time.record_ns(one.service_ns);
+            busy_ns += one.service_ns;
+        }
+        self.add_busy_ns(busy_ns);
+        let codes = self.ended[caller.index()].get_or_init(Box::default);
+        for alike in handled.chunk_by(|a, b| a.status == b.status) {
+            codes.count(alike[0].status, alike.len() as u64);
+        }
+    }
+
+    /// The same, and their answers were written together.
+    pub(crate) fn count_written(&self, handled: &[Handled], written: Nanos) {
+        let mut reply_time = Tally::new(&self.reply_time);
+        for one in handled.iter().filter(|one| one.is_answered) {
+            reply_time.record_ns(written.since(one.ended));
+        }
     }
 
     /// A worker took a request and did not run it.

@@ -8,7 +8,8 @@
 //! | [`method`] | what a server counts of a method |
 //! | `window` | the same, of the last seconds |
 //!
-//! What happens with each request is a relaxed addition to something that was found together with the method or the connection.
+//! What happens with each request is a relaxed addition to something that was found together with the method or the connection; what inline
+//! handlers handle of one read is counted together.
 
 pub(crate) mod callers;
 pub(crate) mod codes;
@@ -17,4 +18,5 @@ pub mod method;
 pub(crate) mod window;
 
 pub use histogram::Histogram;
+pub(crate) use method::Handled;
 pub use method::MethodStats;
