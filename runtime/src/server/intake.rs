@@ -13,7 +13,7 @@ use mcrpc_core::wire::{Header, Kind, Limits, Metadata};
 
 use super::connection::Connection;
 use super::job::Job;
-use super::limits::Gate;
+use super::limits::{Gate, Permit};
 use super::pool::Pool;
 use super::rates::Caller;
 use super::reply::{self, ReplyTo};
@@ -89,19 +89,18 @@ impl Intake {
     /// Takes a request whose metadata are valid.
     #[inline]
     pub(crate) fn take(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) {
-        let taken = match self.find(&request.to.header, turn) {
-            Ok((method, pool)) => {
-                let arrived = turn.now;
-                self.consider(request, method, pool, turn).map_err(|failure| {
-                    let waited_ns = arrived.since(request.arrival);
-                    method.stats.count(self.connection.caller_number(), failure.status());
-                    self.log(method, request, failure.status(), [waited_ns, 0]);
-                    (failure, pool)
-                })
-            }
-            Err(status) => Err((status.into(), &*turn.shared.workers)),
+        let (method, pool) = match self.find(&request.to.header, turn) {
+            Ok(found) => found,
+            Err(status) => return refuse(&request.to, &status.into(), &turn.shared.workers, turn.out),
         };
-        if let Err((failure, pool)) = taken {
+        let waited_ns = turn.now.since(request.arrival);
+        let taken = match self.limit(request, method, turn) {
+            Ok(permit) => self.consider(request, method, pool, permit, turn).map_err(Failure::of_system),
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = taken {
+            method.stats.count(self.connection.caller_number(), failure.status());
+            self.log(method, request, failure.status(), [waited_ns, 0]);
             refuse(&request.to, &failure, pool, turn.out);
         }
     }
@@ -116,6 +115,15 @@ impl Intake {
             None => &turn.shared.workers,
         };
         refuse(to, &status.into(), pool, turn.out);
+    }
+
+    /// Whether the caller's and the method's limits allow the request.
+    #[inline]
+    fn limit(&self, request: &Inline<'_>, method: &Arc<Method>, turn: &Turn<'_>) -> Result<Option<Permit>, Failure> {
+        if turn.shared.limits_callers() {
+            turn.shared.count_caller(self.caller_of(request.metadata), turn.now)?;
+        }
+        Gate::enter(method)
     }
 
     /// Who sends a request: as itself says, or its connection.
@@ -150,18 +158,15 @@ impl Intake {
         request: &Inline<'_>,
         method: &Arc<Method>,
         pool: &Pool,
+        permit: Option<Permit>,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Status> {
         let Inline { to, metadata, payload, arrival } = *request;
         let waited_ns = turn.now.since(arrival);
         let mut decisive = Decisive::from_header(&to.header, arrival);
         if to.header.budget_ms == Millis::UNLIMITED.0 {
-            decisive.deadline = arrival.deadline_after(turn.shared.live().default_timeout);
+            decisive.deadline = arrival.deadline_after(turn.shared.default_timeout());
         }
-        if turn.shared.limits_callers() {
-            turn.shared.count_caller(self.caller_of(metadata), turn.now)?;
-        }
-        let permit = Gate::enter(method)?;
         pool.admit(&AdmissionRequest::from_context(&decisive, turn.shared.salt()), turn.now)?;
         if let Run::Inline(run) = &method.run {
             let began = turn.now;
@@ -188,7 +193,7 @@ impl Intake {
         };
         if let Err(status) = room.and_then(|()| lease.extend(payload.len()).then_some(()).ok_or(Status::QUEUE_FULL)) {
             let _ = pool.admission.abandoned(pool.number);
-            return Err(status.into());
+            return Err(status);
         }
         let mut context = Context::until(decisive.deadline, to.header, metadata, arrival);
         context.begin_trace_if_sampled();

@@ -35,13 +35,16 @@ impl Gate {
     /// There is none.
     #[inline]
     pub(crate) fn enter(method: &Arc<Method>) -> Result<Option<Permit>, Failure> {
-        let Gate { limit, inside } = &method.gate;
-        let limit = limit.load(Relaxed);
-        if limit == 0 {
-            return Ok(None);
+        match method.gate.limit.load(Relaxed) {
+            0 => Ok(None),
+            limit => Gate::enter_limited(method, limit).map(Some),
         }
+    }
+
+    #[inline(never)]
+    fn enter_limited(method: &Arc<Method>, limit: u32) -> Result<Permit, Failure> {
         let permit = Permit(method.clone());
-        if inside.fetch_add(1, Relaxed) < limit { Ok(Some(permit)) } else { Err(full()) }
+        if method.gate.inside.fetch_add(1, Relaxed) < limit { Ok(permit) } else { Err(full()) }
     }
 }
 

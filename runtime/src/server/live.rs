@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use mcrpc_core::admission::Mode;
-use mcrpc_core::time::Millis;
 
 use super::config::Config;
 use super::limits::CallerRates;
 
-/// See the fields of the same names in [`Config`].
+/// See the fields of the same names in [`Config`]. What each request needs is beside it.
 #[derive(Debug)]
 pub(crate) struct Live {
-    pub(crate) default_timeout: Millis,
     pub(crate) idle_timeout: Duration,
     pub(crate) stall_timeout: Duration,
     pub(crate) max_connections: usize,
@@ -23,7 +21,6 @@ pub(crate) struct Live {
 impl Live {
     pub(crate) fn new(config: &Config) -> Live {
         Live {
-            default_timeout: config.default_timeout,
             idle_timeout: config.idle_timeout,
             stall_timeout: config.stall_timeout,
             max_connections: config.max_connections,

@@ -1,11 +1,11 @@
 //! What all threads of a server know.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use mcrpc_core::id::Salt;
-use mcrpc_core::time::Nanos;
+use mcrpc_core::time::{Millis, Nanos};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -27,6 +27,7 @@ pub(crate) struct Shared {
     /// As they were when it started: what may change is in `live`.
     pub(crate) config: Config,
     live: ArcSwap<Live>,
+    default_timeout_ms: AtomicU32,
     /// The file of the settings, if there is one.
     watch: Mutex<Option<Watch>>,
     /// Whether any caller's rate is limited: else nobody looks who calls.
@@ -78,6 +79,7 @@ impl Shared {
             is_dropped: AtomicBool::new(false),
             observed,
             live: ArcSwap::from_pointee(Live::new(&config)),
+            default_timeout_ms: AtomicU32::new(0),
             watch: Mutex::new(watch),
             limits_callers: AtomicBool::new(false),
             methods,
@@ -92,6 +94,12 @@ impl Shared {
         self.live.load()
     }
 
+    /// How long a caller waits that does not say so.
+    #[inline]
+    pub(crate) fn default_timeout(&self) -> Millis {
+        Millis(self.default_timeout_ms.load(Relaxed))
+    }
+
     /// Puts other settings in force, as far as they may change while the server runs.
     pub(crate) fn put_in_force(&self, config: &Config) {
         let live = Live::new(config);
@@ -100,6 +108,7 @@ impl Shared {
         }
         let limits_callers = live.callers.is_limiting();
         self.live.store(Arc::new(live));
+        self.default_timeout_ms.store(config.default_timeout.0, Relaxed);
         self.limits_callers.store(limits_callers, Relaxed);
         self.follow_host();
     }
@@ -143,6 +152,7 @@ impl Shared {
     /// # Errors
     ///
     /// The caller sends too many.
+    #[inline(never)]
     pub(crate) fn count_caller(&self, caller: Caller, now: Nanos) -> Result<(), Failure> {
         match self.live().callers.of(caller) {
             Some(rate) if !self.rates.take(caller, rate, now) => Err(limits::too_fast()),
