@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use mcrpc_core::time::Nanos;
@@ -44,6 +44,8 @@ pub(crate) struct IoThread {
     number: usize,
     connections: RefCell<Slab<Rc<Watched>>>,
     buffers: RefCell<Buffers>,
+    /// The task that hands requests to the workers.
+    handing_over: RefCell<Waker>,
 }
 
 /// What is used for one read at a time.
@@ -73,11 +75,18 @@ impl IoThread {
             displaced: Vec::new(),
             handled: Vec::new(),
         };
-        Rc::new(IoThread { shared, number, connections: RefCell::default(), buffers: RefCell::new(buffers) })
+        Rc::new(IoThread {
+            shared,
+            number,
+            connections: RefCell::default(),
+            buffers: RefCell::new(buffers),
+            handing_over: RefCell::new(Waker::noop().clone()),
+        })
     }
 
     /// Serves connections until the server is told to end, and then until all is answered.
     pub(crate) async fn run(self: Rc<Self>, mut accepted: UnboundedReceiver<Accepted>) {
+        tokio::task::spawn_local(self.clone().hand_over());
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
             let told_to_end = self.shared.told_to_end.notified();
@@ -95,6 +104,22 @@ impl IoThread {
             }
         }
         self.drain(accepted).await;
+    }
+
+    /// Hands requests to the workers whenever all connections have been read that had something to say: so many connections
+    /// wake a worker once.
+    async fn hand_over(self: Rc<Self>) {
+        poll_fn(|cx| {
+            self.handing_over.borrow_mut().clone_from(cx.waker());
+            let Buffers { jobs, displaced, .. } = &mut *self.buffers.borrow_mut();
+            for (jobs, pool) in jobs.iter_mut().zip([&self.shared.workers, &self.shared.blocking]) {
+                if !jobs.is_empty() {
+                    pool.put(jobs, displaced);
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     fn serve(self: &Rc<Self>, stream: Accepted) {
@@ -182,7 +207,7 @@ impl Task {
         let connection = self.watched.connection.clone();
         connection.reader.register(cx.waker());
         let mut buffers = io.buffers.borrow_mut();
-        let Buffers { input, out, jobs, displaced, handled } = &mut *buffers;
+        let Buffers { input, out, jobs, handled, .. } = &mut *buffers;
         if io.shared.is_draining.load(Relaxed) {
             self.protocol.go_away(out);
             self.send(out);
@@ -247,10 +272,8 @@ impl Task {
                 each_method(handled, &io.shared, |stats, handled| stats.count_written(handled, written));
                 handled.clear();
             }
-            for (jobs, pool) in jobs.iter_mut().zip([&io.shared.workers, &io.shared.blocking]) {
-                if !jobs.is_empty() {
-                    pool.put(jobs, displaced);
-                }
+            if jobs.iter().any(|jobs| !jobs.is_empty()) {
+                io.handing_over.borrow().wake_by_ref();
             }
             if let Err(status) = end {
                 tracing::debug!(%status, "a connection is closed: its peer broke the rules");

@@ -32,7 +32,7 @@ pub(crate) struct Fleet {
 }
 
 enum Running {
-    Server(Server),
+    Server(Box<Server>),
     Switchable(Switchable),
 }
 
@@ -49,7 +49,7 @@ impl Fleet {
                 let listener = listener.with_context(|| format!("cannot listen on port {port}"))?;
                 Running::Switchable(Switchable::new(listener, healthy(machine)))
             } else {
-                Running::Server(Server::start_with(port, machine.service_ms, &[]).await?)
+                Running::Server(Box::new(Server::start_with(port, machine.service_ms, &[]).await?))
             };
             fleet.ports.push(port);
             fleet.running.push(Some(running));
@@ -103,7 +103,7 @@ impl Fleet {
             match &self.running[index] {
                 None => {
                     let server = Server::start_with(self.ports[index], machine.service_ms, &[]).await?;
-                    self.running[index] = Some(Running::Server(server));
+                    self.running[index] = Some(Running::Server(Box::new(server)));
                 }
                 Some(Running::Server(server)) => server.thaw(),
                 Some(Running::Switchable(switchable)) => switchable.set(healthy(&machine)),
