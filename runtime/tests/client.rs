@@ -235,6 +235,34 @@ fn a_call_that_a_handler_makes_is_its_callers() {
 }
 
 #[test]
+fn a_cookie_of_any_length_goes_on_to_the_calls_that_are_made_for_its_request() {
+    let back = Server::builder()
+        .listen("127.0.0.1:0")
+        .config(config())
+        .method("t.Back.Cookie", |_| async { Ok(Bytes::copy_from_slice(Context::current().unwrap().cookie())) })
+        .start()
+        .unwrap();
+    let onward = client([address(&back)]);
+    let front = Server::builder()
+        .listen("127.0.0.1:0")
+        .config(config())
+        .method("t.Front.Ask", move |_| {
+            let client = onward.clone();
+            async move { client.call("Echo", "t.Back.Cookie", "").await }
+        })
+        .start()
+        .unwrap();
+    let mut caller = support::Caller::of(&front);
+    for len in [1, 100, 200, 5_000] {
+        let (cookie, mut head) = (vec![7; len], vec![0; 8_192]);
+        let mut writer = mcrpc_core::wire::Writer::new(&mut head);
+        let len = writer.cookie(&cookie).finish(&support::request("t.Front.Ask", 1), 0).unwrap();
+        caller.send(&head[..len]);
+        assert_eq!(caller.answer().payload, cookie);
+    }
+}
+
+#[test]
 fn a_server_knows_who_calls() {
     let server = Server::builder()
         .listen("127.0.0.1:0")

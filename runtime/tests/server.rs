@@ -267,6 +267,28 @@ fn a_connection_has_no_more_open_calls_than_the_limit_and_each_answer_makes_room
 }
 
 #[test]
+fn what_callers_say_that_they_withheld_is_demand() {
+    let server = echo("127.0.0.1:0", config());
+    let mut caller = Caller::of(&server);
+    let mut header = request("echo.Echo.Async", 1);
+    header.uin = 7;
+    let withheld = mcrpc_core::wire::metadata::Withheld { count: 1_000, key: mcrpc_core::admission::Key(1) };
+    let mut head = [0; 64];
+    let len = Writer::new(&mut head).withheld(withheld).finish(&header, 0).unwrap();
+    // Each is one call in a window of 100 ms, so that alone it would be a demand of some ten per second.
+    let demand = |page: &str| -> f64 {
+        let (_, behind) = page.split_once("async: ").unwrap().1.split_once("demand ").unwrap();
+        behind.split_once("/s").unwrap().0.parse().unwrap()
+    };
+    until("the demand is told", || {
+        caller.send(&head[..len]);
+        assert_eq!(caller.answer().status(), Status::OK);
+        std::thread::sleep(Duration::from_millis(30));
+        demand(&support::get(&server, "GET /admission HTTP/1.1\r\n\r\n")) > 1_000.0
+    });
+}
+
+#[test]
 fn a_caller_that_goes_away_ends_its_handlers() {
     let (server, _, begun, dropped) = waiting(config());
     let mut caller = Caller::of(&server);

@@ -13,6 +13,7 @@
 //! | `service` | the servers of a service, and what is known of them |
 //! | `endpoint` | one server: its connection, and when it may be made |
 //! | `connection` | many calls over one connection |
+//! | `task` | what reads its answers |
 //! | `stats`, `overview` | what is counted, and what is shown of it |
 
 pub mod call;
@@ -22,6 +23,7 @@ pub(crate) mod overview;
 mod service;
 mod services;
 mod stats;
+mod task;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};

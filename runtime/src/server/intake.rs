@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 use mcrpc_core::admission::Request as AdmissionRequest;
 use mcrpc_core::context::Context as Decisive;
+use mcrpc_core::select::call::Withheld;
 use mcrpc_core::status::Status;
 use mcrpc_core::time::{Millis, Nanos};
 use mcrpc_core::wire::{Header, Kind, Limits, Metadata};
@@ -102,6 +103,17 @@ impl Intake {
             method.stats.count(self.connection.caller_number(), failure.status());
             self.log(method, request, failure.status(), [waited_ns, 0]);
             refuse(&request.to, &failure, pool, turn.out);
+        }
+    }
+
+    /// The caller did not send so many requests, because the server's cursor would have refused them: they are demand too.
+    #[inline]
+    pub(crate) fn note_withheld(&self, header: &Header, withheld: Withheld, turn: &Turn<'_>) {
+        if withheld.count > 0
+            && let Some((_, pool)) = turn.shared.find(header.method_id)
+        {
+            // Fails only for a queue that there is not.
+            let _ = pool.admission.withheld(pool.number, withheld.key, withheld.count);
         }
     }
 

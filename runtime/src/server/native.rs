@@ -107,7 +107,10 @@ impl Native {
             Err(status) => return self.refuse(header, status, turn),
         };
         match header.kind {
-            Kind::Request | Kind::OneWay => self.intake.take(frame, turn),
+            Kind::Request | Kind::OneWay => {
+                self.intake.note_withheld(header, metadata.withheld(), turn);
+                self.intake.take(frame, turn);
+            }
             Kind::Ping => turn.out.extend_from_slice(&Header::new(Kind::Pong, header.call_id).emit()),
             Kind::Cancel => self.intake.connection.cancel(header.call_id),
             Kind::Hello => self.intake.set_caller(Hello::read(metadata).caller, turn),
