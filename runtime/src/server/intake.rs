@@ -84,7 +84,7 @@ impl Intake {
     pub(crate) fn judge_early(&self, header: &Header, turn: &Turn<'_>) -> Result<(), Status> {
         let (_, pool) = self.find(header, turn)?;
         let request = AdmissionRequest::from_context(&Decisive::from_header(header, turn.now), turn.shared.salt());
-        if pool.would_admit(&request) { Ok(()) } else { Err(Status::BELOW_CURSOR) }
+        pool.judge_early(&request)
     }
 
     /// Takes a request whose metadata are valid.
