@@ -45,6 +45,7 @@ fn line(call: &str, answer: Result<String, Failure>) -> String {
 /// Client and server for one schema. `more`: what only the new one has.
 macro_rules! peers {
     ($schema:ident, $colour:ident, $put_label:expr, $label:expr, {$($more:item)*}, $call_more:expr) => {
+        #[allow(clippy::needless_update, reason = "the new schema has more fields")]
         mod $schema {
             use mcrpc::{Client, Failure};
             use mcrpc_build_sample::growth::$schema::*;

@@ -64,12 +64,7 @@ impl Server {
 
     /// One of this bench, whose instructions are counted by function into a file, if valgrind is installed.
     pub fn under_callgrind(name: &str, profile: &Path) -> Option<Server> {
-        Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().ok()?;
-        let mut command = Command::new("valgrind");
-        command.args(["--tool=callgrind", "--fair-sched=yes"]);
-        command.arg(format!("--callgrind-out-file={}", profile.display()));
-        command.arg(this_program()).args(["serve", name]).stderr(Stdio::piped());
-        Some(Server::from_command(&mut command))
+        Some(Server::from_command(callgrind(profile)?.args(["serve", name])))
     }
 
     pub fn from_command(command: &mut Command) -> Server {
@@ -100,9 +95,7 @@ impl Server {
 
     /// Ends it; its instructions, if they were counted.
     pub fn end(mut self) -> Option<u64> {
-        let text = self.process.end();
-        let (_, figures) = text.lines().find_map(|line| line.split_once("Collected :"))?;
-        figures.split_whitespace().next()?.replace(',', "").parse().ok()
+        counted(&self.process.end())
     }
 }
 
@@ -115,6 +108,11 @@ impl Client {
         Client::from_command(Command::new(this_program()).args(["load", name]), server)
     }
 
+    /// One of this bench, whose instructions are counted by function into a file, if valgrind is installed.
+    pub fn under_callgrind(name: &str, server: &Server, profile: &Path) -> Option<Client> {
+        Some(Client::from_command(callgrind(profile)?.args(["load", name]), server))
+    }
+
     pub fn from_command(command: &mut Command, server: &Server) -> Client {
         Client(Process::start(command.arg(server.address.to_string())))
     }
@@ -122,6 +120,27 @@ impl Client {
     pub fn round(&mut self, shape: &Shape) -> Figures {
         Figures::from_line(&self.0.ask(&shape.to_line()))
     }
+
+    /// Ends it; its instructions, if they were counted.
+    pub fn end(mut self) -> Option<u64> {
+        counted(&self.0.end())
+    }
+}
+
+/// This program, to be run so that its instructions are counted.
+fn callgrind(profile: &Path) -> Option<Command> {
+    Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().ok()?;
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--fair-sched=yes"]);
+    command.arg(format!("--callgrind-out-file={}", profile.display()));
+    command.arg(this_program()).stderr(Stdio::piped());
+    Some(command)
+}
+
+/// The instructions that callgrind speaks of at the end.
+fn counted(text: &str) -> Option<u64> {
+    let (_, figures) = text.lines().find_map(|line| line.split_once("Collected :"))?;
+    figures.split_whitespace().next()?.replace(',', "").parse().ok()
 }
 
 fn this_program() -> PathBuf {
