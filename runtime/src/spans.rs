@@ -42,13 +42,13 @@ pub(crate) fn of_request(method: &str, connection: &Connection, context: impl Fn
 
 /// The span of a call: a child of the one in which it is made.
 #[inline]
-pub(crate) fn of_call(service: &str, method: &str, context: &Context) -> Span {
+pub(crate) fn of_call(service: &str, method: &str, context: Option<&Context>) -> Span {
     debug_span!(
         target: "mcrpc::call",
         "call",
         peer.service = service,
         rpc.method = method,
-        trace_id = display(TraceId(context.trace_id())),
+        trace_id = display(TraceId(context.and_then(Context::trace_id))),
         attempts = Empty,
         status = Empty,
     )
