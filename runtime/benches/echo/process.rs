@@ -37,6 +37,15 @@ impl Process {
         Path::new("/proc").join(self.child.id().to_string()).join(name)
     }
 
+    /// What the threads that live have run for.
+    fn cpu_ns(&self) -> u64 {
+        let threads = fs::read_dir(self.file("task")).expect("a living process");
+        let of_one = |thread: fs::DirEntry| -> Option<u64> {
+            fs::read_to_string(thread.path().join("schedstat")).ok()?.split_whitespace().next()?.parse().ok()
+        };
+        threads.flatten().filter_map(of_one).sum()
+    }
+
     /// Ends it; what it has written to the standard error stream, if that was piped.
     fn end(&mut self) -> String {
         self.child.stdin = None;
@@ -73,13 +82,9 @@ impl Server {
         Server { process, address }
     }
 
-    /// What the threads that live have run for.
+    /// See [`Process::cpu_ns`].
     pub fn cpu_ns(&self) -> u64 {
-        let threads = fs::read_dir(self.process.file("task")).expect("a living process");
-        let of_one = |thread: fs::DirEntry| -> Option<u64> {
-            fs::read_to_string(thread.path().join("schedstat")).ok()?.split_whitespace().next()?.parse().ok()
-        };
-        threads.flatten().filter_map(of_one).sum()
+        self.process.cpu_ns()
     }
 
     /// Bytes of memory that are its own.
@@ -115,6 +120,11 @@ impl Client {
 
     pub fn from_command(command: &mut Command, server: &Server) -> Client {
         Client(Process::start(command.arg(server.address.to_string())))
+    }
+
+    /// See [`Process::cpu_ns`].
+    pub fn cpu_ns(&self) -> u64 {
+        self.0.cpu_ns()
     }
 
     pub fn round(&mut self, shape: &Shape) -> Figures {

@@ -58,6 +58,7 @@ pub fn run() {
             report(&name("p50"), found.p50_us.spread(), " us", Wanted::Nothing);
             report(&name("p99"), found.p99_us.spread(), " us", Wanted::Nothing);
             report(&name("the server's time"), found.server_ns.spread(), " ns", Wanted::Nothing);
+            report(&name("the client's time"), found.client_ns.spread(), " ns", Wanted::Nothing);
         }
         let [ours, inline, tokio, tarpc, tonic] = &results;
         // One call alone is a question of wakeups, which are the same for all.
@@ -69,6 +70,7 @@ pub fn run() {
             ("ours, inline, times tokio by hand", inline, tokio, Wanted::Nothing),
         ] {
             report(&format!("{name}: requests"), ours.per_second.ratio(&peer.per_second), "", wanted);
+            report(&format!("{name}: the client's time"), ours.client_ns.ratio(&peer.client_ns), "", Wanted::Nothing);
         }
     }
 }
