@@ -2,7 +2,8 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,11 +19,12 @@ use mcrpc_core::wire::Kind;
 
 use super::Inner;
 use super::call::{Callee, Options};
-use super::connection::{Answer, GOING_AWAY_HOLD};
+use super::connection::{Answer, Connection, Exchange, GOING_AWAY_HOLD};
 use super::service::Way;
 use crate::clock;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::host::Known;
 
 /// For how long a cursor holds whose server did not say.
 const CURSOR_HOLD_MS: u32 = 300;
@@ -46,7 +48,7 @@ pub(super) struct Making<'c> {
     /// Of the request on whose behalf it is made.
     context: Option<&'c Context>,
     options: &'c Options,
-    began: Nanos,
+    pub(super) began: Nanos,
     deadline: Nanos,
     /// The service has served an earlier call of the same task.
     continues_task: bool,
@@ -99,19 +101,25 @@ impl<'c> Making<'c> {
     }
 
     /// A call of which no attempt was made.
-    pub(super) fn attempts(&self) -> Attempts {
+    fn attempts(&self, known: &Known) -> Attempts {
         let concern = self.concern();
-        let key = concern.key(self.client.known().salt());
+        let key = concern.key(known.salt());
         let target = Target { service_id: self.callee.service.id, method_id: self.callee.method_id };
         let attempts = Attempts::new(concern.uin, fastrand::u64(..), key, target, self.deadline);
         if self.continues_task { attempts.continuing() } else { attempts }
     }
 
-    /// Tries until it is answered, or until it is not worth another attempt.
-    pub(super) async fn run(&self, attempts: &mut Attempts) -> Made {
+    /// Tries until it is answered, or until it is not worth another attempt. `made`: how many attempts there were.
+    pub(super) async fn run(&self, made: &mut u8) -> Made {
+        let (mut attempts, mut chosen) = {
+            let known = self.client.known();
+            let mut attempts = self.attempts(&known);
+            let chosen = self.select(&known, &mut attempts, Attempt::Next, self.began);
+            (attempts, chosen)
+        };
         let (mut now, mut last) = (self.began, None);
         loop {
-            let choice = match self.select(attempts, Attempt::Next, now) {
+            let choice = match chosen {
                 Ok(choice) => choice,
                 Err(status) => {
                     // What the servers said explains more than that there is no other.
@@ -120,9 +128,12 @@ impl<'c> Making<'c> {
                 }
             };
             let (answer, ended) = match self.options.backup_after {
-                Some(delay) if attempts.attempts == 1 => Box::pin(self.hedged(choice, delay, attempts, now)).await,
-                _ => self.attempt(choice, attempts.attempts, now).await,
+                Some(delay) if attempts.attempts == 1 => {
+                    Box::pin(self.hedged(&choice, delay, &mut attempts, now)).await
+                }
+                _ => self.attempt(&choice, attempts.attempts, now).await,
             };
+            *made = attempts.attempts;
             if answer.status.is_ok() {
                 return Made { answer: Ok(answer.payload), ended };
             }
@@ -131,12 +142,12 @@ impl<'c> Making<'c> {
                 return Made { answer: Err(failure), ended };
             }
             (now, last) = (ended, Some(failure));
+            chosen = self.select(&self.client.known(), &mut attempts, Attempt::Next, now);
         }
     }
 
-    fn select(&self, attempts: &mut Attempts, attempt: Attempt, now: Nanos) -> Result<Choice, Status> {
-        let known = self.client.known();
-        self.callee.service.with_set(&known, |set, host| set.select(attempts, attempt, host, now))
+    fn select(&self, known: &Known, attempts: &mut Attempts, attempt: Attempt, now: Nanos) -> Result<Choice, Status> {
+        self.callee.service.with_set(known, |set, host| set.select(attempts, attempt, host, now))
     }
 
     /// Another server may do better, and nothing is done twice that must not be.
@@ -157,7 +168,7 @@ impl<'c> Making<'c> {
     }
 
     /// One attempt, and if it takes too long a second one beside it: the first good answer counts.
-    async fn hedged(&self, choice: Choice, delay: Duration, attempts: &mut Attempts, began: Nanos) -> (Answer, Nanos) {
+    async fn hedged(&self, choice: &Choice, delay: Duration, attempts: &mut Attempts, began: Nanos) -> (Answer, Nanos) {
         let mut first = pin!(self.attempt(choice, 1, began));
         let too_long = {
             let _runtime = self.client.dialer.handle.enter();
@@ -169,8 +180,9 @@ impl<'c> Making<'c> {
             () = too_long => {}
         }
         let now = clock::now();
-        let Ok(choice) = self.select(attempts, Attempt::Backup, now) else { return first.await };
-        let mut second = pin!(self.attempt(choice, attempts.attempts, now));
+        let chosen = self.select(&self.client.known(), attempts, Attempt::Backup, now);
+        let Ok(choice) = chosen else { return first.await };
+        let mut second = pin!(self.attempt(&choice, attempts.attempts, now));
         let (answer, is_first) = tokio::select! {
             biased;
             answer = &mut first => (answer, true),
@@ -184,8 +196,8 @@ impl<'c> Making<'c> {
     }
 
     /// One attempt, told to the set and to the task. `number` counts from 1. The answer, and when it came.
-    async fn attempt(&self, choice: Choice, number: u8, began: Nanos) -> (Answer, Nanos) {
-        let answer = self.exchange(&choice, number, began).await;
+    async fn attempt(&self, choice: &Choice, number: u8, began: Nanos) -> (Answer, Nanos) {
+        let answer = self.exchange(choice, number, began).await;
         let ended = clock::now();
         let outcome = Outcome::of(answer.status);
         self.callee.stats.attempted(outcome);
@@ -193,13 +205,13 @@ impl<'c> Making<'c> {
             context.serve(self.callee.service.id);
         }
         self.callee.service.with_set(&self.client.known(), |set, host| {
-            set.report(&choice, outcome, ended.since(began), host, ended);
+            set.report(choice, outcome, ended.since(began), host, ended);
             if answer.status == Status::GOING_AWAY {
                 // Nobody is sent there for a while, which costs no retry.
-                set.heard(&choice, Cursor(0), GOING_AWAY_HOLD.as_millis() as u32, host, ended);
+                set.heard(choice, Cursor(0), GOING_AWAY_HOLD.as_millis() as u32, host, ended);
             } else if answer.cursor != Cursor::OPEN {
                 let hold_ms = if answer.hold_ms == 0 { CURSOR_HOLD_MS } else { answer.hold_ms.into() };
-                set.heard(&choice, answer.cursor, hold_ms, host, ended);
+                set.heard(choice, answer.cursor, hold_ms, host, ended);
             }
         });
         (answer, ended)
@@ -214,19 +226,29 @@ impl<'c> Making<'c> {
                 Err(status) => return Answer::none(status),
             },
         };
-        let carried = self.carried(number);
-        let header = carried.header(Kind::Request, 0, self.callee.method_id, now);
-        if header.budget_ms == 0 {
-            return Answer::none(Status::OUT_OF_TIME);
-        }
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-        let sent = connection.send(header, self.deadline, self.payload, waker, |writer| {
-            carried.write(now, writer);
-            writer.withheld(choice.withheld);
-        });
-        match sent {
+        match self.send(connection, choice, number, now, waker) {
             Ok(answer) => answer.await,
             Err(status) => Answer::none(status),
         }
+    }
+
+    fn send(
+        &self,
+        to: Arc<Connection>,
+        choice: &Choice,
+        number: u8,
+        now: Nanos,
+        waker: Waker,
+    ) -> Result<Exchange, Status> {
+        let carried = self.carried(number);
+        let header = carried.header(Kind::Request, 0, self.callee.method_id, now);
+        if header.budget_ms == 0 {
+            return Err(Status::OUT_OF_TIME);
+        }
+        to.send(header, self.deadline, self.payload, waker, |writer| {
+            carried.write(now, writer);
+            writer.withheld(choice.withheld);
+        })
     }
 }

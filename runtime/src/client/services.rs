@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use foldhash::fast::RandomState;
 use mcrpc_agent::route::{Change, Route, Routes};
 use mcrpc_core::select::settings::{MAX_ENDPOINTS, Settings};
 use mcrpc_core::status::Status;
@@ -19,7 +20,7 @@ use crate::net::Address;
 
 /// The services that a client knows.
 pub(crate) struct Services {
-    by_name: RwLock<HashMap<String, Arc<Service>>>,
+    by_name: RwLock<HashMap<String, Arc<Service>, RandomState>>,
     /// Of services that are in no file.
     settings: Settings,
     timeout: Duration,
