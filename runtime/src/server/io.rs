@@ -23,7 +23,7 @@ use super::shared::Shared;
 use crate::clock;
 use crate::net::outbox::Flushed;
 use crate::net::stream::ReadHalf;
-use crate::stats::{Handled, MethodStats};
+use crate::stats::handled::Batch;
 
 /// Bytes read at once, for all connections of the thread.
 const READ_BUFFER: usize = 64 << 10;
@@ -54,7 +54,7 @@ struct Buffers {
     out: Vec<u8>,
     jobs: [Vec<Job>; 2],
     displaced: Vec<Job>,
-    handled: Vec<Handled>,
+    handled: Batch,
 }
 
 /// What is looked at once a second.
@@ -73,7 +73,7 @@ impl IoThread {
             out: Vec::new(),
             jobs: Default::default(),
             displaced: Vec::new(),
-            handled: Vec::new(),
+            handled: Batch::default(),
         };
         Rc::new(IoThread {
             shared,
@@ -114,7 +114,7 @@ impl IoThread {
             let Buffers { jobs, displaced, .. } = &mut *self.buffers.borrow_mut();
             for (jobs, pool) in jobs.iter_mut().zip([&self.shared.workers, &self.shared.blocking]) {
                 if !jobs.is_empty() {
-                    pool.put(jobs, displaced);
+                    pool.put(jobs, displaced, &self.shared.methods);
                 }
             }
             Poll::Pending
@@ -263,14 +263,12 @@ impl Task {
             let mut turn = Turn::new(&io.shared, out, jobs, handled);
             connection.read_at(turn.now());
             let end = self.protocol.read(&input[..len], &mut turn);
+            drop(turn);
             self.watched.unfinished.set(self.protocol.waits_since());
-            let caller = connection.caller_number();
-            each_method(handled, &io.shared, |stats, handled| stats.count_handled(caller, handled));
+            handled.count_ended(&io.shared.methods);
             self.send(out);
             if !handled.is_empty() {
-                let written = clock::now();
-                each_method(handled, &io.shared, |stats, handled| stats.count_written(handled, written));
-                handled.clear();
+                handled.count_written(&io.shared.methods, clock::now());
             }
             if jobs.iter().any(|jobs| !jobs.is_empty()) {
                 io.handing_over.borrow().wake_by_ref();
@@ -292,15 +290,6 @@ impl Task {
         }
         if out.capacity() > KEPT_ANSWERS {
             *out = Vec::new();
-        }
-    }
-}
-
-/// Hands the requests of each method that came one after another to its counts.
-fn each_method(handled: &[Handled], shared: &Shared, count: impl Fn(&MethodStats, &[Handled])) {
-    for alike in handled.chunk_by(|a, b| a.method == b.method) {
-        if let Some(method) = shared.methods.get(alike[0].method) {
-            count(&method.stats, alike);
         }
     }
 }
