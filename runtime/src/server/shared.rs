@@ -105,6 +105,7 @@ impl Shared {
         let live = Live::new(config);
         for method in self.methods.iter() {
             method.gate.set_limit(config.methods.get(&method.name).map_or(0, |limits| limits.max_concurrency));
+            method.stats.log_one_in.store(config.log_one_in, Relaxed);
         }
         let limits_callers = live.callers.is_limiting();
         self.live.store(Arc::new(live));
