@@ -128,6 +128,11 @@ impl Context {
         self.metadata().ticket()
     }
 
+    /// The service that is called, as the request itself gave it; empty if it did not.
+    pub(crate) fn service(&self) -> &str {
+        self.metadata().service()
+    }
+
     /// The caller's name as the request itself gave it; empty if it did not.
     pub(crate) fn caller(&self) -> &str {
         self.metadata().caller()

@@ -137,6 +137,31 @@ fn what_cannot_be_served_is_refused_by_name_and_the_connection_goes_on() {
 }
 
 #[test]
+fn a_fallback_handles_all_other_methods_and_is_told_which() {
+    let server = Server::builder()
+        .listen("127.0.0.1:0")
+        .inline_method("echo.Echo.Known", |_, reply| {
+            reply.extend_from_slice(b"known");
+            Ok(())
+        })
+        .fallback(|request: Request| async move {
+            Ok(Bytes::from(format!("{} {:#x}", request.service(), request.method_id())))
+        })
+        .start()
+        .unwrap();
+    let mut caller = Caller::of(&server);
+    for (call_id, method, wanted) in [
+        (1, "echo.Echo.Known", "known".to_owned()),
+        (2, "a.B.C", { format!("VOA.Some {:#x}", request("a.B.C", 0).method_id) }),
+    ] {
+        let mut head = [0; 64];
+        let len = Writer::new(&mut head).service("VOA.Some").finish(&request(method, call_id), 0).unwrap();
+        caller.send(&head[..len]);
+        assert_eq!(caller.answer().payload, wanted.as_bytes());
+    }
+}
+
+#[test]
 fn a_peer_that_breaks_the_rules_is_hung_up_on_and_others_do_not_notice() {
     let limits = mcrpc_core::wire::Limits::of_body(1_000);
     let server = echo("127.0.0.1:0", Config { limits, ..config() });

@@ -116,6 +116,17 @@ impl Builder {
         self
     }
 
+    /// See [`Methods::add_fallback`].
+    #[must_use]
+    pub fn fallback<F, Fut>(mut self, handler: F) -> Builder
+    where
+        F: Fn(Request) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Reply> + Send + 'static,
+    {
+        self.methods.add_fallback(handler);
+        self
+    }
+
     /// See [`Methods::add_inline`].
     #[must_use]
     pub fn inline_method<F>(mut self, full_name: &str, handler: F) -> Builder
