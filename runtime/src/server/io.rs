@@ -40,7 +40,7 @@ const DRAIN_GRACE: Duration = Duration::from_millis(100);
 
 /// An IO thread.
 pub(crate) struct IoThread {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     number: usize,
     connections: RefCell<Slab<Rc<Watched>>>,
     buffers: RefCell<Buffers>,
@@ -134,11 +134,38 @@ impl IoThread {
         let io = self.clone();
         tokio::task::spawn_local(async move {
             poll_fn(|cx| task.poll(&io, cx)).await;
-            task.watched.connection.close();
+            let Task { protocol, read, watched, .. } = task;
+            #[cfg(feature = "grpc")]
+            if let Protocol::Http2(intake, begin) = protocol {
+                super::grpc::serve(&io, intake, begin, read).await;
+            }
+            #[cfg(not(feature = "grpc"))]
+            drop((protocol, read));
+            watched.connection.close();
             io.connections.borrow_mut().remove(key);
             io.shared.observed.connections.lock().remove(shown);
             io.shared.connections.fetch_sub(1, Relaxed);
         });
+    }
+
+    /// Takes a request that was not read here. What was answered at once is given back.
+    #[cfg(feature = "grpc")]
+    pub(super) fn turn(&self, connection: &Connection, take: impl FnOnce(&mut Turn<'_>)) -> Vec<u8> {
+        let mut buffers = self.buffers.borrow_mut();
+        let Buffers { out, jobs, handled, .. } = &mut *buffers;
+        take(&mut Turn::new(&self.shared, out, jobs, handled));
+        if !handled.is_empty() {
+            let (caller, written) = (connection.caller_number(), clock::now());
+            each_method(handled, &self.shared, |stats, handled| {
+                stats.count_handled(caller, handled);
+                stats.count_written(handled, written);
+            });
+            handled.clear();
+        }
+        if jobs.iter().any(|jobs| !jobs.is_empty()) {
+            self.handing_over.borrow().wake_by_ref();
+        }
+        std::mem::take(out)
     }
 
     /// Closes connections on which nothing happens, or on which the caller keeps the server waiting.
@@ -176,7 +203,7 @@ impl IoThread {
             let mut all_answered = true;
             for (_, watched) in self.connections.borrow().iter() {
                 watched.connection.reader.wake();
-                all_answered &= watched.connection.open_calls() == 0 && watched.connection.outbox.is_quiet();
+                all_answered &= watched.connection.is_done();
             }
             tokio::time::sleep(DRAIN_TICK).await;
             let elapsed_ns = u128::from(clock::now().since(began));
@@ -263,6 +290,10 @@ impl Task {
             let mut turn = Turn::new(&io.shared, out, jobs, handled);
             connection.read_at(turn.now());
             let end = self.protocol.read(&input[..len], &mut turn);
+            #[cfg(feature = "grpc")]
+            if let Protocol::Http2(..) = self.protocol {
+                return Poll::Ready(());
+            }
             self.watched.unfinished.set(self.protocol.waits_since());
             let caller = connection.caller_number();
             each_method(handled, &io.shared, |stats, handled| stats.count_handled(caller, handled));

@@ -21,6 +21,7 @@
 //! | `listener` | where connections come from |
 //! | `io` | an IO thread and its connections |
 //! | `protocol` | which protocol a connection speaks: `native`, `brpc`, or `http` for the server's own `pages` |
+//! | `grpc` | the same over HTTP/2, for gRPC clients: a feature |
 //! | `intake` | from a whole request to a job, an inline answer, or a refusal |
 //! | `connection` | the part of a connection that workers see: its outbox, and who is no longer waited for |
 //! | `pool` | workers of one kind: their queue and their controller |
@@ -38,6 +39,8 @@ pub mod builder;
 pub mod config;
 pub(crate) mod connection;
 mod controller;
+#[cfg(feature = "grpc")]
+mod grpc;
 pub mod hooks;
 mod http;
 mod intake;
