@@ -360,6 +360,8 @@ impl<'c> Maker<'c> {
             Err(status) => return Answer::none(status),
         };
         let mut carried = self.context.carried().onward(fastrand::u64(..).to_le_bytes());
+        #[cfg(feature = "opentelemetry")]
+        spans::opentelemetry::name_span(&mut carried);
         carried.context.attempt = number - 1;
         let now = clock::now();
         let header = carried.header(Kind::Request, 0, self.callee.method_id, now);
