@@ -146,7 +146,14 @@ impl Context {
     /// Gives a context that is sampled, but belongs to no trace, a trace of its own: the same each time it is asked for.
     #[inline]
     pub(crate) fn begin_trace_if_sampled(&mut self) {
-        if self.0.header.flags.contains(Flags::SAMPLED) && self.trace_id().is_none() {
+        if self.0.header.flags.contains(Flags::SAMPLED) {
+            self.begin_trace_unless_there_is_one();
+        }
+    }
+
+    #[cold]
+    fn begin_trace_unless_there_is_one(&mut self) {
+        if self.trace_id().is_none() {
             let seed = *TRACE_SEED ^ self.0.arrival.0.rotate_left(32) ^ u64::from(self.0.header.call_id);
             self.begin_trace(fastrand::Rng::with_seed(seed).u128(1..));
         }

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::config::{Config, watch::Watch};
 use super::hooks::{Hooks, Place};
@@ -50,7 +49,6 @@ pub struct Builder {
     methods: Methods,
     host: Option<Arc<Host>>,
     clients: Vec<Client>,
-    log_one_in: u32,
     pub(super) hooks: Hooks,
     config_file: Option<PathBuf>,
     watch: Option<Watch>,
@@ -87,10 +85,10 @@ impl Builder {
         self
     }
 
-    /// Logs one of so many requests, by a line of level info under the target `mcrpc::log`; 0, as at first: none.
+    /// Logs one of so many requests: [`Config::log_one_in`].
     #[must_use]
     pub fn log_one_in(mut self, requests: u32) -> Builder {
-        self.log_one_in = requests;
+        self.config.log_one_in = requests;
         self
     }
 
@@ -233,9 +231,8 @@ impl Builder {
         listeners: Vec<Listener>,
         addresses: Vec<Address>,
     ) -> Result<Server, StartError> {
-        let Builder { config, methods, host, clients, log_one_in, hooks, watch, .. } = self;
+        let Builder { config, methods, host, clients, hooks, watch, .. } = self;
         let hooks = Arc::new(hooks);
-        methods.iter().for_each(|method| method.stats.log_one_in.store(log_one_in, Relaxed));
         let observed = Observed::new(clients);
         #[cfg(feature = "grpc")]
         let observed = Observed { descriptors: self.descriptors, ..observed };

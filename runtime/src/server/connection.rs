@@ -154,7 +154,20 @@ impl Connection {
         self.open.load(SeqCst)
     }
 
-    /// Appends a worker's answer. Whether the worker has to flush it.
+    /// Writes answers, behind those that wait, and empties them.
+    pub(crate) fn send(&self, answers: &mut Vec<u8>) {
+        #[cfg(feature = "grpc")]
+        if self.http2.get().is_some() {
+            self.outbox.push(|out| out.append(answers));
+            return self.reader.wake();
+        }
+        if !self.is_closed() {
+            self.after(self.outbox.send(answers, &self.write));
+        }
+        answers.clear();
+    }
+
+    /// Appends an answer. Whether it has to be flushed.
     pub(crate) fn answer(&self, to: &ReplyTo, load: Load, reply: &Reply) -> bool {
         if self.is_closed() {
             return false;
@@ -167,9 +180,9 @@ impl Connection {
         })
     }
 
-    /// A request that a worker had is over, answered or not.
-    pub(crate) fn ended(&self) {
-        if self.open.fetch_sub(1, SeqCst) == 1 && self.has_peer_ended.load(SeqCst) {
+    /// So many requests that workers had are over, answered or not.
+    pub(crate) fn ended(&self, count: u32) {
+        if self.open.fetch_sub(count, SeqCst) == count && self.has_peer_ended.load(SeqCst) {
             self.reader.wake();
         }
     }
@@ -185,7 +198,11 @@ impl Connection {
         if self.http2.get().is_some() {
             return self.reader.wake();
         }
-        match self.outbox.flush(&self.write) {
+        self.after(self.outbox.flush(&self.write));
+    }
+
+    fn after(&self, flushed: Flushed) {
+        match flushed {
             // The reader may only be waiting for the last answer to be written.
             Flushed::Done if self.has_peer_ended.load(SeqCst) => self.reader.wake(),
             Flushed::Done => {}

@@ -23,13 +23,13 @@ struct Asked {
 /// `HealthCheckResponse`.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Told {
-    #[prost(enumeration = "Serving", tag = "1")]
+    #[prost(enumeration = "Health", tag = "1")]
     status: i32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
-enum Serving {
+enum Health {
     Unknown = 0,
     Serving = 1,
     NotServing = 2,
@@ -47,6 +47,6 @@ pub(super) fn check(request: &[u8], shared: &Shared) -> Result<Vec<u8>, Failure>
     if !is_known {
         return Err(Failure::of_service(NOT_FOUND, "the server has no such service"));
     }
-    let status = if shared.is_draining.load(Relaxed) { Serving::NotServing } else { Serving::Serving };
+    let status = if shared.is_draining.load(Relaxed) { Health::NotServing } else { Health::Serving };
     Ok(Told { status: status.into() }.encode_to_vec())
 }

@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn a_message_may_arrive_in_any_pieces_and_only_one() {
-        let cases: [(&[&[u8]], Result<&[u8], Status>); 9] = [
+        type Case = (&'static [&'static [u8]], Result<&'static [u8], Status>);
+        let cases: [Case; 9] = [
             (&[b"\0\0\0\0\x02hi"], Ok(b"hi")),
             (&[b"\0\0\0", b"\0", b"\x02h", b"", b"i"], Ok(b"hi")),
             (&[b"\0\0\0\0\0"], Ok(b"")),
