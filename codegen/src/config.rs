@@ -84,7 +84,7 @@ impl Config {
         let directory = self.make_out_dir()?;
         write(&directory.join(cpp::STUB_NAME), cpp::STUB)?;
         for file in source.named_files() {
-            write(&directory.join(cpp::header_name(file.name())), &cpp::header(&file, &services))?;
+            write(&directory.join(cpp::header_name(file.name())), cpp::header(&file, &services))?;
         }
         Ok(())
     }
