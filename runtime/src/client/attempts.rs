@@ -95,6 +95,8 @@ impl<'c> Making<'c> {
             None => Carried::new(self.concern()),
         };
         let mut carried = carried.onward(fastrand::u64(..).to_le_bytes());
+        #[cfg(feature = "opentelemetry")]
+        crate::spans::opentelemetry::name_span(&mut carried);
         carried.context.attempt = number - 1;
         carried.context.continues_task = self.continues_task;
         carried

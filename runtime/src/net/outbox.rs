@@ -113,6 +113,18 @@ impl Outbox {
         }
     }
 
+    /// Takes out what waits: somebody else writes it, in another form.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.state.lock().waiting)
+    }
+
+    /// The socket takes no more for now.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn block(&self) {
+        self.state.lock().is_blocked = true;
+    }
+
     /// The socket takes more again.
     pub(crate) fn unblock(&self) {
         self.state.lock().is_blocked = false;

@@ -52,6 +52,8 @@ pub struct Builder {
     pub(super) hooks: Hooks,
     config_file: Option<PathBuf>,
     watch: Option<Watch>,
+    #[cfg(feature = "grpc")]
+    descriptors: super::grpc::Descriptors,
 }
 
 impl Builder {
@@ -154,6 +156,15 @@ impl Builder {
         self
     }
 
+    /// Describes services to tools such as grpcurl, which then need no `.proto`: a `FileDescriptorSet`, as protoc's
+    /// `--descriptor_set_out` and `mcrpc_build::Config::descriptor_set` write it.
+    #[cfg(feature = "grpc")]
+    #[must_use]
+    pub fn grpc_descriptors(mut self, file_descriptor_set: &[u8]) -> Builder {
+        self.descriptors.add(file_descriptor_set);
+        self
+    }
+
     /// Starts the server, on threads of its own; with several processes, in those: see [`prefork`](super::prefork). It serves when
     /// this returns.
     ///
@@ -234,6 +245,8 @@ impl Builder {
         let Builder { config, methods, host, clients, hooks, watch, .. } = self;
         let hooks = Arc::new(hooks);
         let observed = Observed::new(clients);
+        #[cfg(feature = "grpc")]
+        let observed = Observed { descriptors: self.descriptors, ..observed };
         let shared = Arc::new(Shared::new(config, methods, host, observed, watch, segment, process as u32));
         hooks.before_child_run(Place { process, thread: 0 });
         let threads = Threads::start(shared, listeners, &hooks, process)?;
@@ -256,6 +269,8 @@ impl Builder {
             )));
         }
         config.check_methods(methods).map_err(StartError::Config)?;
+        #[cfg(feature = "grpc")]
+        self.descriptors.check().map_err(StartError::Methods)?;
         if listen.is_empty() && config.listen.is_empty() {
             return Err(StartError::Config("there is no address to listen on: call listen()".to_owned()));
         }

@@ -20,7 +20,8 @@
 //! | `threads` | the threads of a process |
 //! | `listener` | where connections come from |
 //! | `io` | an IO thread and its connections |
-//! | `protocol` | which protocol a connection speaks: `native`, `brpc`, or `http` for the server's own `pages` |
+//! | `protocol` | which protocol a connection speaks: `native`, `brpc`, `http` for the server's own `pages`, or `grpc` |
+//! | `grpc` | the same methods over HTTP/2, for gRPC clients: a feature |
 //! | `intake` | from a whole request to a job, an inline answer, or a refusal |
 //! | `connection` | the part of a connection that workers see: its outbox, and who is no longer waited for |
 //! | `pool` | workers of one kind: their queue and their controller |
@@ -41,6 +42,8 @@ pub mod config;
 pub(crate) mod connection;
 mod controller;
 mod coroutine;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod held;
 pub mod hooks;
 mod http;
