@@ -15,6 +15,8 @@ use mcrpc_discovery::etcd::follow::Etcd;
 /// How services are found.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Services by name (docs/discovery.md)")]
+// The options that these are a part of have the same name.
+#[group(skip)]
 pub(super) struct Options {
     /// Follow the servers in this etcd, and register those of this host there; members that are named by further options
     /// are asked when this one does not answer
