@@ -1,11 +1,13 @@
 //! `mcrpc resolve`: the servers of a service, as the programs of this host find them.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use mcrpc::{Client, Status};
+use bytes::Bytes;
+use mcrpc::{Client, Failure, Status};
 use mcrpc_agent::names::{ListFile, ServiceList, directory_of, file_of, services_in, socket_of};
 use mcrpc_core::host::files::DEFAULT_DIRECTORY;
 
@@ -65,21 +67,26 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         }
     };
     print!("{list}");
-    let mut known = list.version;
-    while options.watch {
-        match ask("mcrpc.Names.Resolve", format!("{question} known={known}"), NEWS_WITHIN) {
-            Ok(text) => {
-                let list = ServiceList::parse(&String::from_utf8_lossy(&text)).map_err(anyhow::Error::msg)?;
-                if list.version != known {
-                    print!("{list}");
-                }
-                known = list.version;
-            }
-            // It may be started again.
-            Err(_) => std::thread::sleep(PATIENCE),
-        }
+    if options.watch {
+        watch(list.version, |known| ask("mcrpc.Names.Resolve", format!("{question} known={known}"), NEWS_WITHIN))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows each list that has another version than the one before.
+fn watch(mut known: u64, ask: impl Fn(u64) -> Result<Bytes, Failure>) -> Result<Infallible> {
+    loop {
+        let Ok(text) = ask(known) else {
+            // The agent may be started again.
+            std::thread::sleep(PATIENCE);
+            continue;
+        };
+        let list = ServiceList::parse(&String::from_utf8_lossy(&text)).map_err(anyhow::Error::msg)?;
+        if list.version != known {
+            print!("{list}");
+        }
+        known = list.version;
+    }
 }
 
 impl Options {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use mcrpc_agent::names::{self, ListFile, ServiceList};
@@ -29,6 +29,7 @@ impl Disk {
             make(directory)
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", directory.display())))?;
         }
+        belongs_with(&directories[0], host);
         Ok(Disk { directories })
     }
 
@@ -63,6 +64,14 @@ impl Disk {
     /// Removes the list of a service.
     pub(crate) fn remove(&self, service: &str) {
         self.directories.iter().for_each(|directory| _ = fs::remove_file(directory.join(service)));
+    }
+}
+
+/// What is in a host's directory belongs to its user and its group, whoever makes it, as far as the maker may give it away.
+pub(crate) fn belongs_with(path: &Path, host: &Path) {
+    if let Ok(facts) = fs::metadata(host) {
+        let _ = chown(path, Some(facts.uid()), None);
+        let _ = chown(path, None, Some(facts.gid()));
     }
 }
 

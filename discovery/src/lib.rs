@@ -141,6 +141,7 @@ impl Discovery {
         }
         let names = Names::new(table);
         let server = service::serve(&socket_of(&host), socket_mode, &names, advertised)?;
+        disk::belongs_with(&socket_of(&host), &host);
         let routes = routes.map(|(root, idc)| RouteFiles::new(root, idc));
         Ok(Discovery { names, disk, etcd, routes, file_sd, _server: server })
     }

@@ -1,5 +1,7 @@
 //! A real etcd, as Debian has it: started, stopped, emptied, and spoken to in JSON, which is not how discovery does it.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
