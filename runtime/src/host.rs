@@ -5,6 +5,7 @@
 //! mapped, strategies whose writer is silent are not believed, and what cannot be used is as if it were not there. Calls go on
 //! without waiting for any of it. Whoever has the host has a seat in it, so that `mcrpc top` shows the process.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use arc_swap::ArcSwap;
 use mcrpc_agent::clock::boottime_ms;
 use mcrpc_agent::directory::Directory;
 use mcrpc_agent::mapping::{Mapping, WritableMapping};
+use mcrpc_agent::names::{self, ListFile};
+use mcrpc_agent::watched::FileError;
 use mcrpc_core::host::control::Control;
 use mcrpc_core::host::fail::FailBuckets;
 use mcrpc_core::host::files::Segment;
@@ -58,6 +61,17 @@ pub struct Host {
     directory: PathBuf,
     known: ArcSwap<Known>,
     watch: Mutex<Watch>,
+}
+
+/// Why the servers of a service are not known.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoNames {
+    #[error("the agent of {} knows no service {service:?}: is a server of it registered?", directory.display())]
+    Unknown { service: String, directory: PathBuf },
+    #[error("{0}: is the host's agent running?")]
+    Directory(String),
+    #[error(transparent)]
+    File(FileError),
 }
 
 /// What is mapped, and believed.
@@ -112,6 +126,18 @@ impl Host {
     /// Where it is.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// What its agent says of a service.
+    pub(crate) fn names(&self, service: &str) -> Result<ListFile, NoNames> {
+        let unknown = || NoNames::Unknown { service: service.to_owned(), directory: self.directory.clone() };
+        // Nobody but the agent may have written it.
+        Directory::open(&self.directory, None).map_err(|error| NoNames::Directory(error.to_string()))?;
+        let path = names::file_of(&names::directory_of(&self.directory), service).ok_or_else(unknown)?;
+        ListFile::open(&path).map_err(|error| match error {
+            FileError::Io { source, .. } if source.kind() == ErrorKind::NotFound => unknown(),
+            error => NoNames::File(error),
+        })
     }
 
     /// What is known now.

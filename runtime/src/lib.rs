@@ -41,3 +41,7 @@ pub use server::Server;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/client.md")]
 struct ClientPage;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/discovery.md")]
+struct DiscoveryPage;

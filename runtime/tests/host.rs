@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use mcrpc::server::Config;
 use mcrpc::{Client, Failure, Host, Server, Status};
 use mcrpc_agent::directory::Directory;
+use mcrpc_agent::names::{self, ServiceList};
 use mcrpc_agent::publisher::{Publisher, Settings};
 use mcrpc_core::host::control::{Author, Mechanism, Operator, Setting, Target};
 use mcrpc_core::host::files::Segment;
@@ -210,4 +212,78 @@ fn a_process_has_a_seat_by_which_tools_know_it_until_it_leaves() {
     });
     drop(clients);
     until("all have left, or are seated no more", || occupants().is_empty());
+}
+
+/// What an agent would have written.
+fn write_list(dir: &Path, version: u64, servers: impl IntoIterator<Item = SocketAddr>) {
+    let lists = names::directory_of(&dir.join("host"));
+    std::fs::create_dir_all(&lists).unwrap();
+    let server = |address| names::Server {
+        address,
+        weight: 100,
+        region: String::new(),
+        zone: String::new(),
+        group: String::new(),
+    };
+    let list = ServiceList {
+        service: "Named".to_owned(),
+        id: 7,
+        version,
+        source: names::Source::Etcd,
+        here: names::Place::default(),
+        rules: Vec::new(),
+        servers: servers.into_iter().map(server).collect(),
+    };
+    names::replace(&lists, &list).unwrap();
+}
+
+fn tcp(server: &Server) -> SocketAddr {
+    server.addresses()[0].to_string().parse().unwrap()
+}
+
+#[test]
+fn given_a_list_of_the_hosts_agent_then_a_client_finds_the_service_and_follows_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let _agent = host(dir.path());
+    let (first, _) = server(Ok("first"));
+    let (second, _) = server(Ok("second"));
+    let client = Client::builder("test").host(Arc::new(Host::new(dir.path().join("host")))).build().unwrap();
+    let ask = || client.call("Named", ECHO, "").wait();
+
+    let unknown = ask().unwrap_err();
+    assert_eq!(unknown.status(), Status::NO_SERVICE);
+    assert!(unknown.text().contains("is a server of it registered?"), "{unknown}");
+    write_list(dir.path(), 1, [tcp(&first)]);
+    assert_eq!(ask().unwrap(), "first", "at once");
+
+    write_list(dir.path(), 2, [tcp(&second)]);
+    until("the new list is in force", || ask().is_ok_and(|reply| reply == "second"));
+    let file = names::directory_of(&dir.path().join("host")).join("Named");
+    std::fs::write(&file, "mcrpc-names 1\nservice Named\n").unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(ask().unwrap(), "second", "half a list is none");
+    write_list(dir.path(), 3, []);
+    until("nobody is left", || ask().is_err_and(|failure| failure.status() == Status::NO_ENDPOINT));
+    write_list(dir.path(), 4, [tcp(&first)]);
+    until("somebody is there again", || ask().is_ok_and(|reply| reply == "first"));
+}
+
+#[test]
+fn given_more_servers_than_a_set_has_room_for_then_some_of_them_are_called() {
+    let dir = tempfile::tempdir().unwrap();
+    let _agent = host(dir.path());
+    let everywhere = Server::builder()
+        .listen("0.0.0.0:0")
+        .method(ECHO, |request| async move { Ok(request.into_payload()) })
+        .start()
+        .unwrap();
+    let of_number = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        SocketAddr::from(([127, 1, high, low], tcp(&everywhere).port()))
+    };
+    write_list(dir.path(), 1, (0..3_000).map(of_number));
+    let client = Client::builder("test").host(Arc::new(Host::new(dir.path().join("host")))).build().unwrap();
+    for uin in 1..=20 {
+        assert_eq!(client.call("Named", ECHO, "here").uin(uin).wait().unwrap(), "here");
+    }
 }

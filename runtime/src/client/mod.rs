@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`call`] | a call, as a program makes it |
 //! | `attempts` | its attempts, and which are worth making |
-//! | `services` | which there are, from lists and from route files |
+//! | `services` | which there are, from lists, from files, and from the host's agent |
 //! | `service` | the servers of a service, and what is known of them |
 //! | `endpoint` | one server: its connections, and when they may be made |
 //! | `connection` | many calls over one connection |
@@ -99,7 +99,8 @@ impl Builder {
         self
     }
 
-    /// Shares what is found out about servers with all processes of this host, and follows its operator and its agent.
+    /// Shares what is found out about servers with all processes of this host, and follows its operator and its agent. Services
+    /// that are in no list and no file are found by the agent (`docs/discovery.md`), and followed.
     #[must_use]
     pub fn host(mut self, host: Arc<Host>) -> Builder {
         self.host = Some(host);

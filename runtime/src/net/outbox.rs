@@ -57,18 +57,21 @@ impl Outbox {
         is_first
     }
 
-    /// Writes `bytes`, directly if nothing waits, and empties them.
-    pub(crate) fn send(&self, bytes: &mut Vec<u8>, to: &WriteHalf) -> Flushed {
+    /// Writes `bytes`, directly if nothing waits, and empties them. `begun` is called when the outbox is no longer quiet, and before the
+    /// peer can see any of them.
+    pub(crate) fn send(&self, bytes: &mut Vec<u8>, to: &WriteHalf, begun: impl FnOnce()) -> Flushed {
         let mut sent = 0;
         {
             let mut state = self.state.lock();
             if state.is_writing || state.is_blocked || state.waiting.len() > state.written {
                 state.waiting.extend_from_slice(bytes);
                 bytes.clear();
+                begun();
                 return Flushed::Done;
             }
             state.is_writing = true;
         }
+        begun();
         let end = write_all(&bytes[..], &mut sent, to);
         let mut state = self.state.lock();
         state.is_writing = false;

@@ -9,6 +9,7 @@ use super::hooks::{Hooks, Place};
 use super::listener::Listener;
 use super::observed::Observed;
 use super::prefork::{Inherited, Master};
+use super::registration::Registration;
 use super::segment::Segment;
 use super::shared::Shared;
 use super::threads::Threads;
@@ -54,6 +55,7 @@ pub struct Builder {
     watch: Option<Watch>,
     #[cfg(feature = "grpc")]
     descriptors: super::grpc::Descriptors,
+    register_as: Vec<String>,
 }
 
 impl Builder {
@@ -61,6 +63,14 @@ impl Builder {
     #[must_use]
     pub fn host(mut self, host: Arc<Host>) -> Builder {
         self.host = Some(host);
+        self
+    }
+
+    /// Registers this server with the host's agent as one of the service of this name, for as long as it serves: callers on all
+    /// hosts then find it (`docs/discovery.md`). Needs [`host`](Builder::host), and an address of TCP.
+    #[must_use]
+    pub fn register(mut self, service: impl Into<String>) -> Builder {
+        self.register_as.push(service.into());
         self
     }
 
@@ -178,8 +188,22 @@ impl Builder {
             Some(inherited) => inherited.serve(|inherited| self.start_child(inherited)),
             None => {
                 self.read_settings(None)?;
-                self.start_first()
+                let register_as = std::mem::take(&mut self.register_as);
+                let host = self.registers_at(&register_as)?;
+                let mut server = self.start_first()?;
+                server.registration =
+                    host.map(|host| Registration::start(&host, &register_as, &server.addresses)).transpose()?;
+                Ok(server)
             }
+        }
+    }
+
+    /// Where to register, if it is to be registered.
+    fn registers_at(&self, services: &[String]) -> Result<Option<Arc<Host>>, StartError> {
+        match (services, &self.host) {
+            ([], _) => Ok(None),
+            (_, Some(host)) => Ok(Some(host.clone())),
+            _ => Err(StartError::Config("register() needs the host whose agent is told: call host()".to_owned())),
         }
     }
 
@@ -217,6 +241,7 @@ impl Builder {
             addresses,
             hooks: self.hooks.into(),
             has_ended: false,
+            registration: None,
         })
     }
 
@@ -250,7 +275,7 @@ impl Builder {
         let shared = Arc::new(Shared::new(config, methods, host, observed, watch, segment, process as u32));
         hooks.before_child_run(Place { process, thread: 0 });
         let threads = Threads::start(shared, listeners, &hooks, process)?;
-        Ok(Server { part: Part::Serving(threads), role, addresses, hooks, has_ended: false })
+        Ok(Server { part: Part::Serving(threads), role, addresses, hooks, has_ended: false, registration: None })
     }
 
     /// Where to listen, if everything makes sense that can be told without doing it.

@@ -154,17 +154,22 @@ impl Connection {
         self.open.load(SeqCst)
     }
 
-    /// Writes answers, behind those that wait, and empties them.
-    pub(crate) fn send(&self, answers: &mut Vec<u8>) {
+    /// Writes answers, behind those that wait, and empties them. So many requests are over with them.
+    pub(crate) fn send(&self, answers: &mut Vec<u8>, ended: u32) {
+        if answers.is_empty() || self.is_closed() {
+            answers.clear();
+            return self.ended(ended);
+        }
         #[cfg(feature = "grpc")]
         if self.http2.get().is_some() {
-            self.outbox.push(|out| out.append(answers));
+            self.outbox.push(|out| {
+                out.append(answers);
+                self.ended(ended);
+            });
             return self.reader.wake();
         }
-        if !self.is_closed() {
-            self.after(self.outbox.send(answers, &self.write));
-        }
-        answers.clear();
+        // They are over before the caller can send the next ones, and not before their answers are as good as sent.
+        self.after(self.outbox.send(answers, &self.write, || self.ended(ended)));
     }
 
     /// Appends an answer. Whether it has to be flushed.

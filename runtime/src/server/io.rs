@@ -339,7 +339,7 @@ impl Task {
             return;
         }
         let connection = &self.watched.connection;
-        if connection.outbox.send(out, &connection.write) == Flushed::Broken {
+        if connection.outbox.send(out, &connection.write, || {}) == Flushed::Broken {
             connection.close();
         }
         if out.capacity() > KEPT_ANSWERS {
