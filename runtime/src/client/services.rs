@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use foldhash::fast::RandomState;
 use mcrpc_agent::names::{ListFile, Server, ServiceList};
 use mcrpc_agent::route::{Change, Route, Routes};
 use mcrpc_core::select::settings::{GroupRule, MAX_ENDPOINTS, Settings};
@@ -22,10 +23,11 @@ use crate::net::Address;
 
 /// The services that a client knows.
 pub(crate) struct Services {
-    by_name: RwLock<HashMap<String, Arc<Service>>>,
+    by_name: RwLock<HashMap<String, Arc<Service>, RandomState>>,
     /// Of services that are in no file.
     settings: Settings,
     timeout: Duration,
+    connections_per_endpoint: usize,
     routes: Option<Arc<Routes>>,
     /// What the host's agent says, of the services that are found by it.
     named: Mutex<HashMap<String, ListFile>>,
@@ -38,19 +40,13 @@ impl Services {
     pub(crate) fn new(
         settings: Settings,
         timeout: Duration,
+        connections_per_endpoint: usize,
         routes: Option<(&Path, &str)>,
         host: Option<Arc<Host>>,
     ) -> Services {
         let routes = routes.map(|(root, idc)| Arc::new(Routes::new(root, idc)));
-        Services {
-            by_name: RwLock::default(),
-            settings,
-            timeout,
-            routes,
-            named: Mutex::default(),
-            host,
-            nothing: ArcSwap::default(),
-        }
+        let (by_name, named, nothing) = (RwLock::default(), Mutex::default(), ArcSwap::default());
+        Services { by_name, settings, timeout, connections_per_endpoint, routes, named, host, nothing }
     }
 
     /// The files that services are found by.
@@ -126,7 +122,10 @@ impl Services {
         let known = self.by_name.read().get(name).cloned();
         let service = match known {
             Some(known) => known,
-            None => Arc::new(Service::new(name, method_id(name.as_bytes()), &self.settings, self.timeout)?),
+            None => {
+                let id = method_id(name.as_bytes());
+                Arc::new(Service::new(name, id, &self.settings, self.timeout, self.connections_per_endpoint)?)
+            }
         };
         service.replace(&servers, &[], &self.known())?;
         self.by_name.write().entry(name.to_owned()).or_insert(service);
@@ -175,7 +174,7 @@ impl Services {
         let service = match known {
             Some(known) if *known.settings() == *settings && known.timeout == timeout => known,
             Some(known) => Arc::new(known.heir(id, settings, timeout)?),
-            None => Arc::new(Service::new(name, id, settings, timeout)?),
+            None => Arc::new(Service::new(name, id, settings, timeout, self.connections_per_endpoint)?),
         };
         service.replace(servers, rules, &self.known())?;
         self.by_name.write().insert(name.to_owned(), service.clone());
