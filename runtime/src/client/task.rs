@@ -71,9 +71,7 @@ impl Task {
         if let Some(status) = end {
             connection.end(status);
         }
-        let is_done = connection.is_dropped.load(Relaxed) && connection.open.lock().calls.is_empty();
-        let is_over = connection.open.lock().end.is_some();
-        if is_over || is_done { Poll::Ready(()) } else { Poll::Pending }
+        if connection.is_over() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Takes what has arrived; says how the connection ended, if it has.
