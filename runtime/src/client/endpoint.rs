@@ -1,6 +1,7 @@
 //! A server that is called: its connection, made when it is needed, and not again at once when it cannot be.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -11,13 +12,15 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::connection::Connection;
+use super::connection::{Connection, GOING_AWAY_HOLD};
 use crate::clock;
 use crate::net::{Address, stream};
 
 /// After a connection could not be made, the next attempt waits so long; twice as long after each further one.
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+/// While a server that goes away is waited for, it is looked for so often at least.
+const LOOKED_FOR_EACH: Duration = Duration::from_millis(100);
 
 /// A server that is called.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(crate) struct Endpoint {
     connection: ArcSwapOption<Connection>,
     /// Whoever makes the connection has it.
     attempts: Mutex<Attempts>,
+    /// Somebody looks whether it is back.
+    is_looked_for: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -45,7 +50,12 @@ pub(crate) struct Dialer {
 
 impl Endpoint {
     pub(crate) fn new(address: Address) -> Endpoint {
-        Endpoint { address, connection: ArcSwapOption::empty(), attempts: Mutex::default() }
+        Endpoint {
+            address,
+            connection: ArcSwapOption::empty(),
+            attempts: Mutex::default(),
+            is_looked_for: AtomicBool::new(false),
+        }
     }
 
     /// A connection that takes calls.
@@ -89,6 +99,35 @@ impl Endpoint {
         if clock::now() < attempts.not_before {
             return Err(Status::CONNECT_FAILED);
         }
+        self.dial_now(dialer, &mut attempts).await
+    }
+
+    /// Waits until a server that goes away listens again, or another one in its place, as long as it is left alone. Whether it does;
+    /// and whether it was this call that found out.
+    pub(crate) async fn comes_back(&self, dialer: &Dialer) -> bool {
+        if self.is_looked_for.swap(true, Relaxed) {
+            return false;
+        }
+        let give_up_at = clock::now().plus(GOING_AWAY_HOLD.as_nanos() as u64);
+        let mut pause = FIRST_BACKOFF;
+        let is_back = loop {
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(LOOKED_FOR_EACH);
+            let mut attempts = self.attempts.lock().await;
+            if matches!(self.usable(), Ok(Some(_))) || self.dial_now(dialer, &mut attempts).await.is_ok() {
+                break true;
+            }
+            // It says nothing of a server that is not back yet.
+            *attempts = Attempts::default();
+            if clock::now() >= give_up_at {
+                break false;
+            }
+        };
+        self.is_looked_for.store(false, Relaxed);
+        is_back
+    }
+
+    async fn dial_now(&self, dialer: &Dialer, attempts: &mut Attempts) -> Result<Arc<Connection>, Status> {
         let dialed = {
             // On the client's runtime, whose thread watches the socket.
             let address = self.address.clone();
