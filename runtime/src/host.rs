@@ -3,9 +3,8 @@
 //!
 //! The files of the host's directory are mapped, and looked at again twice a second by whoever has the host: files that are new are
 //! mapped, strategies whose writer is silent are not believed, and what cannot be used is as if it were not there. Calls go on
-//! without waiting for any of it.
+//! without waiting for any of it. Whoever has the host has a seat in it, so that `mcrpc top` shows the process.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +23,8 @@ use mcrpc_core::strategy::table::Table;
 use mcrpc_core::time::{NANOS_PER_MILLI, Nanos};
 use parking_lot::Mutex;
 use self_cell::self_cell;
+
+use crate::seat::{Seat, identity_of};
 
 /// How often the files are looked at.
 pub(crate) const LOOKED_AT_EACH: Duration = Duration::from_millis(500);
@@ -74,6 +75,7 @@ struct Watch {
     control: Option<(u64, u64)>,
     strategy: Option<(u64, u64)>,
     fail: Option<(u64, u64)>,
+    seat: Seat,
     /// The strategies that were mapped last, and whether their writer lives.
     newest: Option<(Arc<StrategyFile>, Liveness)>,
 }
@@ -134,6 +136,7 @@ impl Host {
                 let liveness = first_sign(file.borrow_dependent(), now);
                 watch.newest = Some((Arc::new(file), liveness));
             }
+            watch.seat.look(&directory, now);
         }
         known.strategy = watch.newest.as_mut().and_then(|(file, liveness)| {
             let table = file.borrow_dependent();
@@ -175,8 +178,7 @@ fn renew<T>(
     mapped: &mut Option<(u64, u64)>,
     map: impl FnOnce(&Directory) -> Option<T>,
 ) -> Option<T> {
-    let facts = std::fs::metadata(directory.path_of(segment.file_name())).ok()?;
-    let found = (facts.dev(), facts.ino());
+    let found = identity_of(&directory.path_of(segment.file_name()))?;
     if *mapped == Some(found) {
         return None;
     }

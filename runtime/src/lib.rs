@@ -23,6 +23,7 @@ pub mod methods;
 pub mod metrics;
 pub mod net;
 pub mod request;
+mod seat;
 pub mod server;
 mod spans;
 pub mod stats;

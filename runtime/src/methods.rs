@@ -25,6 +25,7 @@ pub struct Methods {
     by_id: HashMap<u32, Arc<Method>, BuildHasherDefault<IdHasher>>,
     /// The same, by their numbers.
     all: Vec<Arc<Method>>,
+    fallback: Option<Arc<Method>>,
     /// What could not be added, for whoever starts the server.
     conflicts: Vec<Conflict>,
 }
@@ -122,6 +123,17 @@ impl Methods {
         self.insert(full_name, Run::Blocking(Box::new(handler)))
     }
 
+    /// Adds what handles every method that there is not, as a proxy does: which one is asked for, [`Request::method_id`] says. It is
+    /// counted under the name `*`, and runs as those of [`Methods::add`] do.
+    pub fn add_fallback<F, Fut>(&mut self, handler: F) -> &mut Methods
+    where
+        F: Fn(Request) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Reply> + Send + 'static,
+    {
+        self.fallback = Some(self.push("*", Run::Async(Box::new(handler))));
+        self
+    }
+
     /// Adds all methods of a service.
     pub fn add_service(&mut self, service: impl Service) -> &mut Methods {
         service.add_to(self);
@@ -134,7 +146,7 @@ impl Methods {
     }
 
     pub(crate) fn find(&self, id: u32) -> Option<&Arc<Method>> {
-        self.by_id.get(&id)
+        self.by_id.get(&id).or(self.fallback.as_ref())
     }
 
     /// All of them, by their numbers.
@@ -154,14 +166,19 @@ impl Methods {
 
     fn insert(&mut self, full_name: &str, run: Run) -> &mut Methods {
         let id = method_id(full_name.as_bytes());
-        let name = full_name.to_owned();
-        let (number, stats, gate) = (self.all.len(), MethodStats::default(), Gate::default());
-        let method = Arc::new(Method { name, number, run, stats, gate });
-        self.all.push(method.clone());
+        let method = self.push(full_name, run);
         if let Some(first) = self.by_id.insert(id, method) {
             self.conflicts.push(Conflict { first: first.name.clone(), second: full_name.to_owned(), id });
         }
         self
+    }
+
+    fn push(&mut self, full_name: &str, run: Run) -> Arc<Method> {
+        let name = full_name.to_owned();
+        let (number, stats, gate) = (self.all.len(), MethodStats::default(), Gate::default());
+        let method = Arc::new(Method { name, number, run, stats, gate });
+        self.all.push(method.clone());
+        method
     }
 }
 

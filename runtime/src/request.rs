@@ -36,6 +36,16 @@ impl Request {
         &self.context
     }
 
+    /// Which method is asked for: the hash of its full name.
+    pub fn method_id(&self) -> u32 {
+        self.context.header().method_id
+    }
+
+    /// Which service is asked for, if the request says so as those to a proxy do; empty otherwise.
+    pub fn service(&self) -> &str {
+        self.context.service()
+    }
+
     /// The message.
     pub fn payload(&self) -> &Bytes {
         &self.payload

@@ -14,6 +14,7 @@ use mcrpc_agent::directory::Directory;
 use mcrpc_agent::publisher::{Publisher, Settings};
 use mcrpc_core::host::control::{Author, Mechanism, Operator, Setting, Target};
 use mcrpc_core::host::files::Segment;
+use mcrpc_core::host::stat::Counters;
 use mcrpc_core::id::Per10k;
 use mcrpc_core::select::settings::{self, BudgetSettings};
 use mcrpc_core::strategy::endpoint::Endpoint;
@@ -177,4 +178,36 @@ fn a_service_is_found_by_its_files_and_a_change_takes_force_without_a_restart() 
     let failure = client.call("VOA.Nobody", ECHO, "").wait().unwrap_err();
     assert_eq!(failure.status(), Status::NO_SERVICE);
     assert!(failure.text().contains("VOA.Nobody_cli.conf"), "{failure}");
+}
+
+#[test]
+fn a_process_has_a_seat_by_which_tools_know_it_until_it_leaves() {
+    let dir = tempfile::tempdir().unwrap();
+    let _agent = host(dir.path());
+    let mapping = Directory::open(&dir.path().join("host"), None).unwrap().map(Segment::Stat).unwrap();
+    let counters = Counters::attach(mapping.view(), mapping.len()).unwrap();
+    let occupants = || (1..=counters.seat_count()).filter_map(|seat| counters.occupant(seat)).collect::<Vec<_>>();
+    let (server, _) = server(Ok("good"));
+    let address = server.addresses()[0].to_string();
+    // Each has opened the files itself, as a process would; the last ones find no seat, and work all the same.
+    let clients: Vec<Client> = (0..6)
+        .map(|_| {
+            let host = Arc::new(Host::new(dir.path().join("host")));
+            Client::builder("test").host(host).service("Echo", [address.clone()]).build().unwrap()
+        })
+        .collect();
+    clients.iter().for_each(|client| assert_eq!(client.call("Echo", ECHO, "").wait().unwrap(), "good"));
+    let seated = occupants();
+    assert_eq!(seated.len(), 4);
+    let program = std::env::current_exe().unwrap().file_name().unwrap().to_owned().into_string().unwrap();
+    for occupant in &seated {
+        assert_eq!(occupant.pid, std::process::id());
+        assert!(program.as_bytes().starts_with(occupant.name.split(|byte| *byte == 0).next().unwrap()));
+        assert!(occupant.name[0] != 0 && occupant.pid_namespace != 0);
+    }
+    until("it goes on saying that it lives", || {
+        occupants().iter().zip(&seated).all(|(now, then)| now.beat_ns > then.beat_ns)
+    });
+    drop(clients);
+    until("all have left, or are seated no more", || occupants().is_empty());
 }

@@ -137,6 +137,31 @@ fn what_cannot_be_served_is_refused_by_name_and_the_connection_goes_on() {
 }
 
 #[test]
+fn a_fallback_handles_all_other_methods_and_is_told_which() {
+    let server = Server::builder()
+        .listen("127.0.0.1:0")
+        .inline_method("echo.Echo.Known", |_, reply| {
+            reply.extend_from_slice(b"known");
+            Ok(())
+        })
+        .fallback(|request: Request| async move {
+            Ok(Bytes::from(format!("{} {:#x}", request.service(), request.method_id())))
+        })
+        .start()
+        .unwrap();
+    let mut caller = Caller::of(&server);
+    for (call_id, method, wanted) in [
+        (1, "echo.Echo.Known", "known".to_owned()),
+        (2, "a.B.C", { format!("VOA.Some {:#x}", request("a.B.C", 0).method_id) }),
+    ] {
+        let mut head = [0; 64];
+        let len = Writer::new(&mut head).service("VOA.Some").finish(&request(method, call_id), 0).unwrap();
+        caller.send(&head[..len]);
+        assert_eq!(caller.answer().payload, wanted.as_bytes());
+    }
+}
+
+#[test]
 fn a_peer_that_breaks_the_rules_is_hung_up_on_and_others_do_not_notice() {
     let limits = mcrpc_core::wire::Limits::of_body(1_000);
     let server = echo("127.0.0.1:0", Config { limits, ..config() });
@@ -312,6 +337,43 @@ fn a_handler_whose_deadline_comes_while_it_waits_is_dropped_and_the_caller_told(
     caller.call(&header, b"");
     assert_eq!(caller.answer().status(), Status::TIMED_OUT);
     assert_eq!(dropped.load(SeqCst), 1);
+}
+
+#[test]
+fn requests_behind_one_whose_handler_waits_are_run_by_other_threads() {
+    let (go_on, waits) = (Arc::new(Notify::new()), Config { coroutines_per_worker: 1, ..config() });
+    let server = Server::builder()
+        .listen("127.0.0.1:0")
+        .config(waits)
+        .method("echo.Echo.Quick", |request: Request| async move { Ok(request.into_payload()) })
+        .method("echo.Echo.Wait", {
+            let go_on = go_on.clone();
+            move |request: Request| {
+                let go_on = go_on.clone();
+                async move {
+                    go_on.notified().await;
+                    Ok(request.into_payload())
+                }
+            }
+        })
+        .start()
+        .unwrap();
+    let mut caller = Caller::of(&server);
+    let quick = |call_ids: std::ops::Range<u32>| call_ids.map(|id| frame(&request("echo.Echo.Quick", id), &[]));
+    // Handlers are known to be quick, so a thread takes many requests at once.
+    for begin in (1..4_000).step_by(100) {
+        caller.send(&quick(begin..begin + 100).collect::<Vec<_>>().concat());
+        (0..100).for_each(|_| assert_eq!(caller.answer().status(), Status::OK));
+    }
+    for call_id in [10_000, 20_000, 30_000] {
+        let waiting = frame(&request("echo.Echo.Wait", call_id), &[]);
+        caller.send(&[waiting].into_iter().chain(quick(call_id + 1..call_id + 60)).collect::<Vec<_>>().concat());
+        let mut answered: Vec<u32> = (1..60).map(|_| caller.answer().header.call_id).collect();
+        answered.sort_unstable();
+        assert!(answered.into_iter().eq(call_id + 1..call_id + 60));
+        go_on.notify_one();
+        assert_eq!(caller.answer().header.call_id, call_id);
+    }
 }
 
 #[test]

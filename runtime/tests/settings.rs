@@ -147,14 +147,18 @@ impl Log {
         })
     }
 
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+
+    fn has(&self, text: &str) -> bool {
+        self.text().contains(text)
+    }
+
     fn wait_for(&self, text: &str) {
         let began = Instant::now();
-        loop {
-            let log = String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned();
-            if log.contains(text) {
-                return;
-            }
-            assert!(began.elapsed() < PATIENCE, "{text} is not in the log:\n{log}");
+        while !self.has(text) {
+            assert!(began.elapsed() < PATIENCE, "{text} is not in the log:\n{}", self.text());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -197,4 +201,11 @@ fn a_running_server_takes_over_what_it_can_says_what_it_cannot_and_keeps_its_set
     write(&path, "");
     log.wait_for("the settings have changed, and are in force");
     assert_eq!(passed(), 50);
+
+    write(&path, "[server]\nlog_one_in = 1\n");
+    let began = Instant::now();
+    while !log.has("mcrpc::log: request") {
+        assert!(began.elapsed() < PATIENCE, "no request is logged");
+        assert_eq!(passed(), 50);
+    }
 }

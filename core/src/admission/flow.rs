@@ -60,6 +60,24 @@ impl Flow {
         self.0.fetch_add(ONE_COMPLETED - ONE_IN_SYSTEM, Ordering::Relaxed);
     }
 
+    /// A worker begins a turn at requests that no queue holds, of which it runs one at a time.
+    #[inline]
+    pub(super) fn begin_turn(&self) {
+        self.0.fetch_add(ONE_IN_SYSTEM, Ordering::Relaxed);
+    }
+
+    /// So many requests of a turn are completed, and it goes on.
+    #[inline]
+    pub(super) fn complete_in_turn(&self, count: u32) {
+        self.0.fetch_add(u64::from(count) << COMPLETED_SHIFT, Ordering::Relaxed);
+    }
+
+    /// A turn is over, in which so many requests were completed since the last time that was said.
+    #[inline]
+    pub(super) fn end_turn(&self, count: u32) {
+        self.0.fetch_add((u64::from(count) << COMPLETED_SHIFT).wrapping_sub(ONE_IN_SYSTEM), Ordering::Relaxed);
+    }
+
     /// A queued request leaves without being run.
     #[inline]
     pub(super) fn drop_queued(&self) {

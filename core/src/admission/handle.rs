@@ -113,6 +113,20 @@ impl<'a> Admission<'a> {
     #[inline]
     pub fn admit(&self, queue: u32, request: &Request, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
+        self.judge(queue, request, now, || queue.busy.flow.read().in_system() < self.limits.workers)?;
+        queue.busy.flow.enter();
+        Ok(())
+    }
+
+    /// Decides and counts.
+    #[inline(always)]
+    pub(super) fn judge(
+        &self,
+        queue: &Queue,
+        request: &Request,
+        now: Nanos,
+        is_worker_idle: impl FnOnce() -> bool,
+    ) -> Result<(), Status> {
         let claimed_key = request.key;
         let effective;
         let request = if request.tenant == 0 {
@@ -126,12 +140,12 @@ impl<'a> Admission<'a> {
             self.close_window(now, self.limits.window_ns);
         }
         let mode = hot.mode.get();
-        let flow = queue.busy.flow.read();
-        let worker_idle = flow.in_system() < self.limits.workers;
+        let worker_idle = is_worker_idle();
         if mode != Mode::Off as u32 {
             if worker_idle && now < request.deadline && hot.shedding.get() != CPU_BOUND {
                 self.count_demand(queue, request);
             } else {
+                let flow = queue.busy.flow.read();
                 if self.overload_begins(queue, flow, now) {
                     self.close_window(now, self.limits.window_ns / EARLY_WINDOWS);
                 }
@@ -150,7 +164,6 @@ impl<'a> Admission<'a> {
                 counts.admitted_as_claimed.add(1);
             }
         }
-        queue.busy.flow.enter();
         Ok(())
     }
 
@@ -264,8 +277,7 @@ impl<'a> Admission<'a> {
     pub fn dequeued(&self, queue: u32, admitted_at: Nanos, deadline: Nanos, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
         let hot = &self.view.head.hot;
-        let wait_ns = now.since(admitted_at).min(self.limits.max_counted_wait_ns);
-        queue.busy.wait_sum_ns.add(wait_ns);
+        let wait_ns = self.count_wait(queue, now.since(admitted_at));
         let mode = hot.mode.get();
         let others_wait = || queue.busy.flow.read().queued() > 1;
         if mode != Mode::Off as u32
@@ -291,14 +303,28 @@ impl<'a> Admission<'a> {
     #[inline]
     pub fn done(&self, queue: u32, started_at: Nanos, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
-        let service_ns = now.since(started_at).max(1);
+        self.count_service(queue, now.since(started_at));
+        queue.busy.flow.complete();
+        Ok(())
+    }
+
+    /// Counts how long a request has waited, and says what was counted.
+    #[inline]
+    pub(super) fn count_wait(&self, queue: &Queue, wait_ns: u64) -> u64 {
+        let wait_ns = wait_ns.min(self.limits.max_counted_wait_ns);
+        queue.busy.wait_sum_ns.add(wait_ns);
+        wait_ns
+    }
+
+    /// Counts how long a request has run.
+    #[inline]
+    pub(super) fn count_service(&self, queue: &Queue, service_ns: u64) {
+        let service_ns = service_ns.max(1);
         let shortest_ns = queue.busy.shortest_service_ns.get();
         if shortest_ns == 0 || service_ns < shortest_ns {
             queue.busy.shortest_service_ns.set(service_ns);
         }
         queue.busy.service_sum_ns.add(if service_ns < MAX_SERVICE_NS { service_ns } else { MAX_SERVICE_NS });
-        queue.busy.flow.complete();
-        Ok(())
     }
 
     /// An admitted request left its queue without being run: the queue was full after all, or its caller has gone.
@@ -470,7 +496,7 @@ impl<'a> Admission<'a> {
     }
 
     #[inline]
-    fn queue(&self, queue: u32) -> Result<&'a Queue, Status> {
+    pub(super) fn queue(&self, queue: u32) -> Result<&'a Queue, Status> {
         self.view.queues.get(queue as usize).ok_or(Status::INVALID_ARGUMENT)
     }
 

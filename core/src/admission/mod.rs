@@ -17,7 +17,7 @@
 //! 7. `controller`: closes a window. It compares demand with capacity and *jumps* to the cursor that admits
 //!    what can be served.
 //!
-//! `handle` is what a server calls, `layout` the shared memory behind it, `config` its settings.
+//! `handle` is what a server calls, `turn` what it calls for requests that it runs where it reads them, `layout` the shared memory behind it, `config` its settings.
 //!
 //! The order by business and user, and the idea of a cursor, are DAGOR's (Zhou et al., "Overload Control for
 //! Scaling WeChat Microservices", SoCC 2018); the feed-forward jump, the fraction inside the boundary level, the
@@ -35,6 +35,7 @@ mod handle;
 pub mod key;
 mod layout;
 pub mod tenant;
+mod turn;
 mod window;
 
 pub use config::{Config, Mode, Policy};
@@ -42,3 +43,4 @@ pub use gate::Request;
 pub use handle::{Admission, QueueSnapshot, Snapshot, TenantSnapshot};
 pub use key::{Cursor, Key};
 pub use layout::{ALIGN, Line};
+pub use turn::Turn;

@@ -158,6 +158,10 @@ impl<'a> Metadata<'a> {
     /// [`Status::BAD_TAG`] if it is too short, [`Status::NAME_TOO_LONG`], [`Status::BAD_NAME`], [`Status::BAD_TEXT`].
     #[inline]
     pub fn new_checked(bytes: &'a [u8], limits: &Limits) -> Result<Metadata<'a>, Status> {
+        if bytes.is_empty() { Ok(Metadata::default()) } else { Metadata::check(bytes, limits) }
+    }
+
+    fn check(bytes: &'a [u8], limits: &Limits) -> Result<Metadata<'a>, Status> {
         if bytes.len() > usize::from(limits.max_metadata_len) {
             return Err(Status::METADATA_TOO_LONG);
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use foldhash::fast::RandomState;
 use mcrpc_agent::route::{Change, Route, Routes};
 use mcrpc_core::select::settings::{MAX_ENDPOINTS, Settings};
 use mcrpc_core::status::Status;
@@ -19,10 +20,11 @@ use crate::net::Address;
 
 /// The services that a client knows.
 pub(crate) struct Services {
-    by_name: RwLock<HashMap<String, Arc<Service>>>,
+    by_name: RwLock<HashMap<String, Arc<Service>, RandomState>>,
     /// Of services that are in no file.
     settings: Settings,
     timeout: Duration,
+    connections_per_endpoint: usize,
     routes: Option<Arc<Routes>>,
     host: Option<Arc<Host>>,
     /// What is known without a host.
@@ -33,11 +35,13 @@ impl Services {
     pub(crate) fn new(
         settings: Settings,
         timeout: Duration,
+        connections_per_endpoint: usize,
         routes: Option<(&Path, &str)>,
         host: Option<Arc<Host>>,
     ) -> Services {
         let routes = routes.map(|(root, idc)| Arc::new(Routes::new(root, idc)));
-        Services { by_name: RwLock::default(), settings, timeout, routes, host, nothing: ArcSwap::default() }
+        let (by_name, nothing) = (RwLock::default(), ArcSwap::default());
+        Services { by_name, settings, timeout, connections_per_endpoint, routes, host, nothing }
     }
 
     /// The files that services are found by.
@@ -70,7 +74,10 @@ impl Services {
         let known = self.by_name.read().get(name).cloned();
         let service = match known {
             Some(known) => known,
-            None => Arc::new(Service::new(name, method_id(name.as_bytes()), &self.settings, self.timeout)?),
+            None => {
+                let id = method_id(name.as_bytes());
+                Arc::new(Service::new(name, id, &self.settings, self.timeout, self.connections_per_endpoint)?)
+            }
         };
         service.replace(&servers, &[], &self.known())?;
         self.by_name.write().entry(name.to_owned()).or_insert(service);
@@ -98,7 +105,10 @@ impl Services {
         let service = match known {
             Some(known) if *known.settings() == settings && known.timeout == timeout => known,
             Some(known) => Arc::new(known.heir(route.service.id, &settings, timeout)?),
-            None => Arc::new(Service::new(name, route.service.id, &settings, timeout)?),
+            None => {
+                let connections = self.connections_per_endpoint;
+                Arc::new(Service::new(name, route.service.id, &settings, timeout, connections)?)
+            }
         };
         let servers: Vec<ServerSpec> = route
             .servers

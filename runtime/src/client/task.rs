@@ -173,9 +173,12 @@ impl Task {
                 wakers.into_iter().for_each(Waker::wake);
                 continue;
             }
+            // It was polled when it was set, by this same task.
+            if self.alarm.as_ref().is_some_and(|(known, sleep)| *known == earliest && !sleep.is_elapsed()) {
+                return;
+            }
             let wake_at = Instant::now() + Duration::from_nanos(earliest.since(now));
             match &mut self.alarm {
-                Some((known, _)) if *known == earliest => {}
                 Some((known, sleep)) => {
                     *known = earliest;
                     sleep.as_mut().reset(wake_at);

@@ -1,5 +1,6 @@
 //! A blocking worker: a thread that runs one handler at a time, which may block.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -8,14 +9,16 @@ use std::thread::{self, Thread};
 use mcrpc_core::status::Status;
 use mcrpc_core::wire::Kind;
 
+use super::held::{Held, status_of};
 use super::job::Job;
-use super::pool::Pool;
 use super::queue::Taken;
+use super::shared::Shared;
 use crate::clock;
 use crate::failure::Failure;
 use crate::methods::{Method, Run};
 use crate::request::{Reply, Request};
 use crate::spans;
+use crate::stats::Handled;
 
 struct Unpark(Thread);
 
@@ -26,32 +29,37 @@ impl Wake for Unpark {
 }
 
 /// Runs a worker until its queue is closed and empty.
-pub(crate) fn run(number: usize, pool: &Pool) {
+pub(crate) fn run(number: usize, shared: &Shared) {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let (mut taken, mut held) = (VecDeque::new(), Held::default());
     loop {
-        match pool.queue.take(number, &waker) {
-            Taken::Job(job) => answer(pool, job),
+        match shared.blocking.take(number, &waker, 1, &mut taken) {
+            Taken::Some => taken.drain(..).for_each(|job| answer(shared, job, &mut held)),
             Taken::Nothing => thread::park(),
             Taken::Closed => return,
         }
     }
 }
 
-fn answer(pool: &Pool, job: Job) {
-    let began = clock::now();
+fn answer(shared: &Shared, job: Job, held: &mut Held) {
+    let (pool, began) = (&shared.blocking, clock::now());
     let to = job.reply_to();
-    let Job { method, context, payload, connection, admitted_at, permit, _lease, .. } = job;
-    if connection.is_closed() || connection.was_given_up(to.header.call_id) {
-        let _ = pool.admission.abandoned(pool.number);
-        connection.ended();
-        return;
-    }
-    let wait_ns = began.since(admitted_at);
-    method.stats.queue_wait.record_ns(wait_ns);
-    let mut ended = began;
+    let Job { method: number, context, payload, connection, admitted_at, permit, .. } = job;
+    let method = match shared.methods.get(number) {
+        Some(method) if !connection.is_closed() && !connection.was_given_up(to.header.call_id) => method,
+        _ => {
+            let _ = pool.admission.abandoned(pool.number);
+            connection.ended(1);
+            return;
+        }
+    };
+    let waited_ns = began.since(admitted_at);
+    method.stats.queue_wait.record_ns(waited_ns);
     let span = spans::of_request(&method.name, &connection, || context.clone());
     let logged = method.stats.is_logged().then(|| Box::new(context.clone()));
-    let reply = match pool.admission.dequeued(pool.number, admitted_at, context.deadline(), began) {
+    let admitted = pool.admission.dequeued(pool.number, admitted_at, context.deadline(), began);
+    let (mut ended, mut service_ns, mut busy_ns) = (began, None, 0);
+    let reply = match admitted {
         Err(status) => {
             method.stats.count_dropped();
             Err(Failure::of_system(status))
@@ -59,32 +67,30 @@ fn answer(pool: &Pool, job: Job) {
         Ok(()) => {
             let request = Request::new(context.clone(), payload, connection.clone());
             let used_before = clock::used_by_thread();
-            let reply = span.in_scope(|| context.scope_blocking(|| handle(&method, request)));
-            method.stats.add_busy_ns(clock::used_by_thread().since(used_before));
+            let reply = span.in_scope(|| context.scope_blocking(|| handle(method, request)));
+            busy_ns = clock::used_by_thread().since(used_before);
             ended = clock::now();
             let _ = pool.admission.done(pool.number, began, ended);
-            method.stats.service_time.record_ns(ended.since(began));
+            service_ns = Some(ended.since(began));
             reply
         }
     };
-    let status = reply.as_ref().map_or_else(Failure::status, |_| Status::OK);
+    let status = status_of(Some(&reply));
     spans::ended(&span, status);
-    method.stats.count(connection.caller_number(), status);
     if let Some(context) = logged {
-        spans::log(&method.name, &connection.caller_of(&context), &context, status, [wait_ns, ended.since(began)]);
+        let took_ns = [waited_ns, ended.since(began)];
+        spans::log(&method.name, &connection.caller_of(&context), &context, status, took_ns);
     }
     // Whoever has the answer may send the next one.
     drop(permit);
-    if to.header.kind == Kind::Request {
-        if connection.answer(&to, pool.load(), &reply) {
-            connection.flush();
-        }
-        method.stats.reply_time.record_ns(clock::now().since(ended));
-    }
-    connection.ended();
+    let (caller, is_answered) = (connection.caller_number(), to.header.kind == Kind::Request);
+    let handled = Handled { method: number, caller, waited_ns: None, service_ns, busy_ns, ended, status, is_answered };
+    let answer = is_answered.then(|| (&to, pool.load(), reply));
+    held.push(connection, answer, handled, began);
+    held.flush(&shared.methods);
 }
 
 fn handle(method: &Method, request: Request) -> Reply {
     let Run::Blocking(handler) = &method.run else { return Err(Failure::of_system(Status::NO_METHOD)) };
-    catch_unwind(AssertUnwindSafe(|| handler(request))).unwrap_or_else(|_| Err(super::worker::lost(method)))
+    catch_unwind(AssertUnwindSafe(|| handler(request))).unwrap_or_else(|_| Err(super::coroutine::lost(method)))
 }

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::config::{Config, watch::Watch};
 use super::hooks::{Hooks, Place};
@@ -50,10 +49,11 @@ pub struct Builder {
     methods: Methods,
     host: Option<Arc<Host>>,
     clients: Vec<Client>,
-    log_one_in: u32,
     pub(super) hooks: Hooks,
     config_file: Option<PathBuf>,
     watch: Option<Watch>,
+    #[cfg(feature = "grpc")]
+    descriptors: super::grpc::Descriptors,
 }
 
 impl Builder {
@@ -85,10 +85,10 @@ impl Builder {
         self
     }
 
-    /// Logs one of so many requests, by a line of level info under the target `mcrpc::log`; 0, as at first: none.
+    /// Logs one of so many requests: [`Config::log_one_in`].
     #[must_use]
     pub fn log_one_in(mut self, requests: u32) -> Builder {
-        self.log_one_in = requests;
+        self.config.log_one_in = requests;
         self
     }
 
@@ -118,6 +118,17 @@ impl Builder {
         self
     }
 
+    /// See [`Methods::add_fallback`].
+    #[must_use]
+    pub fn fallback<F, Fut>(mut self, handler: F) -> Builder
+    where
+        F: Fn(Request) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Reply> + Send + 'static,
+    {
+        self.methods.add_fallback(handler);
+        self
+    }
+
     /// See [`Methods::add_inline`].
     #[must_use]
     pub fn inline_method<F>(mut self, full_name: &str, handler: F) -> Builder
@@ -142,6 +153,15 @@ impl Builder {
     #[must_use]
     pub fn service(mut self, service: impl Service) -> Builder {
         self.methods.add_service(service);
+        self
+    }
+
+    /// Describes services to tools such as grpcurl, which then need no `.proto`: a `FileDescriptorSet`, as protoc's
+    /// `--descriptor_set_out` and `mcrpc_build::Config::descriptor_set` write it.
+    #[cfg(feature = "grpc")]
+    #[must_use]
+    pub fn grpc_descriptors(mut self, file_descriptor_set: &[u8]) -> Builder {
+        self.descriptors.add(file_descriptor_set);
         self
     }
 
@@ -222,10 +242,11 @@ impl Builder {
         listeners: Vec<Listener>,
         addresses: Vec<Address>,
     ) -> Result<Server, StartError> {
-        let Builder { config, methods, host, clients, log_one_in, hooks, watch, .. } = self;
+        let Builder { config, methods, host, clients, hooks, watch, .. } = self;
         let hooks = Arc::new(hooks);
-        methods.iter().for_each(|method| method.stats.log_one_in.store(log_one_in, Relaxed));
         let observed = Observed::new(clients);
+        #[cfg(feature = "grpc")]
+        let observed = Observed { descriptors: self.descriptors, ..observed };
         let shared = Arc::new(Shared::new(config, methods, host, observed, watch, segment, process as u32));
         hooks.before_child_run(Place { process, thread: 0 });
         let threads = Threads::start(shared, listeners, &hooks, process)?;
@@ -248,6 +269,8 @@ impl Builder {
             )));
         }
         config.check_methods(methods).map_err(StartError::Config)?;
+        #[cfg(feature = "grpc")]
+        self.descriptors.check().map_err(StartError::Methods)?;
         if listen.is_empty() && config.listen.is_empty() {
             return Err(StartError::Config("there is no address to listen on: call listen()".to_owned()));
         }

@@ -64,6 +64,8 @@ pub struct Config {
     pub stall_timeout: Duration,
     /// How long a server that is told to end waits for its last handlers.
     pub drain_timeout: Duration,
+    /// One of so many requests is logged, by a line of level info under the target `mcrpc::log`; 0: none.
+    pub log_one_in: u32,
     /// Limits of methods, by their full names; those that are not named have none.
     pub methods: BTreeMap<String, MethodLimits>,
     /// Limits of callers, by the names that they give of themselves.
@@ -109,6 +111,7 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(600),
             stall_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
+            log_one_in: 0,
             methods: BTreeMap::new(),
             callers: BTreeMap::new(),
             other_callers: CallerLimits::default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
-use mcrpc_core::admission::Request as AdmissionRequest;
+use mcrpc_core::admission::{Request as AdmissionRequest, Turn as AdmissionTurn};
 use mcrpc_core::context::Context as Decisive;
 use mcrpc_core::select::call::Withheld;
 use mcrpc_core::status::Status;
@@ -13,20 +13,20 @@ use mcrpc_core::time::{Millis, Nanos};
 use mcrpc_core::wire::{Header, Kind, Limits, Metadata};
 
 use super::connection::Connection;
+use super::coroutine::lost;
 use super::job::Job;
-use super::limits::{Gate, Permit};
+use super::limits::{Gate, Permit, Refusal};
 use super::pool::Pool;
 use super::rates::Caller;
 use super::reply::{self, ReplyTo};
 use super::shared::Shared;
-use super::worker;
 use crate::clock;
 use crate::context::Context;
-use crate::failure::Failure;
 use crate::methods::{InlineFn, Method, Run};
 use crate::request::Inline;
 use crate::spans;
 use crate::stats::Handled;
+use crate::stats::handled::Batch;
 
 /// What an IO thread works with while it takes what was read.
 pub(crate) struct Turn<'t> {
@@ -36,7 +36,9 @@ pub(crate) struct Turn<'t> {
     /// Requests for the workers, and for the blocking workers.
     jobs: &'t mut [Vec<Job>; 2],
     /// Requests that inline handlers have handled: counted together.
-    handled: &'t mut Vec<Handled>,
+    handled: &'t mut Batch,
+    /// That of inline handlers, once there is one.
+    inline: Option<AdmissionTurn<'t>>,
     now: Nanos,
 }
 
@@ -45,9 +47,9 @@ impl<'t> Turn<'t> {
         shared: &'t Shared,
         out: &'t mut Vec<u8>,
         jobs: &'t mut [Vec<Job>; 2],
-        handled: &'t mut Vec<Handled>,
+        handled: &'t mut Batch,
     ) -> Turn<'t> {
-        Turn { shared, out, jobs, handled, now: clock::now() }
+        Turn { shared, out, jobs, handled, inline: None, now: clock::now() }
     }
 
     /// The time at which what is taken was read; later, when an inline handler has taken some.
@@ -88,22 +90,118 @@ impl Intake {
     }
 
     /// Takes a request whose metadata are valid.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) {
         let (method, pool) = match self.find(&request.to.header, turn) {
             Ok(found) => found,
-            Err(status) => return refuse(&request.to, &status.into(), &turn.shared.workers, turn.out),
+            Err(status) => return refuse(&request.to, status.into(), &turn.shared.workers, turn.out),
         };
-        let waited_ns = turn.now.since(request.arrival);
-        let taken = match self.limit(request, method, turn) {
-            Ok(permit) => self.consider(request, method, pool, permit, turn).map_err(Failure::of_system),
-            Err(failure) => Err(failure),
-        };
-        if let Err(failure) = taken {
-            method.stats.count(self.connection.caller_number(), failure.status());
-            self.log(method, request, failure.status(), [waited_ns, 0]);
-            refuse(&request.to, &failure, pool, turn.out);
+        if let Err(why) = self.try_take(request, method, pool, turn) {
+            method.stats.count(self.connection.caller_number(), why.status);
+            self.log(method, request, why.status, [turn.now.since(request.arrival), 0]);
+            refuse(&request.to, why, pool, turn.out);
         }
+    }
+
+    #[inline(always)]
+    fn try_take<'t>(
+        &mut self,
+        request: &Inline<'_>,
+        method: &Arc<Method>,
+        pool: &'t Pool,
+        turn: &mut Turn<'t>,
+    ) -> Result<(), Refusal> {
+        let permit = self.limit(request, method, turn)?;
+        let header = &request.to.header;
+        let mut decisive = Decisive::from_header(header, request.arrival);
+        if header.budget_ms == Millis::UNLIMITED.0 {
+            decisive.deadline = request.arrival.deadline_after(turn.shared.default_timeout());
+        }
+        let asked = AdmissionRequest::from_context(&decisive, turn.shared.salt());
+        Ok(match &method.run {
+            Run::Inline(run) => self.run_here(run.as_ref(), request, method, pool, &asked, turn),
+            Run::Async(_) | Run::Blocking(_) => pool
+                .admit(&asked, turn.now)
+                .and_then(|()| self.enqueue(request, method, pool, permit, asked.deadline, turn)),
+        }?)
+    }
+
+    /// Runs the handler. There is no queue but the bytes that were read.
+    #[inline]
+    fn run_here<'t>(
+        &mut self,
+        run: &InlineFn,
+        request: &Inline<'_>,
+        method: &Method,
+        pool: &'t Pool,
+        asked: &AdmissionRequest,
+        turn: &mut Turn<'t>,
+    ) -> Result<(), Status> {
+        let (arrival, began) = (request.arrival, turn.now);
+        if turn.inline.is_none() {
+            turn.inline = pool.admission.turn(pool.number, began).ok();
+        }
+        // There is none only for a queue that there is not.
+        let Some(admission) = &mut turn.inline else { return Err(Status::INVALID_ARGUMENT) };
+        admission.admit(asked, arrival, began)?;
+        let span = spans::of_request(&method.name, &self.connection, || request.context());
+        let status = span.in_scope(|| run_inline(run, request, method, pool, turn.out));
+        spans::ended(&span, status);
+        turn.now = clock::now();
+        admission.done(began, turn.now);
+        let [waited_ns, service_ns] = [began.since(arrival), turn.now.since(began)];
+        self.log(method, request, status, [waited_ns, service_ns]);
+        turn.handled.push(Handled {
+            method: method.number,
+            caller: self.connection.caller_number(),
+            waited_ns: Some(waited_ns),
+            service_ns: Some(service_ns),
+            busy_ns: service_ns,
+            ended: turn.now,
+            status,
+            is_answered: request.to.header.kind == Kind::Request,
+        });
+        Ok(())
+    }
+
+    /// Makes a job of a request that is admitted, for the workers or for the blocking ones.
+    fn enqueue(
+        &mut self,
+        request: &Inline<'_>,
+        method: &Method,
+        pool: &Pool,
+        permit: Option<Permit>,
+        deadline: Nanos,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Status> {
+        let &Inline { ref to, metadata, payload, arrival } = request;
+        if let Err(status) = self.room_for(payload, turn) {
+            let _ = pool.admission.abandoned(pool.number);
+            return Err(status);
+        }
+        let mut context = Context::until(deadline, to.header, metadata, arrival);
+        context.begin_trace_if_sampled();
+        self.connection.opened();
+        turn.jobs[usize::from(matches!(method.run, Run::Blocking(_)))].push(Job {
+            method: method.number,
+            context,
+            correlation_id: to.correlation_id,
+            payload: Bytes::copy_from_slice(payload),
+            connection: self.connection.clone(),
+            admitted_at: turn.now,
+            permit,
+        });
+        Ok(())
+    }
+
+    /// Takes the memory of a request that waits.
+    #[inline]
+    fn room_for(&self, payload: &[u8], turn: &Turn<'_>) -> Result<(), Status> {
+        let most = turn.shared.config.limits.max_open_calls;
+        if most > 0 && self.connection.open_calls() >= most {
+            return Err(Status::TOO_MANY_OPEN_CALLS);
+        }
+        if turn.shared.memory.take(payload.len()) { Ok(()) } else { Err(Status::QUEUE_FULL) }
     }
 
     /// The caller did not send so many requests, because the server's cursor would have refused them: they are demand too.
@@ -126,12 +224,12 @@ impl Intake {
             }
             None => &turn.shared.workers,
         };
-        refuse(to, &status.into(), pool, turn.out);
+        refuse(to, status.into(), pool, turn.out);
     }
 
     /// Whether the caller's and the method's limits allow the request.
-    #[inline]
-    fn limit(&self, request: &Inline<'_>, method: &Arc<Method>, turn: &Turn<'_>) -> Result<Option<Permit>, Failure> {
+    #[inline(always)]
+    fn limit(&self, request: &Inline<'_>, method: &Arc<Method>, turn: &Turn<'_>) -> Result<Option<Permit>, Refusal> {
         if turn.shared.limits_callers() {
             turn.shared.count_caller(self.caller_of(request.metadata), turn.now)?;
         }
@@ -157,84 +255,30 @@ impl Intake {
     }
 
     #[inline]
-    fn log(&self, method: &Method, request: &Inline<'_>, status: Status, [wait_ns, service_ns]: [u64; 2]) {
+    fn log(&self, method: &Method, request: &Inline<'_>, status: Status, took_ns: [u64; 2]) {
         if method.stats.is_logged() {
-            let context = request.context();
-            spans::log(&method.name, &self.connection.caller_of(&context), &context, status, [wait_ns, service_ns]);
+            self.log_it(method, request, status, took_ns);
         }
     }
 
-    #[inline]
-    fn consider(
-        &mut self,
-        request: &Inline<'_>,
-        method: &Arc<Method>,
-        pool: &Pool,
-        permit: Option<Permit>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Status> {
-        let Inline { to, metadata, payload, arrival } = *request;
-        let waited_ns = turn.now.since(arrival);
-        let mut decisive = Decisive::from_header(&to.header, arrival);
-        if to.header.budget_ms == Millis::UNLIMITED.0 {
-            decisive.deadline = arrival.deadline_after(turn.shared.default_timeout());
-        }
-        pool.admit(&AdmissionRequest::from_context(&decisive, turn.shared.salt()), turn.now)?;
-        if let Run::Inline(run) = &method.run {
-            let began = turn.now;
-            // There is no queue but the bytes that were read.
-            pool.admission.dequeued(pool.number, arrival, decisive.deadline, began)?;
-            let span = spans::of_request(&method.name, &self.connection, || request.context());
-            let status = span.in_scope(|| run_inline(run.as_ref(), request, method, pool, turn.out));
-            spans::ended(&span, status);
-            turn.now = clock::now();
-            // Fails only for a queue that there is not.
-            let _ = pool.admission.done(pool.number, began, turn.now);
-            let service_ns = turn.now.since(began);
-            self.log(method, request, status, [waited_ns, service_ns]);
-            let is_answered = to.header.kind == Kind::Request;
-            let (method, ended) = (method.number, turn.now);
-            turn.handled.push(Handled { method, waited_ns, service_ns, ended, status, is_answered });
-            return Ok(());
-        }
-        let mut lease = turn.shared.memory.lease();
-        let room = match turn.shared.config.limits.max_open_calls {
-            0 => Ok(()),
-            most if self.connection.open_calls() < most => Ok(()),
-            _ => Err(Status::TOO_MANY_OPEN_CALLS),
-        };
-        if let Err(status) = room.and_then(|()| lease.extend(payload.len()).then_some(()).ok_or(Status::QUEUE_FULL)) {
-            let _ = pool.admission.abandoned(pool.number);
-            return Err(status);
-        }
-        let mut context = Context::until(decisive.deadline, to.header, metadata, arrival);
-        context.begin_trace_if_sampled();
-        self.connection.opened();
-        turn.jobs[usize::from(matches!(method.run, Run::Blocking(_)))].push(Job {
-            method: method.clone(),
-            context,
-            correlation_id: to.correlation_id,
-            payload: Bytes::copy_from_slice(payload),
-            connection: self.connection.clone(),
-            admitted_at: turn.now,
-            permit,
-            _lease: lease,
-        });
-        Ok(())
+    #[cold]
+    fn log_it(&self, method: &Method, request: &Inline<'_>, status: Status, took_ns: [u64; 2]) {
+        let context = request.context();
+        spans::log(&method.name, &self.connection.caller_of(&context), &context, status, took_ns);
     }
 }
 
-fn refuse(to: &ReplyTo, why: &Failure, pool: &Pool, out: &mut Vec<u8>) {
+#[inline]
+fn refuse(to: &ReplyTo, why: Refusal, pool: &Pool, out: &mut Vec<u8>) {
     if to.header.kind == Kind::Request {
-        reply::put_failure(out, to, pool.load(), why);
+        reply::put_refusal(out, to, pool.load(), why.status, why.text);
     }
 }
 
 #[inline]
 fn run_inline(run: &InlineFn, request: &Inline<'_>, method: &Method, pool: &Pool, out: &mut Vec<u8>) -> Status {
-    let handle = |out: &mut Vec<u8>| {
-        catch_unwind(AssertUnwindSafe(|| run(request, out))).unwrap_or_else(|_| Err(worker::lost(method)))
-    };
+    let handle =
+        |out: &mut Vec<u8>| catch_unwind(AssertUnwindSafe(|| run(request, out))).unwrap_or_else(|_| Err(lost(method)));
     if request.to.header.kind == Kind::Request {
         return reply::put_written(out, &request.to, || pool.load(), handle);
     }

@@ -23,12 +23,14 @@ use super::shared::Shared;
 use crate::clock;
 use crate::net::outbox::Flushed;
 use crate::net::stream::ReadHalf;
-use crate::stats::{Handled, MethodStats};
+use crate::stats::handled::Batch;
 
 /// Bytes read at once, for all connections of the thread.
 const READ_BUFFER: usize = 64 << 10;
 /// Reads from one connection before the others have their turn.
 const MAX_READS: u32 = 4;
+/// So many bytes of answers are written before more is read.
+const MAX_ANSWERS: usize = 128 << 10;
 /// A buffer of answers that has grown beyond this is not kept.
 const KEPT_ANSWERS: usize = 256 << 10;
 /// How often each connection is looked at.
@@ -40,7 +42,7 @@ const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
 /// An IO thread.
 pub(crate) struct IoThread {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     number: usize,
     connections: RefCell<Slab<Rc<Watched>>>,
     buffers: RefCell<Buffers>,
@@ -54,7 +56,7 @@ struct Buffers {
     out: Vec<u8>,
     jobs: [Vec<Job>; 2],
     displaced: Vec<Job>,
-    handled: Vec<Handled>,
+    handled: Batch,
 }
 
 /// What is looked at once a second.
@@ -73,7 +75,7 @@ impl IoThread {
             out: Vec::new(),
             jobs: Default::default(),
             displaced: Vec::new(),
-            handled: Vec::new(),
+            handled: Batch::default(),
         };
         Rc::new(IoThread {
             shared,
@@ -114,7 +116,7 @@ impl IoThread {
             let Buffers { jobs, displaced, .. } = &mut *self.buffers.borrow_mut();
             for (jobs, pool) in jobs.iter_mut().zip([&self.shared.workers, &self.shared.blocking]) {
                 if !jobs.is_empty() {
-                    pool.put(jobs, displaced);
+                    pool.put(jobs, displaced, &self.shared.methods);
                 }
             }
             Poll::Pending
@@ -134,11 +136,33 @@ impl IoThread {
         let io = self.clone();
         tokio::task::spawn_local(async move {
             poll_fn(|cx| task.poll(&io, cx)).await;
-            task.watched.connection.close();
+            let Task { protocol, read, watched, .. } = task;
+            #[cfg(feature = "grpc")]
+            if let Protocol::Http2(intake, begin) = protocol {
+                super::grpc::serve(&io, intake, begin, read).await;
+            }
+            #[cfg(not(feature = "grpc"))]
+            drop((protocol, read));
+            watched.connection.close();
             io.connections.borrow_mut().remove(key);
             io.shared.observed.connections.lock().remove(shown);
             io.shared.connections.fetch_sub(1, Relaxed);
         });
+    }
+
+    /// Takes a request that was not read here. What was answered at once is given back.
+    #[cfg(feature = "grpc")]
+    pub(super) fn turn(&self, take: impl FnOnce(&mut Turn<'_>)) -> Vec<u8> {
+        let Buffers { out, jobs, handled, .. } = &mut *self.buffers.borrow_mut();
+        take(&mut Turn::new(&self.shared, out, jobs, handled));
+        if !handled.is_empty() {
+            handled.count_ended(&self.shared.methods);
+            handled.count_written(&self.shared.methods, clock::now());
+        }
+        if jobs.iter().any(|jobs| !jobs.is_empty()) {
+            self.handing_over.borrow().wake_by_ref();
+        }
+        std::mem::take(out)
     }
 
     /// Closes connections on which nothing happens, or on which the caller keeps the server waiting.
@@ -176,7 +200,7 @@ impl IoThread {
             let mut all_answered = true;
             for (_, watched) in self.connections.borrow().iter() {
                 watched.connection.reader.wake();
-                all_answered &= watched.connection.open_calls() == 0 && watched.connection.outbox.is_quiet();
+                all_answered &= watched.connection.is_done();
             }
             tokio::time::sleep(DRAIN_TICK).await;
             let elapsed_ns = u128::from(clock::now().since(began));
@@ -190,6 +214,17 @@ impl IoThread {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// What a connection had to say.
+enum Read {
+    Some,
+    /// Nothing for now.
+    Nothing,
+    /// Nothing any more.
+    End,
+    /// It is of no use any more, at least not here.
+    Broken,
 }
 
 /// The task of one connection.
@@ -206,11 +241,10 @@ impl Task {
     fn poll(&mut self, io: &IoThread, cx: &mut Context<'_>) -> Poll<()> {
         let connection = self.watched.connection.clone();
         connection.reader.register(cx.waker());
-        let mut buffers = io.buffers.borrow_mut();
-        let Buffers { input, out, jobs, handled, .. } = &mut *buffers;
+        let buffers = &mut *io.buffers.borrow_mut();
         if io.shared.is_draining.load(Relaxed) {
-            self.protocol.go_away(out);
-            self.send(out);
+            self.protocol.go_away(&mut buffers.out);
+            self.send(&mut buffers.out);
         }
         let mut reads = 0;
         loop {
@@ -243,41 +277,59 @@ impl Task {
                     Flushed::Broken => return Poll::Ready(()),
                 }
             }
-            if reads == MAX_READS {
+            if reads >= MAX_READS {
                 // The others have something to say too.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            reads += 1;
-            let len = match self.read.poll_read(cx, input) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(0)) => {
-                    self.has_ended = true;
-                    connection.peer_ended();
-                    continue;
-                }
-                Poll::Ready(Ok(len)) => len,
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-            };
-            let mut turn = Turn::new(&io.shared, out, jobs, handled);
-            connection.read_at(turn.now());
-            let end = self.protocol.read(&input[..len], &mut turn);
-            self.watched.unfinished.set(self.protocol.waits_since());
-            let caller = connection.caller_number();
-            each_method(handled, &io.shared, |stats, handled| stats.count_handled(caller, handled));
-            self.send(out);
-            if !handled.is_empty() {
-                let written = clock::now();
-                each_method(handled, &io.shared, |stats, handled| stats.count_written(handled, written));
-                handled.clear();
+            let read = self.read(io, cx, buffers, &mut reads);
+            buffers.handled.count_ended(&io.shared.methods);
+            self.send(&mut buffers.out);
+            if !buffers.handled.is_empty() {
+                buffers.handled.count_written(&io.shared.methods, clock::now());
             }
-            if jobs.iter().any(|jobs| !jobs.is_empty()) {
+            if buffers.jobs.iter().any(|jobs| !jobs.is_empty()) {
                 io.handing_over.borrow().wake_by_ref();
             }
+            match read {
+                Read::Some => {}
+                Read::Nothing => return Poll::Pending,
+                Read::End => {
+                    self.has_ended = true;
+                    connection.peer_ended();
+                }
+                Read::Broken => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Takes what was read: of a peer that sends more than a buffer holds several of them, so that the answers are written together.
+    fn read(&mut self, io: &IoThread, cx: &mut Context<'_>, buffers: &mut Buffers, reads: &mut u32) -> Read {
+        let Buffers { input, out, jobs, handled, .. } = buffers;
+        loop {
+            *reads += 1;
+            let len = match self.read.poll_read(cx, input) {
+                Poll::Pending => return Read::Nothing,
+                Poll::Ready(Ok(0)) => return Read::End,
+                Poll::Ready(Ok(len)) => len,
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => return Read::Some,
+                Poll::Ready(Err(_)) => return Read::Broken,
+            };
+            let mut turn = Turn::new(&io.shared, out, jobs, handled);
+            self.watched.connection.read_at(turn.now());
+            let end = self.protocol.read(&input[..len], &mut turn);
+            drop(turn);
+            #[cfg(feature = "grpc")]
+            if let Protocol::Http2(..) = self.protocol {
+                return Read::Broken;
+            }
+            self.watched.unfinished.set(self.protocol.waits_since());
             if let Err(status) = end {
                 tracing::debug!(%status, "a connection is closed: its peer broke the rules");
-                return Poll::Ready(());
+                return Read::Broken;
+            }
+            if len < input.len() || *reads >= MAX_READS || out.len() >= MAX_ANSWERS {
+                return Read::Some;
             }
         }
     }
@@ -292,15 +344,6 @@ impl Task {
         }
         if out.capacity() > KEPT_ANSWERS {
             *out = Vec::new();
-        }
-    }
-}
-
-/// Hands the requests of each method that came one after another to its counts.
-fn each_method(handled: &[Handled], shared: &Shared, count: impl Fn(&MethodStats, &[Handled])) {
-    for alike in handled.chunk_by(|a, b| a.method == b.method) {
-        if let Some(method) = shared.methods.get(alike[0].method) {
-            count(&method.stats, alike);
         }
     }
 }

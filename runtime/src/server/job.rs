@@ -8,14 +8,13 @@ use mcrpc_core::wire::Kind;
 
 use super::connection::Connection;
 use super::limits::Permit;
-use super::memory::Lease;
 use super::reply::ReplyTo;
 use crate::context::Context;
-use crate::methods::Method;
 
-/// An admitted request: whoever has it owes admission a word, and the caller an answer.
+/// An admitted request: whoever has it owes admission a word, the caller an answer, and gives the memory of its payload back.
 pub(crate) struct Job {
-    pub(crate) method: Arc<Method>,
+    /// The number of its method.
+    pub(crate) method: usize,
     pub(crate) context: Context,
     /// See [`ReplyTo`].
     pub(crate) correlation_id: Option<i64>,
@@ -26,8 +25,6 @@ pub(crate) struct Job {
     pub(crate) admitted_at: Nanos,
     /// Its place among the requests of its method.
     pub(crate) permit: Option<Permit>,
-    /// The memory of the payload.
-    pub(crate) _lease: Lease,
 }
 
 impl Job {

@@ -8,8 +8,21 @@ use mcrpc_core::status::Status;
 
 use super::config::{CallerLimits, Config};
 use super::rates::{Caller, Rate};
-use crate::failure::Failure;
 use crate::methods::Method;
+
+/// Why a request is not taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: Status,
+    /// For a person; empty if the status says it all.
+    pub(crate) text: &'static str,
+}
+
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Refusal {
+        Refusal { status, text: "" }
+    }
+}
 
 /// How many requests of a method are in this process at a time.
 #[derive(Debug, Default)]
@@ -34,7 +47,7 @@ impl Gate {
     ///
     /// There is none.
     #[inline]
-    pub(crate) fn enter(method: &Arc<Method>) -> Result<Option<Permit>, Failure> {
+    pub(crate) fn enter(method: &Arc<Method>) -> Result<Option<Permit>, Refusal> {
         match method.gate.limit.load(Relaxed) {
             0 => Ok(None),
             limit => Gate::enter_limited(method, limit).map(Some),
@@ -42,9 +55,9 @@ impl Gate {
     }
 
     #[inline(never)]
-    fn enter_limited(method: &Arc<Method>, limit: u32) -> Result<Permit, Failure> {
+    fn enter_limited(method: &Arc<Method>, limit: u32) -> Result<Permit, Refusal> {
         let permit = Permit(method.clone());
-        if method.gate.inside.fetch_add(1, Relaxed) < limit { Ok(permit) } else { Err(full()) }
+        if method.gate.inside.fetch_add(1, Relaxed) < limit { Ok(permit) } else { Err(FULL) }
     }
 }
 
@@ -54,11 +67,14 @@ impl Drop for Permit {
     }
 }
 
-#[cold]
-fn full() -> Failure {
-    Failure::of_system(Status::TOO_MANY_OPEN_CALLS)
-        .with_text("as many requests of the method run or wait as its max_concurrency allows")
-}
+const FULL: Refusal = Refusal {
+    status: Status::TOO_MANY_OPEN_CALLS,
+    text: "as many requests of the method run or wait as its max_concurrency allows",
+};
+
+/// What a caller is told that sends more than its rate.
+pub(crate) const TOO_FAST: Refusal =
+    Refusal { status: Status::QUEUE_FULL, text: "the caller sends more requests per second than its limit allows" };
 
 /// The rates of callers, as the settings say.
 #[derive(Debug, Default)]
@@ -85,10 +101,4 @@ impl CallerRates {
     pub(crate) fn of(&self, caller: Caller) -> Option<Rate> {
         self.named.get(&caller).copied().unwrap_or(self.others)
     }
-}
-
-/// What a caller is told that sends more than its rate.
-#[cold]
-pub(crate) fn too_fast() -> Failure {
-    Failure::of_system(Status::QUEUE_FULL).with_text("the caller sends more requests per second than its limit allows")
 }

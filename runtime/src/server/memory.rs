@@ -16,7 +16,7 @@ struct Budget {
 /// A part of it, given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    budget: Arc<Budget>,
+    memory: Memory,
     len: usize,
 }
 
@@ -27,30 +27,47 @@ impl Memory {
 
     /// A part of no bytes.
     pub(crate) fn lease(&self) -> Lease {
-        Lease { budget: self.0.clone(), len: 0 }
+        Lease { memory: self.clone(), len: 0 }
     }
 
     /// Bytes in use.
     pub(crate) fn used(&self) -> usize {
         self.0.used.load(Relaxed)
     }
+
+    /// Takes so many bytes, if there are: whoever does gives them back.
+    #[inline]
+    pub(crate) fn take(&self, len: usize) -> bool {
+        let used = self.0.used.fetch_add(len, Relaxed);
+        if used.saturating_add(len) > self.0.limit {
+            self.give_back(len);
+            return false;
+        }
+        true
+    }
+
+    /// Takes so many bytes that have been given back too early.
+    pub(crate) fn retake(&self, len: usize) {
+        self.0.used.fetch_add(len, Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn give_back(&self, len: usize) {
+        self.0.used.fetch_sub(len, Relaxed);
+    }
 }
 
 impl Lease {
     /// Takes so many bytes more, if there are.
     pub(crate) fn extend(&mut self, len: usize) -> bool {
-        let used = self.budget.used.fetch_add(len, Relaxed);
-        if used.saturating_add(len) > self.budget.limit {
-            self.budget.used.fetch_sub(len, Relaxed);
-            return false;
-        }
-        self.len += len;
-        true
+        let is_taken = self.memory.take(len);
+        self.len += if is_taken { len } else { 0 };
+        is_taken
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.len, Relaxed);
+        self.memory.give_back(self.len);
     }
 }

@@ -20,12 +20,15 @@
 //! | `threads` | the threads of a process |
 //! | `listener` | where connections come from |
 //! | `io` | an IO thread and its connections |
-//! | `protocol` | which protocol a connection speaks: `native`, `brpc`, or `http` for the server's own `pages` |
+//! | `protocol` | which protocol a connection speaks: `native`, `brpc`, `http` for the server's own `pages`, or `grpc` |
+//! | `grpc` | the same methods over HTTP/2, for gRPC clients: a feature |
 //! | `intake` | from a whole request to a job, an inline answer, or a refusal |
 //! | `connection` | the part of a connection that workers see: its outbox, and who is no longer waited for |
 //! | `pool` | workers of one kind: their queue and their controller |
 //! | `queue` | what waits for a worker, the most important first |
-//! | `worker`, `blocking` | asynchronous handlers as coroutines, blocking ones each on a thread |
+//! | `worker`, `coroutine` | asynchronous handlers: what a thread takes and writes, and one of them as it runs and waits |
+//! | `blocking` | blocking handlers, each on a thread |
+//! | `held` | what a worker has answered and not yet written |
 //! | `reply` | an answer as it goes over the wire |
 //! | `memory` | what requests may take up |
 //! | `observed` | what the pages and the metrics show beside the methods |
@@ -38,6 +41,10 @@ pub mod builder;
 pub mod config;
 pub(crate) mod connection;
 mod controller;
+mod coroutine;
+#[cfg(feature = "grpc")]
+mod grpc;
+mod held;
 pub mod hooks;
 mod http;
 mod intake;

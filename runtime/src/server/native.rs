@@ -50,16 +50,16 @@ impl Native {
     ///
     /// The peer broke the rules, so that nobody knows where the next frame begins: the connection has to be closed.
     pub(crate) fn read(&mut self, mut input: &[u8], turn: &mut Turn<'_>) -> Result<(), Status> {
+        let mut is_between_frames = self.decoder.is_between_frames();
         loop {
-            if self.decoder.is_between_frames()
-                && let Some((frame, len)) = whole_request(input, turn)
-            {
+            if is_between_frames && let Some((frame, len)) = whole_request(input, turn) {
                 self.take(&frame, turn)?;
                 input = &input[len..];
                 continue;
             }
             let step = self.decoder.next(input)?;
             input = &input[step.used..];
+            is_between_frames = self.decoder.is_between_frames();
             match step.event {
                 None => return Ok(()),
                 Some(Event::Header(header)) => self.unfinished = Some(self.begin(header, turn)),

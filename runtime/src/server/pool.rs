@@ -1,6 +1,8 @@
 //! The workers of one kind: their queue, and the controller that says what goes into it.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+use std::task::Waker;
 
 use mcrpc_core::admission::Request;
 use mcrpc_core::status::Status;
@@ -9,9 +11,11 @@ use parking_lot::Mutex;
 
 use super::controller::Controller;
 use super::job::Job;
-use super::queue::Queue;
+use super::memory::Memory;
+use super::queue::{Queue, Taken};
 use super::reply::Load;
 use crate::failure::Failure;
+use crate::methods::Methods;
 
 /// A pool: threads, or the IO threads themselves.
 pub(crate) struct Pool {
@@ -19,17 +23,20 @@ pub(crate) struct Pool {
     pub(crate) queue: Queue,
     /// Which of the controller's queues this is: the number of the process.
     pub(crate) number: u32,
+    /// That of the payloads in the queue.
+    memory: Memory,
     refused_per_10k: AtomicU16,
     /// What was refused and admitted when that was computed.
     observed: Mutex<[u64; 2]>,
 }
 
 impl Pool {
-    pub(crate) fn new(admission: Controller, number: u32, queue_limit: usize) -> Pool {
+    pub(crate) fn new(admission: Controller, number: u32, queue_limit: usize, memory: Memory) -> Pool {
         Pool {
             admission,
             queue: Queue::new(queue_limit),
             number,
+            memory,
             refused_per_10k: AtomicU16::new(0),
             observed: Mutex::default(),
         }
@@ -72,30 +79,46 @@ impl Pool {
     }
 
     /// Hands requests to the workers, and answers those for which there is no room after all.
-    pub(crate) fn put(&self, jobs: &mut Vec<Job>, displaced: &mut Vec<Job>) {
+    pub(crate) fn put(&self, jobs: &mut Vec<Job>, displaced: &mut Vec<Job>, methods: &Methods) {
         self.queue.put(jobs, displaced);
         for job in displaced.drain(..) {
-            self.give_up(&job, Status::QUEUE_FULL);
+            self.memory.give_back(job.payload.len());
+            self.give_up(&job, Status::QUEUE_FULL, methods);
             job.connection.flush();
         }
     }
 
+    /// Takes at most so many requests out of the queue, for a worker: see [`Queue::take`].
+    pub(crate) fn take(&self, worker: usize, waker: &Waker, most: usize, jobs: &mut VecDeque<Job>) -> Taken {
+        let taken = self.queue.take(worker, waker, most, jobs);
+        if taken == Taken::Some {
+            self.memory.give_back(jobs.iter().map(|job| job.payload.len()).sum());
+        }
+        taken
+    }
+
+    /// Puts back what a worker has taken and cannot run.
+    pub(crate) fn put_back(&self, jobs: &mut VecDeque<Job>) {
+        self.memory.retake(jobs.iter().map(|job| job.payload.len()).sum());
+        self.queue.put_back(jobs);
+    }
+
     /// Answers a request that leaves the queue without being run.
-    pub(crate) fn give_up(&self, job: &Job, status: Status) {
+    fn give_up(&self, job: &Job, status: Status, methods: &Methods) {
         // Fails only for a queue that there is not.
         let _ = self.admission.abandoned(self.number);
-        job.method.stats.count(job.connection.caller_number(), status);
+        if let Some(method) = methods.get(job.method) {
+            method.stats.count(job.connection.caller_number(), status);
+        }
         if job.wants_reply() {
             job.connection.answer(&job.reply_to(), self.load(), &Err(Failure::of_system(status)));
         }
-        job.connection.ended();
+        job.connection.ended(1);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-
     use mcrpc_core::admission::{Admission, Config, Key};
     use mcrpc_core::id::{Salt, Uin};
     use memmap2::{MmapOptions, MmapRaw};
@@ -109,7 +132,7 @@ mod tests {
         let config = Config { workers_per_queue: WORKERS, ..Config::DEFAULT };
         let len = Admission::memory_size(&config).unwrap();
         let memory = MmapRaw::from(MmapOptions::new().len(len).map_anon().unwrap());
-        Pool::new(Controller::lay_out(memory, &config).unwrap(), 0, 1_000)
+        Pool::new(Controller::lay_out(memory, &config).unwrap(), 0, 1_000, Memory::new(0))
     }
 
     fn request(uin: u64) -> Request {

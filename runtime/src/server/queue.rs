@@ -31,9 +31,10 @@ struct State {
 const _: () = assert!(PRIORITIES == u64::BITS as usize);
 
 /// What a worker finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// A request.
-    Job(Job),
+    /// Requests.
+    Some,
     /// Nothing: the worker is woken when there is something.
     Nothing,
     /// Nothing, for ever.
@@ -64,7 +65,7 @@ impl Queue {
                     displaced.push(job);
                     continue;
                 }
-                state.insert(job);
+                state.insert(job, VecDeque::push_back);
                 len += 1;
                 if len > self.limit {
                     displaced.extend(state.remove_last());
@@ -79,20 +80,34 @@ impl Queue {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Takes the most important request out; if there is none, `worker` is woken once there is.
-    pub(crate) fn take(&self, worker: usize, waker: &Waker) -> Taken {
+    /// Takes the most important requests out, at most so many, and leaves as many for each worker that is idle; if there is none,
+    /// `worker` is woken once there is.
+    pub(crate) fn take(&self, worker: usize, waker: &Waker, most: usize, jobs: &mut VecDeque<Job>) -> Taken {
         let mut state = self.state.lock();
-        if let Some(job) = state.remove_first() {
+        let len = self.len.load(Relaxed);
+        if len > 0 {
             // A thread that runs something is not idle, whichever of its coroutines was.
             state.idle.retain(|(idle, _)| *idle != worker);
-            self.len.store(self.len.load(Relaxed) - 1, Relaxed);
-            return Taken::Job(job);
+            let share = len.div_ceil(state.idle.len() + 1).min(most);
+            jobs.extend(std::iter::from_fn(|| state.remove_first()).take(share));
+            self.len.store(len - share, Relaxed);
+            return Taken::Some;
         }
         if state.is_closed {
             return Taken::Closed;
         }
         state.wait(worker, waker);
         Taken::Nothing
+    }
+
+    /// Puts back what a worker cannot run after all.
+    pub(crate) fn put_back(&self, jobs: &mut VecDeque<Job>) {
+        let mut state = self.state.lock();
+        self.len.store(self.len.load(Relaxed) + jobs.len(), Relaxed);
+        jobs.drain(..).rev().for_each(|job| state.insert(job, VecDeque::push_front));
+        let idle = state.idle.pop();
+        drop(state);
+        idle.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
     /// A worker can take more. Whether there is something now; if not, it is woken once there is.
@@ -117,10 +132,10 @@ impl Queue {
 }
 
 impl State {
-    fn insert(&mut self, job: Job) {
+    fn insert(&mut self, job: Job, push: impl Fn(&mut VecDeque<Job>, Job)) {
         let level = usize::from(job.priority()).min(PRIORITIES - 1);
         self.occupied |= 1 << level;
-        self.levels[level].push_back(job);
+        push(&mut self.levels[level], job);
     }
 
     fn remove_first(&mut self) -> Option<Job> {

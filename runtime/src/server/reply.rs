@@ -48,7 +48,7 @@ pub(crate) fn put_written(
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), Failure>,
 ) -> Status {
     let begin = out.len();
-    out.resize(begin + HEADER_LEN, 0);
+    out.extend_from_slice(&[0; HEADER_LEN]);
     let written = write(out);
     let load = load();
     if let Err(failure) = written {
@@ -83,57 +83,75 @@ pub(crate) fn put_reply(out: &mut Vec<u8>, to: &ReplyTo, load: Load, payload: &[
 
 /// Appends the answer to a request: why there is none.
 pub(crate) fn put_failure(out: &mut Vec<u8>, to: &ReplyTo, load: Load, failure: &Failure) -> Status {
-    let end = (0..=MAX_TEXT.min(failure.text().len())).rfind(|&end| failure.text().is_char_boundary(end));
-    let text = &failure.text()[..end.unwrap_or(0)];
-    // What is written fits: its length is bounded here, and the texts are UTF-8.
-    let _ = put(out, to, failure.status(), load, text, &[]);
+    put_refusal(out, to, load, failure.status(), failure.text());
     failure.status()
 }
 
-fn put(out: &mut Vec<u8>, to: &ReplyTo, status: Status, load: Load, text: &str, payload: &[u8]) -> Result<(), Status> {
-    let payload_len = u32::try_from(payload.len()).map_err(|_| Status::BODY_TOO_LONG)?;
-    // Most have no text, and a long head takes longer to clear than to write.
-    if text.is_empty() {
-        put_with(&mut [0; SHORT_HEAD], out, to, status, load, text, payload, payload_len)
-    } else {
-        put_with(&mut [0; LONG_HEAD], out, to, status, load, text, payload, payload_len)
-    }
+/// The same, of a status and a text for a person.
+pub(crate) fn put_refusal(out: &mut Vec<u8>, to: &ReplyTo, load: Load, status: Status, text: &str) {
+    let text = if text.len() <= MAX_TEXT { text } else { cut(text) };
+    // What is written fits: its length is bounded here, and the texts are UTF-8.
+    let _ = put(out, to, status, load, text, &[]);
 }
 
-#[allow(clippy::too_many_arguments)]
+#[cold]
+fn cut(text: &str) -> &str {
+    let end = (0..=MAX_TEXT).rfind(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or(0)]
+}
+
 #[inline]
-fn put_with(
-    head: &mut [u8],
-    out: &mut Vec<u8>,
-    to: &ReplyTo,
-    status: Status,
-    load: Load,
-    text: &str,
-    payload: &[u8],
-    payload_len: u32,
-) -> Result<(), Status> {
-    let begin = out.len();
+fn put(out: &mut Vec<u8>, to: &ReplyTo, status: Status, load: Load, text: &str, payload: &[u8]) -> Result<(), Status> {
     if let Some(correlation_id) = to.correlation_id {
-        let meta = Meta::response(correlation_id, status, text);
-        let head_len = meta.write(&Origin::default(), std::iter::empty(), payload_len, head);
-        out.extend_from_slice(&head[..head_len.map_err(|error| error.status())?]);
-        out.extend_from_slice(payload);
-        return Ok(());
+        return put_for_brpc(out, correlation_id, status, text, payload);
     }
-    let header = Header { cursor: load.cursor.0, ..header_of(&to.header, status) };
-    let mut writer = Writer::new(head);
-    if load.cursor != Cursor::OPEN {
-        writer.reject_state(RejectState { hold_ms: CURSOR_HOLD_MS, share_per_10k: load.refused_per_10k });
+    let begin = out.len();
+    let body_len = u32::try_from(payload.len()).map_err(|_| Status::BODY_TOO_LONG)?;
+    let header = Header { body_len, cursor: load.cursor.0, ..header_of(&to.header, status) };
+    if text.is_empty() && load.cursor == Cursor::OPEN {
+        out.extend_from_slice(&header.emit());
+    } else if text.is_empty() {
+        // Most have no text, and a long head takes longer to clear than to write.
+        put_head(&mut [0; SHORT_HEAD], out, &header, load, text)?;
+    } else {
+        put_head(&mut [0; LONG_HEAD], out, &header, load, text)?;
     }
-    writer.error_text(text);
-    let head_len = writer.finish(&header, payload_len)?;
-    out.extend_from_slice(&head[..head_len]);
     out.extend_from_slice(payload);
     put_checksum(out, begin, &header);
     Ok(())
 }
 
+/// Appends a header, and behind it why requests are refused.
+#[inline]
+fn put_head(head: &mut [u8], out: &mut Vec<u8>, header: &Header, load: Load, text: &str) -> Result<(), Status> {
+    let mut writer = Writer::new(head);
+    if load.cursor != Cursor::OPEN {
+        writer.reject_state(RejectState { hold_ms: CURSOR_HOLD_MS, share_per_10k: load.refused_per_10k });
+    }
+    writer.error_text(text);
+    let len = writer.finish(header, header.body_len)?;
+    out.extend_from_slice(&head[..len]);
+    Ok(())
+}
+
+fn put_for_brpc(
+    out: &mut Vec<u8>,
+    correlation_id: i64,
+    status: Status,
+    text: &str,
+    payload: &[u8],
+) -> Result<(), Status> {
+    let payload_len = u32::try_from(payload.len()).map_err(|_| Status::BODY_TOO_LONG)?;
+    let mut head = [0; LONG_HEAD];
+    let meta = Meta::response(correlation_id, status, text);
+    let head_len = meta.write(&Origin::default(), std::iter::empty(), payload_len, &mut head);
+    out.extend_from_slice(&head[..head_len.map_err(|error| error.status())?]);
+    out.extend_from_slice(payload);
+    Ok(())
+}
+
 /// The header of an answer. Who sends checksums gets them.
+#[inline]
 fn header_of(request: &Header, status: Status) -> Header {
     Header {
         flags: Flags(request.flags.0 & Flags::CRC_TRAILER),
@@ -145,6 +163,7 @@ fn header_of(request: &Header, status: Status) -> Header {
     }
 }
 
+#[inline]
 fn put_checksum(out: &mut Vec<u8>, begin: usize, header: &Header) {
     if header.flags.contains(Flags::CRC_TRAILER) {
         let mut checksum = Checksum::new();

@@ -18,7 +18,6 @@ use super::pool::Pool;
 use super::rates::{Caller, Rates};
 use super::segment::Segment;
 use crate::clock;
-use crate::failure::Failure;
 use crate::host::{Host, Known};
 use crate::methods::{Method, Methods, Run};
 
@@ -63,14 +62,15 @@ impl Shared {
         process: u32,
     ) -> Shared {
         let Segment { controllers, rates, .. } = segment;
+        let memory = Memory::new(config.max_request_memory);
         let [inline, workers, blocking] =
-            controllers.map(|controller| Pool::new(controller, process, config.queue_limit));
+            controllers.map(|controller| Pool::new(controller, process, config.queue_limit, memory.clone()));
         let shared = Shared {
             inline,
             workers: Arc::new(workers),
             blocking: Arc::new(blocking),
             rates,
-            memory: Memory::new(config.max_request_memory),
+            memory,
             salt: AtomicU64::new(Known::default().salt().0),
             host,
             connections: AtomicUsize::new(0),
@@ -105,6 +105,7 @@ impl Shared {
         let live = Live::new(config);
         for method in self.methods.iter() {
             method.gate.set_limit(config.methods.get(&method.name).map_or(0, |limits| limits.max_concurrency));
+            method.stats.log_one_in.store(config.log_one_in, Relaxed);
         }
         let limits_callers = live.callers.is_limiting();
         self.live.store(Arc::new(live));
@@ -153,9 +154,9 @@ impl Shared {
     ///
     /// The caller sends too many.
     #[inline(never)]
-    pub(crate) fn count_caller(&self, caller: Caller, now: Nanos) -> Result<(), Failure> {
+    pub(crate) fn count_caller(&self, caller: Caller, now: Nanos) -> Result<(), limits::Refusal> {
         match self.live().callers.of(caller) {
-            Some(rate) if !self.rates.take(caller, rate, now) => Err(limits::too_fast()),
+            Some(rate) if !self.rates.take(caller, rate, now) => Err(limits::TOO_FAST),
             _ => Ok(()),
         }
     }

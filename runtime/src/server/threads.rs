@@ -36,17 +36,17 @@ impl Threads {
         let config = &shared.config;
         let mut workers = Vec::new();
         for number in 0..config.workers {
-            let (pool, coroutines, hooks) = (shared.workers.clone(), config.coroutines_per_worker, hooks.clone());
+            let (shared, coroutines, hooks) = (shared.clone(), config.coroutines_per_worker, hooks.clone());
             workers.push(spawn_runtime(format!("worker-{number}"), move || async move {
                 hooks.before_routine_run(Place { process, thread: number });
-                worker::run(number, coroutines, pool).await;
+                worker::run(number, coroutines, shared).await;
             })?);
         }
         for number in 0..config.blocking_workers {
-            let (pool, hooks, thread) = (shared.blocking.clone(), hooks.clone(), config.workers + number);
+            let (shared, hooks, thread) = (shared.clone(), hooks.clone(), config.workers + number);
             workers.push(thread::Builder::new().name(format!("blocking-{number}")).spawn(move || {
                 hooks.before_routine_run(Place { process, thread });
-                blocking::run(number, &pool);
+                blocking::run(number, &shared);
             })?);
         }
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..config.io_threads).map(|_| mpsc::unbounded_channel()).unzip();

@@ -1,302 +1,204 @@
 //! A worker: a thread whose coroutines take requests from the queue and run their handlers.
 //!
 //! A coroutine takes one request at a time. As long as its handlers never wait, one coroutine per thread does all the work; when one
-//! waits, the next takes over. What handlers answer is written when there is nothing else to do, or after a few answers.
+//! waits, the next takes over. What handlers answer is written when there is nothing else to do, or after a while.
+//!
+//! Where handlers take microseconds, what they cost is mostly the way to them: the thread takes so many requests out of the queue at
+//! once as it has run within some of these before.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
-use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::Kind;
-use tokio::time::{Instant, Sleep};
-use tokio_util::sync::ReusableBoxFuture;
-use tracing::Span;
 
-use super::connection::{Connection, Slot};
+use super::coroutine::{Begun, Coroutine, Ended};
+use super::held::{Held, MAX_HELD_NS, status_of};
 use super::job::Job;
 use super::pool::Pool;
 use super::queue::Taken;
-use super::reply::ReplyTo;
+use super::shared::Shared;
 use crate::clock;
-use crate::context::Context;
 use crate::failure::Failure;
-use crate::methods::{Method, Run};
-use crate::request::{Reply, Request};
 use crate::spans;
+use crate::stats::Handled;
 
-/// So many answers wait for each other at most.
-const MAX_BATCH: usize = 32;
-/// So long they wait at most for the next handler to begin.
-const MAX_HELD_NS: u64 = 50_000;
 /// So many requests are handled before timers and sockets of handlers are looked at.
 const TURN: u32 = 64;
+/// So many requests are taken out of the queue at most, and so long they take together.
+const MAX_TAKEN: u64 = 32;
+const MAX_TAKEN_NS: u64 = MAX_HELD_NS;
 
 /// What the coroutines of a thread share.
-struct Worker {
+pub(super) struct Worker {
     number: usize,
-    pool: Arc<Pool>,
+    shared: Arc<Shared>,
+    /// Requests that were taken out of the queue and wait for a coroutine.
+    taken: RefCell<VecDeque<Job>>,
+    /// How long a handler runs, without waiting: a moving average.
+    busy_ns: Cell<u64>,
     /// Coroutines that wait for a request, by their number.
     parked: RefCell<Vec<Option<Waker>>>,
-    /// Connections whose answers wait to be written.
-    unflushed: RefCell<Vec<Arc<Connection>>>,
-    held_since: Cell<Nanos>,
-    /// Methods that were answered and whose answers wait to be written, and when they were.
-    answered: RefCell<Vec<(Arc<Method>, Nanos)>>,
+    held: RefCell<Held>,
+    /// The time, if nothing has happened since it was looked up.
+    now: Cell<Option<Nanos>>,
 }
 
 /// Runs a worker until its queue is closed and empty.
-pub(crate) async fn run(number: usize, coroutines: usize, pool: Arc<Pool>) {
+pub(crate) async fn run(number: usize, coroutines: usize, shared: Arc<Shared>) {
     let worker = Rc::new(Worker {
         number,
-        pool,
+        shared,
+        taken: RefCell::default(),
+        busy_ns: Cell::new(MAX_TAKEN_NS),
         parked: RefCell::new(vec![None; coroutines]),
-        unflushed: RefCell::default(),
-        held_since: Cell::new(Nanos(0)),
-        answered: RefCell::default(),
+        held: RefCell::default(),
+        now: Cell::new(None),
     });
-    let all: Vec<_> = (0..coroutines).map(|me| tokio::task::spawn_local(coroutine(worker.clone(), me))).collect();
+    let all: Vec<_> = (0..coroutines).map(|me| tokio::task::spawn_local(work(worker.clone(), me))).collect();
     for one in all {
         // A coroutine catches what its handlers panic with.
         let _ = one.await;
     }
 }
 
-async fn coroutine(worker: Rc<Worker>, me: usize) {
-    let mut handler = Handler {
-        future: ReusableBoxFuture::new(std::future::pending()),
-        sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
-        slot: Arc::default(),
-    };
-    let mut turn = 0;
-    while let Some(job) = worker.take(me).await {
-        worker.run(job, &mut handler).await;
+async fn work(worker: Rc<Worker>, me: usize) {
+    let (mut coroutine, mut turn) = (Coroutine::new(), 0);
+    while worker.has_taken() || worker.take(me).await {
+        worker.run_next(&mut coroutine).await;
         turn += 1;
         if turn % TURN == 0 {
             tokio::task::yield_now().await;
+            worker.now.set(None);
         }
     }
 }
 
-/// What a coroutine keeps from one request to the next.
-struct Handler {
-    future: ReusableBoxFuture<'static, Reply>,
-    sleep: Pin<Box<Sleep>>,
-    slot: Arc<Slot>,
-}
-
-/// A request whose handler is run.
-struct Begun<'r> {
-    method: &'r Method,
-    connection: &'r Arc<Connection>,
-    to: &'r ReplyTo,
-    span: &'r Span,
-    began: Nanos,
-}
-
-/// What came of it.
-struct Handled {
-    /// `None` if its caller has given the call up.
-    reply: Option<Reply>,
-    ended: Nanos,
-    /// How long it ran, without the time in which it waited.
-    busy_ns: u64,
-}
-
 impl Worker {
-    /// The next request; `None` when there will be none.
-    async fn take(&self, me: usize) -> Option<Job> {
+    fn pool(&self) -> &Pool {
+        &self.shared.workers
+    }
+
+    fn has_taken(&self) -> bool {
+        !self.taken.borrow().is_empty()
+    }
+
+    /// Waits until there is a request; whether there will be one.
+    async fn take(&self, me: usize) -> bool {
         poll_fn(|cx| {
             self.parked.borrow_mut()[me] = None;
-            match self.pool.queue.take(self.number, cx.waker()) {
-                Taken::Job(job) => return Poll::Ready(Some(job)),
+            let mut taken = self.taken.borrow_mut();
+            if !taken.is_empty() {
+                return Poll::Ready(true);
+            }
+            let most = (MAX_TAKEN_NS / self.busy_ns.get().max(1)).clamp(1, MAX_TAKEN);
+            match self.pool().take(self.number, cx.waker(), most as usize, &mut taken) {
+                Taken::Some => return Poll::Ready(true),
                 Taken::Closed => {
                     self.flush();
                     self.unpark();
-                    return Poll::Ready(None);
+                    return Poll::Ready(false);
                 }
                 Taken::Nothing => {}
             }
             self.flush();
+            self.now.set(None);
             self.parked.borrow_mut()[me] = Some(cx.waker().clone());
             Poll::Pending
         })
         .await
     }
 
-    /// Runs the handler of a request, and answers it.
-    async fn run(&self, job: Job, handler: &mut Handler) {
-        let began = clock::now();
-        if began.since(self.held_since.get()) > MAX_HELD_NS {
-            self.flush();
+    /// Runs the handler of the next request, and answers it.
+    async fn run_next(&self, coroutine: &mut Coroutine) {
+        let Some(job) = self.taken.borrow_mut().pop_front() else { return };
+        let mut began = self.now.get().unwrap_or_else(clock::now);
+        if self.held.borrow().is_due(began) {
+            began = self.flush().unwrap_or(began);
         }
+        self.now.set(Some(began));
         let to = job.reply_to();
-        let Job { method, context, payload, connection, admitted_at, permit, _lease, .. } = job;
-        if connection.is_closed() || connection.was_given_up(to.header.call_id) {
-            let _ = self.pool.admission.abandoned(self.pool.number);
-            connection.ended();
-            return;
-        }
-        let deadline = context.deadline();
-        let wait_ns = began.since(admitted_at);
-        method.stats.queue_wait.record_ns(wait_ns);
+        let Job { method: number, context, payload, connection, admitted_at, permit, .. } = job;
+        let pool = self.pool();
+        let method = match self.shared.methods.get(number) {
+            Some(method) if !connection.is_closed() && !connection.was_given_up(to.header.call_id) => method,
+            _ => {
+                let _ = pool.admission.abandoned(pool.number);
+                connection.ended(1);
+                return;
+            }
+        };
+        let waited_ns = began.since(admitted_at);
         let span = spans::of_request(&method.name, &connection, || context.clone());
         let logged = method.stats.is_logged().then(|| Box::new(context.clone()));
-        let (reply, ended) = match self.pool.admission.dequeued(self.pool.number, admitted_at, deadline, began) {
+        let admitted = pool.admission.dequeued(pool.number, admitted_at, context.deadline(), began);
+        let is_run = admitted.is_ok();
+        let Ended { reply, at: ended, busy_ns, has_waited } = match admitted {
+            Ok(()) => {
+                let call_id = to.header.call_id;
+                let begun = Begun { method, connection: &connection, call_id, span: &span, began, waited_ns };
+                let ended = coroutine.run(self, begun, context, payload).await;
+                let _ = pool.admission.done(pool.number, began, ended.at);
+                self.note_busy(ended.busy_ns);
+                ended
+            }
             Err(status) => {
                 method.stats.count_dropped();
-                (Some(Err(Failure::of_system(status))), began)
-            }
-            Ok(()) => {
-                let begun = Begun { method: &method, connection: &connection, to: &to, span: &span, began };
-                let Handled { reply, ended, busy_ns } = self.handle(begun, context, payload, handler).await;
-                let _ = self.pool.admission.done(self.pool.number, began, ended);
-                method.stats.service_time.record_ns(ended.since(began));
-                method.stats.add_busy_ns(busy_ns);
-                (reply, ended)
+                Ended { reply: Some(Err(Failure::of_system(status))), at: began, busy_ns: 0, has_waited: false }
             }
         };
-        let status = match &reply {
-            Some(Ok(_)) => Status::OK,
-            Some(Err(failure)) => failure.status(),
-            None => Status::OUT_OF_TIME,
-        };
+        self.now.set(Some(ended));
+        let service_ns = ended.since(began);
+        let status = status_of(reply.as_ref());
         spans::ended(&span, status);
-        method.stats.count(connection.caller_number(), status);
         if let Some(context) = logged {
-            spans::log(&method.name, &connection.caller_of(&context), &context, status, [wait_ns, ended.since(began)]);
+            spans::log(&method.name, &connection.caller_of(&context), &context, status, [waited_ns, service_ns]);
         }
         // Whoever has the answer may send the next one.
         drop(permit);
-        match reply.filter(|_| to.header.kind == Kind::Request) {
-            Some(reply) => {
-                let is_first = connection.answer(&to, self.pool.load(), &reply);
-                connection.ended();
-                self.hold(is_first.then_some(connection), method, began, ended);
-            }
-            None => connection.ended(),
-        }
-    }
-
-    async fn handle(
-        &self,
-        begun: Begun<'_>,
-        context: Context,
-        payload: bytes::Bytes,
-        handler: &mut Handler,
-    ) -> Handled {
-        let Begun { method, connection, to, span, began } = begun;
-        let (deadline, call_id) = (context.deadline(), to.header.call_id);
-        let (mut busy_ns, mut resumed_at) = (0, began);
-        let request = Request::new(context.clone(), payload, connection.clone());
-        let Handler { future, sleep, slot } = handler;
-        let Run::Async(run) = &method.run else {
-            return Handled { reply: Some(Err(Failure::of_system(Status::NO_METHOD))), ended: began, busy_ns };
+        let answer = reply.filter(|_| to.header.kind == Kind::Request).map(|reply| (&to, pool.load(), reply));
+        let handled = Handled {
+            method: number,
+            caller: connection.caller_number(),
+            waited_ns: (!has_waited).then_some(waited_ns),
+            service_ns: is_run.then_some(service_ns),
+            busy_ns,
+            ended,
+            status,
+            is_answered: answer.is_some(),
         };
-        let (mut request, mut has_waited) = (Some(request), false);
-        let run_it = poll_fn(|cx| {
-            if has_waited {
-                resumed_at = clock::now();
-            }
-            let _entered = span.enter();
-            // What a handler shares with others has to bear its panic, as with a thread that panics.
-            let polled = catch_unwind(AssertUnwindSafe(|| {
-                if let Some(request) = request.take() {
-                    run.begin(request, future);
-                }
-                future.poll(cx)
-            }));
-            match polled {
-                Ok(Poll::Ready(reply)) => return Poll::Ready(Ok(reply)),
-                Ok(Poll::Pending) => {}
-                Err(_) => return Poll::Ready(Err(Some(lost(method)))),
-            }
-            let now = clock::now();
-            busy_ns += now.since(resumed_at);
-            resumed_at = now;
-            if !has_waited {
-                has_waited = true;
-                self.flush();
-                connection.wait(call_id, slot);
-                if deadline != Nanos::NEVER {
-                    let left = Duration::from_nanos(deadline.since(now));
-                    sleep.as_mut().reset(Instant::now() + left);
-                }
-                self.let_next_run();
-            }
-            slot.register(cx.waker());
-            let is_late = deadline != Nanos::NEVER && sleep.as_mut().poll(cx).is_ready();
-            match (slot.is_cancelled(), is_late) {
-                (false, false) => Poll::Pending,
-                (true, _) => Poll::Ready(Err(None)),
-                (false, true) => {
-                    let failure = Failure::of_system(Status::TIMED_OUT);
-                    Poll::Ready(Err(Some(failure.with_text("the deadline came while the handler waited"))))
-                }
-            }
-        });
-        let outcome = pin!(context.scope(run_it)).await;
-        let ended = clock::now();
-        if has_waited {
-            connection.stop_waiting(slot);
-        }
-        let reply = match outcome {
-            Ok(reply) => Some(reply),
-            Err(failure) => {
-                // What it waited for is dropped now.
-                future.set(std::future::pending());
-                failure.map(Err)
-            }
-        };
-        Handled { reply, ended, busy_ns: busy_ns + ended.since(resumed_at) }
-    }
-
-    /// Keeps what was answered, and its connection unless somebody else is about to write it.
-    fn hold(&self, connection: Option<Arc<Connection>>, method: Arc<Method>, began: Nanos, ended: Nanos) {
-        let mut answered = self.answered.borrow_mut();
-        if answered.is_empty() {
-            self.held_since.set(began);
-        }
-        answered.push((method, ended));
-        drop(answered);
-        let Some(connection) = connection else { return };
-        let mut unflushed = self.unflushed.borrow_mut();
-        unflushed.push(connection);
-        if unflushed.len() >= MAX_BATCH {
-            drop(unflushed);
+        let has_room = self.held.borrow_mut().push(connection, answer, handled, began);
+        if !has_room {
             self.flush();
         }
     }
 
-    /// Writes what is held. All of it counts as written when the last connection is: one look at the clock for a batch.
-    fn flush(&self) {
-        self.held_since.set(Nanos::NEVER);
-        for connection in self.unflushed.borrow_mut().drain(..) {
-            connection.flush();
-        }
-        let mut answered = self.answered.borrow_mut();
-        if answered.is_empty() {
-            return;
-        }
-        let now = clock::now();
-        for (method, ended) in answered.drain(..) {
-            method.stats.reply_time.record_ns(now.since(ended));
-        }
+    /// Writes what is held. When that was done, if there was something.
+    fn flush(&self) -> Option<Nanos> {
+        let written = self.held.borrow_mut().flush(&self.shared.methods);
+        self.now.set(written.or(self.now.get()));
+        written
     }
 
-    /// The coroutine that runs begins to wait: another takes its place.
-    fn let_next_run(&self) {
+    fn note_busy(&self, busy_ns: u64) {
+        let average = self.busy_ns.get();
+        self.busy_ns.set(average - average / 8 + busy_ns.min(MAX_TAKEN_NS) / 8);
+    }
+
+    /// The coroutine that runs begins to wait: another takes its place. If there is none, what was taken is for other threads.
+    pub(super) fn let_next_run(&self) {
+        self.flush();
+        self.now.set(None);
         let next = self.parked.borrow().iter().flatten().next().cloned();
-        if let Some(next) = next
-            && self.pool.queue.offer(self.number, &next)
-        {
-            next.wake();
+        let mut taken = self.taken.borrow_mut();
+        match next {
+            Some(next) if !taken.is_empty() || self.pool().queue.offer(self.number, &next) => next.wake(),
+            None if !taken.is_empty() => self.pool().put_back(&mut taken),
+            _ => {}
         }
     }
 
@@ -305,10 +207,4 @@ impl Worker {
         parked.iter().flatten().for_each(Waker::wake_by_ref);
         *self.parked.borrow_mut() = vec![None; parked.len()];
     }
-}
-
-/// A handler that panics is a worker that dies (SPEC S14): the call is refused, and may be tried elsewhere.
-pub(super) fn lost(method: &Method) -> Failure {
-    tracing::error!(method = method.name, "the handler panicked");
-    Failure::of_system(Status::WORKER_LOST).with_text("the handler panicked")
 }

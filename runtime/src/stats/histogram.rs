@@ -44,7 +44,8 @@ impl Histogram {
     }
 }
 
-/// Durations on their way into a histogram: those of one bucket that come one after another cost one addition together.
+/// Durations on their way into a histogram: those of one bucket that come one after another cost one addition together, and the sum of all
+/// another.
 pub(crate) struct Tally<'h> {
     histogram: &'h Histogram,
     bucket: usize,
@@ -68,11 +69,11 @@ impl<'h> Tally<'h> {
         self.sum_ns += ns;
     }
 
+    #[inline]
     fn flush(&mut self) {
         if self.count > 0 {
             self.histogram.buckets[self.bucket].fetch_add(self.count, Relaxed);
-            self.histogram.sum_ns.fetch_add(self.sum_ns, Relaxed);
-            (self.count, self.sum_ns) = (0, 0);
+            self.count = 0;
         }
     }
 }
@@ -80,6 +81,9 @@ impl<'h> Tally<'h> {
 impl Drop for Tally<'_> {
     fn drop(&mut self) {
         self.flush();
+        if self.sum_ns > 0 {
+            self.histogram.sum_ns.fetch_add(self.sum_ns, Relaxed);
+        }
     }
 }
 

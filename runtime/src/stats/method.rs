@@ -11,20 +11,8 @@ use mcrpc_core::time::Nanos;
 
 use super::callers::{CALLERS, CallerNumber};
 use super::codes::Codes;
+use super::handled::Handled;
 use super::histogram::{Histogram, Tally};
-
-/// A request that was handled where it was read.
-pub(crate) struct Handled {
-    /// The number of its method.
-    pub(crate) method: usize,
-    pub(crate) waited_ns: u64,
-    pub(crate) service_ns: u64,
-    /// T3.
-    pub(crate) ended: Nanos,
-    pub(crate) status: Status,
-    /// Whether its caller wanted an answer.
-    pub(crate) is_answered: bool,
-}
 
 /// What is counted of a method. Counts grow from 0.
 pub struct MethodStats {
@@ -49,24 +37,31 @@ impl MethodStats {
         self.ended[caller.index()].get_or_init(Box::default).count(status, 1);
     }
 
-    /// Requests of one caller were handled one after another, where they were read.
-    pub(crate) fn count_handled(&self, caller: CallerNumber, handled: &[Handled]) {
+    /// Requests of one caller ended one after another.
+    pub(super) fn count_ended(&self, caller: CallerNumber, handled: &[Handled]) {
         let (mut queue_wait, mut service_time) = (Tally::new(&self.queue_wait), Tally::new(&self.service_time));
-        let mut busy_ns = 0;
-        for one in handled {
-            queue_wait.record_ns(one.waited_ns);
-            service_time.record_ns(one.service_ns);
-            busy_ns += one.service_ns;
-        }
-        self.add_busy_ns(busy_ns);
         let codes = self.ended[caller.index()].get_or_init(Box::default);
-        for alike in handled.chunk_by(|a, b| a.status == b.status) {
-            codes.count(alike[0].status, alike.len() as u64);
+        let (mut status, mut times, mut busy_ns) = (Status::OK, 0, 0);
+        for one in handled {
+            if let Some(ns) = one.waited_ns {
+                queue_wait.record_ns(ns);
+            }
+            if let Some(ns) = one.service_ns {
+                service_time.record_ns(ns);
+            }
+            busy_ns += one.busy_ns;
+            if one.status != status {
+                codes.count(status, times);
+                (status, times) = (one.status, 0);
+            }
+            times += 1;
         }
+        codes.count(status, times);
+        self.add_busy_ns(busy_ns);
     }
 
     /// The same, and their answers were written together.
-    pub(crate) fn count_written(&self, handled: &[Handled], written: Nanos) {
+    pub(super) fn count_written(&self, handled: &[Handled], written: Nanos) {
         let mut reply_time = Tally::new(&self.reply_time);
         for one in handled.iter().filter(|one| one.is_answered) {
             reply_time.record_ns(written.since(one.ended));

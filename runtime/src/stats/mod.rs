@@ -6,17 +6,19 @@
 //! | `codes` | how often something ended with each status |
 //! | `callers` | who calls, as a small number |
 //! | [`method`] | what a server counts of a method |
+//! | `handled` | requests that have ended, counted together |
 //! | `window` | the same, of the last seconds |
 //!
-//! What happens with each request is a relaxed addition to something that was found together with the method or the connection; what inline
-//! handlers handle of one read is counted together.
+//! What happens with each request is a relaxed addition to something that was found together with the method or the connection; requests
+//! whose answers are written together are counted together.
 
 pub(crate) mod callers;
 pub(crate) mod codes;
+pub(crate) mod handled;
 pub mod histogram;
 pub mod method;
 pub(crate) mod window;
 
+pub(crate) use handled::Handled;
 pub use histogram::Histogram;
-pub(crate) use method::Handled;
 pub use method::MethodStats;

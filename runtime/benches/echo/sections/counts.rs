@@ -35,7 +35,7 @@ fn cases() -> [Case; 13] {
         let [instructions, allocations] = wanted.map_or([Wanted::Nothing; 2], |wanted| wanted.map(Wanted::AtMost));
         Case { name, server, framing, shape: SHAPE, instructions, allocations }
     };
-    let served = Some([3_000.0, 2.0]);
+    let served = Some([3_000.0, 2.0 + NONE]);
     let refused = Some([500.0, NONE]);
     [
         of("inline", "ours", Framing::native(INLINE), served),

@@ -46,6 +46,7 @@ section!(Server of server {
     idle_timeout_ms: u64,
     stall_timeout_ms: u64,
     drain_timeout_ms: u64,
+    log_one_in: u32,
 });
 
 section!(ServerLimits of limits {
@@ -120,6 +121,7 @@ impl File {
                 idle_timeout_ms: ms(config.idle_timeout),
                 stall_timeout_ms: ms(config.stall_timeout),
                 drain_timeout_ms: ms(config.drain_timeout),
+                log_one_in: config.log_one_in,
             },
             limits: ServerLimits {
                 queue_limit: number(config.queue_limit),
@@ -177,6 +179,7 @@ impl File {
             idle_timeout: Duration::from_millis(server.idle_timeout_ms),
             stall_timeout: Duration::from_millis(server.stall_timeout_ms),
             drain_timeout: Duration::from_millis(server.drain_timeout_ms),
+            log_one_in: server.log_one_in,
             queue_limit: limits.queue_limit,
             max_connections: limits.max_connections,
             max_request_memory: limits.max_request_memory_bytes,
