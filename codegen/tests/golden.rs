@@ -34,7 +34,7 @@ fn cpp_is_as_in_the_golden_files_and_one_header_is_written_for_each_file_that_wa
     is_golden(out.path(), "odd/names.mcrpc.hpp");
     let mut names: Vec<_> = out.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["crawl.mcrpc.hpp", "mcrpc_stub.hpp", "odd"]);
+    assert_eq!(names, ["crawl.mcrpc.hpp", "mcrpc_channel.hpp", "mcrpc_stub.hpp", "odd"]);
 }
 
 #[test]
