@@ -12,18 +12,20 @@ use mcrpc_core::host::control::Target;
 use mcrpc_core::select::call::{Attempt, Call as Attempts, Choice};
 use mcrpc_core::shield::outcome::Outcome;
 use mcrpc_core::status::{Class, Status};
-use mcrpc_core::time::Nanos;
+use mcrpc_core::time::{Millis, Nanos};
 use mcrpc_core::wire::Kind;
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
 
 use super::connection::{Answer, GOING_AWAY_HOLD};
+use super::relay::Relay;
 use super::service::Service;
 use super::stats::MethodStats;
 use super::{Client, Inner};
 use crate::clock;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Reject};
+use crate::request::Request;
 use crate::spans;
 
 /// For how long a cursor holds whose server did not say.
@@ -55,6 +57,7 @@ struct Options {
     priority: Option<u8>,
     is_idempotent: bool,
     backup_after: Option<Duration>,
+    relay: Relay,
 }
 
 impl Call<Bytes> {
@@ -69,6 +72,23 @@ impl Call<Bytes> {
             Callee { service, method_id, stats }
         });
         Call { client, callee, payload, options: Options::default(), decode: Ok }
+    }
+
+    /// Of a request that is passed on as it came.
+    pub(super) fn of_request(client: Client, service: Result<Arc<Service>, Failure>, request: Request) -> Call<Bytes> {
+        let context = request.context().clone();
+        let callee = service.map(|service| {
+            let (method_id, stats) = service.methods.get_by_id(request.method_id(), context.metadata().method());
+            Callee { service, method_id, stats }
+        });
+        let is_bounded = context.header().budget_ms != Millis::UNLIMITED.0;
+        let options = Options {
+            timeout: context.remaining().filter(|_| is_bounded),
+            relay: Relay { caller: Some(request.caller()), is_whole: true, ..Relay::default() },
+            context: Some(context),
+            ..Options::default()
+        };
+        Call { client, callee, payload: request.into_payload(), options, decode: Ok }
     }
 }
 
@@ -120,6 +140,18 @@ impl<R> Call<R> {
     /// call is idempotent.
     pub fn backup_after(mut self, delay: Duration) -> Call<R> {
         self.options.backup_after = Some(delay);
+        self
+    }
+
+    /// Made by this caller, if not by the client's own name.
+    pub fn caller(mut self, name: &str) -> Call<R> {
+        self.options.relay.caller = Some(name.into());
+        self
+    }
+
+    /// To be passed on to this service, by a proxy that is called (`docs/proxy.md`).
+    pub fn of_service(mut self, name: &str) -> Call<R> {
+        self.options.relay.service = Some(name.into());
         self
     }
 
@@ -222,6 +254,7 @@ struct Maker<'c> {
     context: Context,
     is_idempotent: bool,
     backup_after: Option<Duration>,
+    relay: &'c Relay,
 }
 
 impl<'c> Maker<'c> {
@@ -230,7 +263,7 @@ impl<'c> Maker<'c> {
         callee: &'c Callee,
         mut context: Context,
         payload: &'c [u8],
-        options: &Options,
+        options: &'c Options,
     ) -> Maker<'c> {
         if let Some(uin) = options.uin {
             context = context.with_uin(uin);
@@ -244,7 +277,7 @@ impl<'c> Maker<'c> {
         context = context.with_timeout(options.timeout.unwrap_or(callee.service.timeout));
         let backup_after = options.backup_after;
         let is_idempotent = options.is_idempotent || backup_after.is_some();
-        Maker { client, callee, payload, context, is_idempotent, backup_after }
+        Maker { client, callee, payload, context, is_idempotent, backup_after, relay: &options.relay }
     }
 
     /// A call of which no attempt was made.
@@ -271,8 +304,9 @@ impl<'c> Maker<'c> {
             if answer.status.is_ok() {
                 return Ok(answer.payload);
             }
-            let failure = Failure::of_answer(answer.status, answer.text);
-            if !self.may_try_again(answer.status) {
+            let Answer { status, text, cursor, hold_ms, .. } = answer;
+            let failure = Failure::of_answer(status, text, Reject { cursor, hold_ms, is_relayed: self.relay.is_whole });
+            if !self.may_try_again(status) {
                 return Err(failure);
             }
             last = Some(failure);
@@ -343,7 +377,8 @@ impl<'c> Maker<'c> {
             if answer.status == Status::GOING_AWAY {
                 // Nobody is sent there for a while, which costs no retry.
                 set.heard(&choice, Cursor(0), GOING_AWAY_HOLD.as_millis() as u32, host, ended);
-            } else if answer.cursor != Cursor::OPEN {
+            } else if answer.cursor != Cursor::OPEN && self.relay.service.is_none() {
+                // That of a proxy is another one for each service.
                 let hold_ms = if answer.hold_ms == 0 { CURSOR_HOLD_MS } else { answer.hold_ms.into() };
                 set.heard(&choice, answer.cursor, hold_ms, host, ended);
             }
@@ -361,14 +396,16 @@ impl<'c> Maker<'c> {
         };
         let mut carried = self.context.carried().onward(fastrand::u64(..).to_le_bytes());
         carried.context.attempt = number - 1;
+        let (request, metadata) = (self.context.header(), self.context.metadata());
+        self.relay.mark(&mut carried, request, number);
         let now = clock::now();
-        let header = carried.header(Kind::Request, 0, self.callee.method_id, now);
+        let mut header = carried.header(Kind::Request, 0, self.callee.method_id, now);
+        header.flags.0 |= self.relay.payload_flags(request);
         if header.budget_ms == 0 {
             return Answer::none(Status::OUT_OF_TIME);
         }
         let sent = connection.send(header, self.deadline(), self.payload, |writer| {
-            carried.write(now, writer);
-            writer.withheld(choice.withheld);
+            self.relay.write(&carried, &metadata, choice.withheld, now, writer);
         });
         match sent {
             Ok(answer) => answer.await,
