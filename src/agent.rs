@@ -3,6 +3,9 @@
 //! Whenever it ends, however it ends, no call waits for it: after an orderly end all calls pass at once, after a crash a
 //! few seconds later, and the next agent goes on where this one stopped.
 
+mod discovery;
+mod proxy;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -21,6 +24,8 @@ use mcrpc_core::host::seat::MAX_SEATS;
 use mcrpc_core::host::stat::MAX_COUNTERS;
 use mcrpc_core::shield::rate::RateRules;
 use mcrpc_core::strategy::table::MAX_CAPACITY;
+use mcrpc_discovery::Discovery;
+use mcrpc_proxy::Proxy;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -59,6 +64,10 @@ pub struct Options {
     /// Who may write the segments that all processes write: the directory's group, or everybody on the host
     #[arg(long, value_enum, default_value_t = SharedWith::Group)]
     shared_with: SharedWith,
+    #[command(flatten)]
+    discovery: discovery::Options,
+    #[command(flatten)]
+    proxy: proxy::Options,
 }
 
 fn up_to(max: u32) -> clap::builder::RangedI64ValueParser<u32> {
@@ -100,10 +109,11 @@ impl FromStr for Judge {
 /// Publishes until SIGTERM or SIGINT.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let Options { capacity, seats, counters, judge_failures: Judge(rules), .. } = *options;
-    let shared_mode = match options.shared_with {
-        SharedWith::Group => SharedMode::GROUP,
-        SharedWith::World => SharedMode::WORLD,
+    let (shared_mode, socket_mode) = match options.shared_with {
+        SharedWith::Group => (SharedMode::GROUP, 0o660),
+        SharedWith::World => (SharedMode::WORLD, 0o666),
     };
+    let discovery = options.discovery.settings(&options.dir, socket_mode)?;
     let probes = matches!(options.probe, Switch::On);
     let settings = Settings { capacity, seats, counters, shared_mode, ..DEFAULT };
     // Before anything is touched: a bad file should not cost the good entries of the agent before.
@@ -125,14 +135,29 @@ pub fn run(options: &Options) -> Result<ExitCode> {
                 _ = interrupted.recv() => {}
             }
         };
+        let discovery = Discovery::start(discovery)?;
+        let proxy = options.proxy.start(&options.dir, socket_mode)?;
         let cpu = Some(Sampler::new(&Places::default()));
-        run::run(Agent::new(publisher, Sources { file, generator, rules, probes, cpu }), end, tell).await;
+        let agent = run::run(Agent::new(publisher, Sources { file, generator, rules, probes, cpu }), end, tell);
+        tokio::select! {
+            () = agent => {}
+            () = discovery.run(tell_of_services) => {}
+        }
+        proxy.into_iter().for_each(Proxy::drain);
         Ok(ExitCode::SUCCESS)
     })
 }
 
+fn tell_of_services(event: &mcrpc_discovery::event::Event) {
+    say(event.is_error(), event);
+}
+
 fn tell(event: &Event) {
-    if event.is_error() {
+    say(event.is_error(), event);
+}
+
+fn say(is_error: bool, event: &dyn std::fmt::Display) {
+    if is_error {
         eprintln!("mcrpc agent: {event}");
     } else {
         println!("mcrpc agent: {event}");

@@ -9,6 +9,7 @@ mod host;
 mod inspect;
 mod man;
 mod operator;
+mod resolve;
 mod route;
 mod sim;
 mod top;
@@ -32,7 +33,7 @@ enum Command {
     Demo(demo::Options),
     /// Simulate services under overload, controlled by the real core and by its rivals, and judge what was reached
     Sim(sim::Options),
-    /// Own the host's directory of shared segments, and publish strategies
+    /// Own the host's directory of shared segments, publish strategies, and find services by name
     Agent(agent::Options),
     /// Show live what the programs of this host do: queues, refusals, strategies, counters, records
     Top(top::Options),
@@ -40,6 +41,8 @@ enum Command {
     Inspect(inspect::Options),
     /// Check the client and route files by which services are found, and show what a client uses
     Route(route::Options),
+    /// Show the servers of a service, as the programs of this host find them
+    Resolve(resolve::Options),
     /// Turn every mechanism on this host off, and back to what it was
     Kill(kill::Options),
     /// Turn one mechanism off, let it observe or enforce, for all users or a share of them; or list the modes
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Top(options) => top::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Route(options) => route::run(&options),
+        Command::Resolve(options) => resolve::run(&options),
         Command::Kill(options) => kill::run(&options),
         Command::Mode(options) => mode::run(&options),
         Command::Shield(options) => shield::run(&options),

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use mcrpc_core::host::files::Segment;
+use mcrpc_core::host::files::{SEATS_LOCK, Segment};
 use mcrpc_core::host::header::{self, Mismatch};
 use mcrpc_core::host::trust::{self, Facts};
 use mcrpc_core::status::Status;
@@ -147,6 +147,22 @@ impl Directory {
         self.give_to_directorys_owner(&file).map_err(io_error(&path, "giving it to the directory's owner"))?;
         let mode = Mode::from_raw_mode(replacement::mode_of(segment, shared_mode));
         rustix::fs::fchmod(&file, mode).map_err(io_error(&path, "setting its mode"))
+    }
+
+    /// Opens the file whose bytes the processes with a seat lock, and says which file it is: device and inode.
+    ///
+    /// # Errors
+    ///
+    /// It is missing, or no regular file.
+    pub fn open_seats_lock(&self) -> Result<(File, (u64, u64)), Error> {
+        let path = self.path_of(SEATS_LOCK);
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let fd = rustix::fs::openat(&self.fd, SEATS_LOCK, flags, Mode::empty()).map_err(io_error(&path, "opening"))?;
+        let stat = rustix::fs::fstat(&fd).map_err(io_error(&path, "looking at the file"))?;
+        if !facts(&stat, FileType::RegularFile).is_expected_kind {
+            return Err(refused(&path, not_a_file()));
+        }
+        Ok((File::from(fd), (stat.st_dev, stat.st_ino)))
     }
 
     fn open_checked(&self, segment: Segment, name: impl Arg, access: OFlags) -> Result<File, Error> {

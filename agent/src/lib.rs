@@ -21,6 +21,7 @@
 //! | [`mod@file`] | strategies that a person has written into a file |
 //! | [`watched`] | a file that is read again when it has changed |
 //! | [`route`] | which servers a service has, and how it is called, from files |
+//! | [`names`] | the servers of a service, as the agent tells the programs of its host |
 //! | [`clock`] | the clocks that the segments are stamped with |
 
 pub mod agent;
@@ -33,6 +34,7 @@ pub mod event;
 pub mod file;
 pub mod generator;
 pub mod mapping;
+pub mod names;
 pub mod probe;
 pub mod publisher;
 pub mod route;

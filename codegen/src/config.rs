@@ -13,6 +13,7 @@ use crate::source::Source;
 pub struct Config {
     prost: prost_build::Config,
     out_dir: Option<PathBuf>,
+    descriptor_set: Option<String>,
 }
 
 impl Config {
@@ -36,6 +37,14 @@ impl Config {
         self
     }
 
+    /// Writes a file of this name beside the code, with which a server describes itself to tools such as grpcurl: the services,
+    /// their messages, and all that they import, as protoc's `--descriptor_set_out --include_imports` has it.
+    #[must_use]
+    pub fn descriptor_set(mut self, file_name: &str) -> Config {
+        self.descriptor_set = Some(file_name.to_owned());
+        self
+    }
+
     /// Everything else that prost can be told about the messages: attributes, external types, an include file.
     #[must_use]
     pub fn prost(mut self, change: impl FnOnce(&mut prost_build::Config)) -> Config {
@@ -56,6 +65,9 @@ impl Config {
             source.paths().for_each(|path| println!("cargo:rerun-if-changed={}", path.display()));
         }
         let directory = self.make_out_dir()?;
+        if let Some(file_name) = &self.descriptor_set {
+            write(&directory.join(file_name), source.descriptor_set())?;
+        }
         self.prost.out_dir(&directory).service_generator(Box::new(RustGenerator::new(services)));
         self.prost.compile_fds(source.for_prost()).map_err(|error| Error::Write { path: directory, error })
     }
@@ -72,7 +84,7 @@ impl Config {
         let directory = self.make_out_dir()?;
         write(&directory.join(cpp::STUB_NAME), cpp::STUB)?;
         for file in source.named_files() {
-            write(&directory.join(cpp::header_name(file.name())), &cpp::header(&file, &services))?;
+            write(&directory.join(cpp::header_name(file.name())), cpp::header(&file, &services))?;
         }
         Ok(())
     }
@@ -91,7 +103,7 @@ fn is_build_script() -> bool {
 }
 
 /// A file of a subdirectory brings the subdirectory with it.
-fn write(path: &Path, text: &str) -> Result<(), Error> {
+fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), Error> {
     let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
     made.and_then(|()| std::fs::write(path, text)).map_err(|error| Error::Write { path: path.to_owned(), error })
 }

@@ -51,6 +51,11 @@ impl Source {
         set
     }
 
+    /// All files, as a `FileDescriptorSet` with the annotations.
+    pub(crate) fn descriptor_set(&self) -> Vec<u8> {
+        self.0.encode_file_descriptor_set()
+    }
+
     /// The files that were named, without those that they import.
     pub(crate) fn named_files(&self) -> impl Iterator<Item = FileDescriptor> {
         let pool = self.pool();

@@ -36,3 +36,14 @@ fn cpp_is_as_in_the_golden_files_and_one_header_is_written_for_each_file_that_wa
     names.sort();
     assert_eq!(names, ["crawl.mcrpc.hpp", "mcrpc_stub.hpp", "odd"]);
 }
+
+#[test]
+fn a_descriptor_set_has_the_services_with_their_annotations_and_all_that_they_import() {
+    let out = tempfile::tempdir().unwrap();
+    Config::new().out_dir(out.path()).descriptor_set("crawl.bin").compile(&FILES, &[INCLUDE]).unwrap();
+    let set = std::fs::read(out.path().join("crawl.bin")).unwrap();
+    let pool = prost_reflect::DescriptorPool::decode(&*set).unwrap();
+    assert!(pool.services().any(|service| service.full_name() == "crawl.CrawlService"));
+    assert!(pool.get_message_by_name("common.Page").is_some());
+    assert!(pool.get_extension_by_name("mcrpc.method").is_some());
+}

@@ -108,25 +108,21 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy, whose client finds services as `finding` says: by the host, or by lists and files too.
+    /// Starts a proxy, which finds services as the host's agent names them.
     ///
     /// # Errors
     ///
     /// What cannot be used; then nothing was started.
-    pub fn start(
-        settings: Settings,
-        finding: impl FnOnce(mcrpc::client::Builder) -> mcrpc::client::Builder,
-        tell: impl Fn(&Event) + Send + 'static,
-    ) -> Result<Proxy, Error> {
+    pub fn start(settings: Settings, tell: impl Fn(&Event) + Send + 'static) -> Result<Proxy, Error> {
         let Settings { host, socket, http, socket_mode, protos } = settings;
         let schemas = Arc::new(Schemas::open(protos.as_deref())?);
-        let client = finding(Client::builder(NAME).host(host.clone())).build()?;
+        let client = Client::builder(NAME).host(host.clone()).build()?;
         let server = native::serve(&socket, &host, &client, &schemas)?;
         let native = Address::Unix(socket);
         socket::admit(&native, socket_mode, host.directory());
-        let http_end = Http::start(&native, &http, schemas, tell)?;
-        socket::admit(&http, socket_mode, host.directory());
-        Ok(Proxy { http: http_end, server })
+        let http = Http::start(&native, &http, schemas, tell)?;
+        socket::admit(http.address(), socket_mode, host.directory());
+        Ok(Proxy { http, server })
     }
 
     /// Where callers by HTTP connect.

@@ -4,10 +4,11 @@
 //! spawns has none, unless it is wrapped: [`Context::scope`].
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use mcrpc_core::context::Carried;
+use mcrpc_core::context::{Carried, Context as Concern};
 use mcrpc_core::time::{Millis, Nanos};
 use mcrpc_core::wire::{Flags, HEADER_LEN, Header, Kind, Limits, Metadata, Trace, Writer};
 use smallvec::SmallVec;
@@ -36,7 +37,12 @@ struct Parts {
     metadata: SmallVec<[u8; INLINE_METADATA]>,
     arrival: Nanos,
     deadline: Nanos,
+    served: Served,
 }
+
+/// The services that have served a call of the task already. It knows so many; what the others served begins anew each time.
+#[derive(Debug, Default)]
+struct Served([AtomicU32; 4]);
 
 impl Context {
     /// The context of a task that begins here: nobody's, of the highest priority, without a deadline.
@@ -55,7 +61,8 @@ impl Context {
 
     /// The same, with a deadline of the server's.
     pub(crate) fn until(deadline: Nanos, header: Header, metadata: &[u8], arrival: Nanos) -> Context {
-        Context(Arc::new(Parts { header, metadata: SmallVec::from_slice(metadata), arrival, deadline }))
+        let (metadata, served) = (SmallVec::from_slice(metadata), Served::default());
+        Context(Arc::new(Parts { header, metadata, arrival, deadline, served }))
     }
 
     /// To be changed: a copy, if others have it too.
@@ -233,6 +240,21 @@ impl Context {
         &self.0.header
     }
 
+    /// The part that decisions need, with the deadline that the caller named.
+    pub(crate) fn concern(&self) -> Concern {
+        Concern::from_header(&self.0.header, self.0.arrival)
+    }
+
+    /// Whether a service has served a call that was made on behalf of it.
+    pub(crate) fn was_served_by(&self, service_id: u32) -> bool {
+        self.0.served.has(service_id)
+    }
+
+    /// A service has served a call that was made on behalf of it.
+    pub(crate) fn serve(&self, service_id: u32) {
+        self.0.served.add(service_id);
+    }
+
     /// As the core sees it.
     pub(crate) fn carried(&self) -> Carried<'_> {
         let mut carried = Carried::read(&self.0.header, &self.metadata(), self.0.arrival);
@@ -249,5 +271,27 @@ impl Context {
 impl Default for Context {
     fn default() -> Context {
         Context::new()
+    }
+}
+
+impl Served {
+    fn has(&self, service_id: u32) -> bool {
+        service_id != 0 && self.0.iter().any(|known| known.load(Relaxed) == service_id)
+    }
+
+    fn add(&self, service_id: u32) {
+        for place in &self.0 {
+            match place.compare_exchange(0, service_id, Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(known) if known == service_id => return,
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+impl Clone for Served {
+    fn clone(&self) -> Served {
+        Served(std::array::from_fn(|index| self.0[index].load(Relaxed).into()))
     }
 }

@@ -3,9 +3,9 @@
 //!
 //! The files of the host's directory are mapped, and looked at again twice a second by whoever has the host: files that are new are
 //! mapped, strategies whose writer is silent are not believed, and what cannot be used is as if it were not there. Calls go on
-//! without waiting for any of it.
+//! without waiting for any of it. Whoever has the host has a seat in it, so that `mcrpc top` shows the process.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,8 @@ use arc_swap::ArcSwap;
 use mcrpc_agent::clock::boottime_ms;
 use mcrpc_agent::directory::Directory;
 use mcrpc_agent::mapping::{Mapping, WritableMapping};
+use mcrpc_agent::names::{self, ListFile};
+use mcrpc_agent::watched::FileError;
 use mcrpc_core::host::control::Control;
 use mcrpc_core::host::fail::FailBuckets;
 use mcrpc_core::host::files::Segment;
@@ -24,6 +26,8 @@ use mcrpc_core::strategy::table::Table;
 use mcrpc_core::time::{NANOS_PER_MILLI, Nanos};
 use parking_lot::Mutex;
 use self_cell::self_cell;
+
+use crate::seat::{Seat, identity_of};
 
 /// How often the files are looked at.
 pub(crate) const LOOKED_AT_EACH: Duration = Duration::from_millis(500);
@@ -59,6 +63,17 @@ pub struct Host {
     watch: Mutex<Watch>,
 }
 
+/// Why the servers of a service are not known.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoNames {
+    #[error("the agent of {} knows no service {service:?}: is a server of it registered?", directory.display())]
+    Unknown { service: String, directory: PathBuf },
+    #[error("{0}: is the host's agent running?")]
+    Directory(String),
+    #[error(transparent)]
+    File(FileError),
+}
+
 /// What is mapped, and believed.
 #[derive(Clone, Default)]
 pub(crate) struct Known {
@@ -74,6 +89,7 @@ struct Watch {
     control: Option<(u64, u64)>,
     strategy: Option<(u64, u64)>,
     fail: Option<(u64, u64)>,
+    seat: Seat,
     /// The strategies that were mapped last, and whether their writer lives.
     newest: Option<(Arc<StrategyFile>, Liveness)>,
 }
@@ -112,6 +128,18 @@ impl Host {
         &self.directory
     }
 
+    /// What its agent says of a service.
+    pub(crate) fn names(&self, service: &str) -> Result<ListFile, NoNames> {
+        let unknown = || NoNames::Unknown { service: service.to_owned(), directory: self.directory.clone() };
+        // Nobody but the agent may have written it.
+        Directory::open(&self.directory, None).map_err(|error| NoNames::Directory(error.to_string()))?;
+        let path = names::file_of(&names::directory_of(&self.directory), service).ok_or_else(unknown)?;
+        ListFile::open(&path).map_err(|error| match error {
+            FileError::Io { source, .. } if source.kind() == ErrorKind::NotFound => unknown(),
+            error => NoNames::File(error),
+        })
+    }
+
     /// What is known now.
     pub(crate) fn known(&self) -> arc_swap::Guard<Arc<Known>> {
         self.known.load()
@@ -133,6 +161,7 @@ impl Host {
                 let liveness = first_sign(file.borrow_dependent(), now);
                 watch.newest = Some((Arc::new(file), liveness));
             }
+            watch.seat.look(&directory, now);
         }
         known.strategy = watch.newest.as_mut().and_then(|(file, liveness)| {
             let table = file.borrow_dependent();
@@ -174,8 +203,7 @@ fn renew<T>(
     mapped: &mut Option<(u64, u64)>,
     map: impl FnOnce(&Directory) -> Option<T>,
 ) -> Option<T> {
-    let facts = std::fs::metadata(directory.path_of(segment.file_name())).ok()?;
-    let found = (facts.dev(), facts.ino());
+    let found = identity_of(&directory.path_of(segment.file_name()))?;
     if *mapped == Some(found) {
         return None;
     }

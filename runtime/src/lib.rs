@@ -23,6 +23,7 @@ pub mod methods;
 pub mod metrics;
 pub mod net;
 pub mod request;
+mod seat;
 pub mod server;
 mod spans;
 pub mod stats;
@@ -40,3 +41,7 @@ pub use server::Server;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/client.md")]
 struct ClientPage;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/discovery.md")]
+struct DiscoveryPage;

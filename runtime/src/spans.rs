@@ -3,6 +3,9 @@
 //! All of it goes through `tracing`, under the targets `mcrpc::request`, `mcrpc::call` and `mcrpc::log`. What nobody subscribes to
 //! costs a comparison: names and ids are looked up when they are written. A uin is never written.
 
+#[cfg(feature = "opentelemetry")]
+pub(crate) mod opentelemetry;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -26,32 +29,59 @@ impl fmt::Display for TraceId {
     }
 }
 
+/// A span of a method, which OpenTelemetry shows by that name and by its kind.
+#[cfg(feature = "opentelemetry")]
+macro_rules! method_span {
+    ($kind:literal, $method:expr, $($field:tt)*) => {
+        debug_span!($($field)* rpc.method = $method, otel.kind = $kind, otel.name = $method)
+    };
+}
+#[cfg(not(feature = "opentelemetry"))]
+macro_rules! method_span {
+    ($kind:literal, $method:expr, $($field:tt)*) => { debug_span!($($field)* rpc.method = $method) };
+}
+
 /// The span of a request that is handled: the first of its process.
 #[inline]
 pub(crate) fn of_request(method: &str, connection: &Connection, context: impl Fn() -> Context) -> Span {
-    debug_span!(
+    let span = method_span!(
+        "server",
+        method,
         target: "mcrpc::request",
         parent: None,
         "request",
-        rpc.method = method,
         caller = &*connection.caller_of(&context()),
         trace_id = display(TraceId(context().trace_id())),
         status = Empty,
-    )
+    );
+    #[cfg(feature = "opentelemetry")]
+    if !span.is_disabled() {
+        opentelemetry::continue_trace(&span, &context());
+    }
+    span
 }
 
 /// The span of a call: a child of the one in which it is made.
 #[inline]
-pub(crate) fn of_call(service: &str, method: &str, context: &Context) -> Span {
-    debug_span!(
+pub(crate) fn of_call(service: &str, method: &str, context: Option<&Context>) -> Span {
+    let span = method_span!(
+        "client",
+        method,
         target: "mcrpc::call",
         "call",
         peer.service = service,
-        rpc.method = method,
-        trace_id = display(TraceId(context.trace_id())),
+        trace_id = display(TraceId(context.and_then(Context::trace_id))),
         attempts = Empty,
         status = Empty,
-    )
+    );
+    #[cfg(feature = "opentelemetry")]
+    if let Some(context) = context
+        && !span.is_disabled()
+        && !opentelemetry::is_within_span()
+    {
+        opentelemetry::continue_trace(&span, context);
+    }
+    span
 }
 
 /// How it ended.
@@ -59,6 +89,8 @@ pub(crate) fn of_call(service: &str, method: &str, context: &Context) -> Span {
 pub(crate) fn ended(span: &Span, status: Status) {
     if !span.is_disabled() {
         span.record("status", name_of(status));
+        #[cfg(feature = "opentelemetry")]
+        opentelemetry::ended(span, status);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a request costs that nobody watches: metrics are counted, no span is made, nothing is allocated for either.
+//! What a request and a call cost that nobody watches: metrics are counted, no span is made, nothing is allocated for either.
 
 mod support;
 
@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use mcrpc::server::Config;
-use mcrpc::{Address, Request, Server};
+use mcrpc::{Address, Client, Request, Server};
 use support::{frame, request};
 
 struct Counting;
@@ -53,6 +53,23 @@ fn allocations(server: &Server, method: &str) -> usize {
     ALLOCATIONS.load(Relaxed) - before
 }
 
+/// Allocations of the whole process for so many awaited calls, one after the other, after as many that do not count.
+fn allocations_of_calls(server: &Server, method: &str) -> usize {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let client = Client::builder("test").service("T", [server.addresses()[0].to_string()]);
+    let client = client.default_timeout(support::PATIENCE).on_runtime(runtime.handle().clone()).build().unwrap();
+    let mut before = 0;
+    for _ in 0..2 {
+        before = ALLOCATIONS.load(Relaxed);
+        runtime.block_on(async {
+            for _ in 0..CALLS {
+                assert_eq!(client.call("T", method, &[0; 64][..]).await.unwrap().len(), 64);
+            }
+        });
+    }
+    ALLOCATIONS.load(Relaxed) - before
+}
+
 #[test]
 fn counting_and_spans_that_nobody_wants_allocate_nothing() {
     let server = Server::builder()
@@ -71,4 +88,7 @@ fn counting_and_spans_that_nobody_wants_allocate_nothing() {
     // The payload, and what makes it shared.
     let of_async = allocations(&server, "t.T.Async");
     assert!(of_async <= 2 * CALLS + some, "async: {of_async} allocations for {CALLS} calls");
+    // The future that is awaited, and the answer.
+    let of_calls = allocations_of_calls(&server, "t.T.Inline");
+    assert!(of_calls <= 2 * CALLS + some, "calls: {of_calls} allocations for {CALLS} calls");
 }

@@ -3,8 +3,8 @@
 mod support;
 
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use mcrpc::server::Config;
 use mcrpc::{Client, Context, Failure, Request, Server, Status};
 use mcrpc_core::admission;
 use mcrpc_core::status::Class;
+use mcrpc_core::wire::Flags;
 use tokio::sync::Notify;
 
 const ECHO: &str = "echo.Echo.Say";
@@ -231,6 +232,68 @@ fn a_call_that_a_handler_makes_is_its_callers() {
     for method in ["t.Front.Ask", "t.Front.AskAndWait"] {
         let call = client.call("Echo", method, "").uin(7).business_id(138).priority(3).timeout(Duration::from_secs(3));
         assert_eq!(call.wait().unwrap(), "7 138 3 true", "{method}");
+    }
+}
+
+#[test]
+fn a_second_call_to_a_service_for_the_same_request_says_that_it_continues_a_task() {
+    let flags = Arc::new(Mutex::new(Vec::new()));
+    let back = |name: &'static str| {
+        let flags = flags.clone();
+        support::recording(move |header| {
+            flags.lock().unwrap().push((name, header.flags.contains(Flags::CONTINUES_TASK)))
+        })
+    };
+    let onward = Client::builder("front").service("A", [back("a")]).service("B", [back("b")]);
+    let onward = onward.default_timeout(support::PATIENCE).build().unwrap();
+    let front = Server::builder()
+        .listen("127.0.0.1:0")
+        .config(config())
+        .method("t.Front.Ask", move |_| {
+            let client = onward.clone();
+            async move {
+                for service in ["A", "B", "A", "B"] {
+                    // What a call says of itself makes it no other task.
+                    client.call(service, "t.Back.Do", "").uin(8).await?;
+                }
+                Ok(Bytes::new())
+            }
+        })
+        .start()
+        .unwrap();
+    let client = client([address(&front)]);
+    for _ in 0..2 {
+        client.call("Echo", "t.Front.Ask", "").wait().unwrap();
+        let told = std::mem::take(&mut *flags.lock().unwrap());
+        assert_eq!(told, [("a", false), ("b", false), ("a", true), ("b", true)]);
+    }
+}
+
+#[test]
+fn a_client_has_as_many_connections_to_a_server_as_it_was_told_and_a_thread_keeps_to_one() {
+    for (connections, expected) in [(0, 1), (1, 1), (3, 3)] {
+        let (server, _) = named("a");
+        let client = Client::builder("test")
+            .service("Echo", [address(&server)])
+            .default_timeout(support::PATIENCE)
+            .connections_per_endpoint(connections)
+            .build()
+            .unwrap();
+        // Threads that exist at the same time have numbers that follow each other, but for those of other tests.
+        for _ in 0..60 {
+            let client = client.clone();
+            std::thread::spawn(move || {
+                for _ in 0..2 {
+                    assert_eq!(client.call("Echo", ECHO, "1").wait().unwrap(), "a1");
+                }
+            })
+            .join()
+            .unwrap();
+            if server.connections() == expected {
+                break;
+            }
+        }
+        assert_eq!(server.connections(), expected);
     }
 }
 

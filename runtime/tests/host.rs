@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -11,9 +12,11 @@ use bytes::Bytes;
 use mcrpc::server::Config;
 use mcrpc::{Client, Failure, Host, Server, Status};
 use mcrpc_agent::directory::Directory;
+use mcrpc_agent::names::{self, ServiceList};
 use mcrpc_agent::publisher::{Publisher, Settings};
 use mcrpc_core::host::control::{Author, Mechanism, Operator, Setting, Target};
 use mcrpc_core::host::files::Segment;
+use mcrpc_core::host::stat::Counters;
 use mcrpc_core::id::Per10k;
 use mcrpc_core::select::settings::{self, BudgetSettings};
 use mcrpc_core::strategy::endpoint::Endpoint;
@@ -177,4 +180,110 @@ fn a_service_is_found_by_its_files_and_a_change_takes_force_without_a_restart() 
     let failure = client.call("VOA.Nobody", ECHO, "").wait().unwrap_err();
     assert_eq!(failure.status(), Status::NO_SERVICE);
     assert!(failure.text().contains("VOA.Nobody_cli.conf"), "{failure}");
+}
+
+#[test]
+fn a_process_has_a_seat_by_which_tools_know_it_until_it_leaves() {
+    let dir = tempfile::tempdir().unwrap();
+    let _agent = host(dir.path());
+    let mapping = Directory::open(&dir.path().join("host"), None).unwrap().map(Segment::Stat).unwrap();
+    let counters = Counters::attach(mapping.view(), mapping.len()).unwrap();
+    let occupants = || (1..=counters.seat_count()).filter_map(|seat| counters.occupant(seat)).collect::<Vec<_>>();
+    let (server, _) = server(Ok("good"));
+    let address = server.addresses()[0].to_string();
+    // Each has opened the files itself, as a process would; the last ones find no seat, and work all the same.
+    let clients: Vec<Client> = (0..6)
+        .map(|_| {
+            let host = Arc::new(Host::new(dir.path().join("host")));
+            Client::builder("test").host(host).service("Echo", [address.clone()]).build().unwrap()
+        })
+        .collect();
+    clients.iter().for_each(|client| assert_eq!(client.call("Echo", ECHO, "").wait().unwrap(), "good"));
+    let seated = occupants();
+    assert_eq!(seated.len(), 4);
+    let program = std::env::current_exe().unwrap().file_name().unwrap().to_owned().into_string().unwrap();
+    for occupant in &seated {
+        assert_eq!(occupant.pid, std::process::id());
+        assert!(program.as_bytes().starts_with(occupant.name.split(|byte| *byte == 0).next().unwrap()));
+        assert!(occupant.name[0] != 0 && occupant.pid_namespace != 0);
+    }
+    until("it goes on saying that it lives", || {
+        occupants().iter().zip(&seated).all(|(now, then)| now.beat_ns > then.beat_ns)
+    });
+    drop(clients);
+    until("all have left, or are seated no more", || occupants().is_empty());
+}
+
+/// What an agent would have written.
+fn write_list(dir: &Path, version: u64, servers: impl IntoIterator<Item = SocketAddr>) {
+    let lists = names::directory_of(&dir.join("host"));
+    std::fs::create_dir_all(&lists).unwrap();
+    let server = |address| names::Server {
+        address,
+        weight: 100,
+        region: String::new(),
+        zone: String::new(),
+        group: String::new(),
+    };
+    let list = ServiceList {
+        service: "Named".to_owned(),
+        id: 7,
+        version,
+        source: names::Source::Etcd,
+        here: names::Place::default(),
+        rules: Vec::new(),
+        servers: servers.into_iter().map(server).collect(),
+    };
+    names::replace(&lists, &list).unwrap();
+}
+
+fn tcp(server: &Server) -> SocketAddr {
+    server.addresses()[0].to_string().parse().unwrap()
+}
+
+#[test]
+fn given_a_list_of_the_hosts_agent_then_a_client_finds_the_service_and_follows_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let _agent = host(dir.path());
+    let (first, _) = server(Ok("first"));
+    let (second, _) = server(Ok("second"));
+    let client = Client::builder("test").host(Arc::new(Host::new(dir.path().join("host")))).build().unwrap();
+    let ask = || client.call("Named", ECHO, "").wait();
+
+    let unknown = ask().unwrap_err();
+    assert_eq!(unknown.status(), Status::NO_SERVICE);
+    assert!(unknown.text().contains("is a server of it registered?"), "{unknown}");
+    write_list(dir.path(), 1, [tcp(&first)]);
+    assert_eq!(ask().unwrap(), "first", "at once");
+
+    write_list(dir.path(), 2, [tcp(&second)]);
+    until("the new list is in force", || ask().is_ok_and(|reply| reply == "second"));
+    let file = names::directory_of(&dir.path().join("host")).join("Named");
+    std::fs::write(&file, "mcrpc-names 1\nservice Named\n").unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(ask().unwrap(), "second", "half a list is none");
+    write_list(dir.path(), 3, []);
+    until("nobody is left", || ask().is_err_and(|failure| failure.status() == Status::NO_ENDPOINT));
+    write_list(dir.path(), 4, [tcp(&first)]);
+    until("somebody is there again", || ask().is_ok_and(|reply| reply == "first"));
+}
+
+#[test]
+fn given_more_servers_than_a_set_has_room_for_then_some_of_them_are_called() {
+    let dir = tempfile::tempdir().unwrap();
+    let _agent = host(dir.path());
+    let everywhere = Server::builder()
+        .listen("0.0.0.0:0")
+        .method(ECHO, |request| async move { Ok(request.into_payload()) })
+        .start()
+        .unwrap();
+    let of_number = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        SocketAddr::from(([127, 1, high, low], tcp(&everywhere).port()))
+    };
+    write_list(dir.path(), 1, (0..3_000).map(of_number));
+    let client = Client::builder("test").host(Arc::new(Host::new(dir.path().join("host")))).build().unwrap();
+    for uin in 1..=20 {
+        assert_eq!(client.call("Named", ECHO, "here").uin(uin).wait().unwrap(), "here");
+    }
 }

@@ -1,71 +1,10 @@
 // A generated client with protoc's messages, over one connection to a server: `program PORT`.
-#include <arpa/inet.h>
 #include <crawl.mcrpc.hpp>
-#include <netinet/in.h>
 #include <odd/names.mcrpc.hpp>
-#include <poll.h>
 
-#include <optional>
-
-#include "../../cpp-examples/framed_connection.hpp"
-#include "../c/check.h"
+#include "connection_channel.hpp"
 
 namespace {
-
-// One call at a time, each waited for.
-class ConnectionChannel : private framed::Handler {
-public:
-    explicit ConnectionChannel(int fd) : connection_(fd, 1, self_, *this) { connection_.say_hello(); }
-
-    mcrpc::Status call(const mcrpc::MethodDescriptor &method, std::string_view payload, std::string &reply) {
-        mcrpc::Header header;
-        header.kind = MCRPC_KIND_REQUEST;
-        header.call_id = ++call_id_;
-        header.method_id = method.id;
-        header.budget_ms = kPatienceMs;  // what the annotation says may be too little on a busy machine
-        header.priority = method.priority.value_or(0);
-        header.business_id = method.business_id.value_or(0);
-        connection_.send(header, {}, payload);
-        answer_.reset();
-        while (!answer_ && !connection_.is_broken()) {
-            connection_.flush();
-            pollfd waited{connection_.fd(), POLLIN, 0};
-            CHECK(poll(&waited, 1, kPatienceMs) == 1);
-            connection_.receive();
-        }
-        if (!answer_) return mcrpc::Status(MCRPC_READ_FAILED);
-        reply = std::move(answer_->payload);
-        return answer_->status;
-    }
-
-private:
-    struct Answer {
-        mcrpc::Status status;
-        std::string payload;
-    };
-    static constexpr int kPatienceMs = 20'000;
-
-    bool on_header(framed::Connection &, const mcrpc::Header &) override { return false; }
-    void on_response(framed::Connection &, const mcrpc::Header &header, const mcrpc::Metadata &,
-                     std::string_view payload) override {
-        if (header.call_id == call_id_) answer_ = Answer{mcrpc::Status(header.status), std::string(payload)};
-    }
-
-    framed::Self self_{"mcrpc.test.GeneratedClient"};
-    std::uint32_t call_id_ = 0;
-    std::optional<Answer> answer_;
-    framed::Connection connection_;
-};
-
-int connect_to(const char *port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(std::atoi(port)));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(fd >= 0 && connect(fd, reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0);
-    return fd;
-}
 
 // protoc has made the same of the odd names.
 class Strange final : public odd::names::v1::StrangeSkeleton {
@@ -108,7 +47,7 @@ void client_and_skeleton_understand_each_other() {
 int main(int argc, char **argv) {
     client_and_skeleton_understand_each_other();
     CHECK(argc == 2);
-    ConnectionChannel channel(connect_to(argv[1]));
+    ConnectionChannel channel(argv[1]);
     const crawl::CrawlServiceClient client(channel);
 
     crawl::GetListRequest request;

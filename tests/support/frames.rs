@@ -28,15 +28,20 @@ pub fn connect(address: &str) -> TcpStream {
     stream
 }
 
-/// The next frame, of any kind.
-pub fn read_frame(stream: &mut impl Read) -> io::Result<Received> {
-    let limits = Limits::default();
+/// The bytes of the next frame, of any kind.
+pub fn read_bytes(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; HEADER_LEN];
     stream.read_exact(&mut bytes)?;
-    let len = Frame::wanted(&bytes, &limits).expect("the peer speaks in frames");
+    let len = Frame::wanted(&bytes, &Limits::default()).expect("the peer speaks in frames");
     bytes.resize(len, 0);
     stream.read_exact(&mut bytes[HEADER_LEN..])?;
-    let frame = Frame::new_checked(&bytes, &limits).expect("the peer's frames are valid");
+    Ok(bytes)
+}
+
+/// The next frame, of any kind.
+pub fn read_frame(stream: &mut impl Read) -> io::Result<Received> {
+    let bytes = read_bytes(stream)?;
+    let frame = Frame::new_checked(&bytes, &Limits::default()).expect("the peer's frames are valid");
     let metadata_end = HEADER_LEN + usize::from(frame.header.metadata_len);
     Ok(Received {
         header: frame.header,

@@ -94,6 +94,11 @@ pub fn strategy_name(strategy: ZoneStrategy) -> &'static str {
     STRATEGIES.iter().find(|(_, known)| *known == strategy).map_or("", |(name, _)| name)
 }
 
+/// The strategy that stands in a file so.
+pub fn strategy_of(name: &str) -> Option<ZoneStrategy> {
+    STRATEGIES.iter().find(|(known, _)| *known == name).map(|(_, strategy)| *strategy)
+}
+
 const fn needs(strategy: ZoneStrategy) -> &'static [&'static str] {
     match strategy {
         ZoneStrategy::Anywhere => &[],
@@ -180,8 +185,7 @@ fn zone(section: &Section, names: &mut Names, faults: &mut FaultList) -> (Zone, 
     let region = reader.name("Region", "region").and_then(|name| names.regions.add(&name).ok()).unwrap_or_default();
     let zone = reader.name("Zone", "zone").and_then(|name| names.zones.add(&name).ok()).unwrap_or_default();
     let expected = STRATEGIES.map(|(name, _)| name).join(", ");
-    let known = |text: &str| STRATEGIES.iter().find(|(name, _)| *name == text).map(|(_, strategy)| *strategy);
-    let strategy = reader.read("Strategy", "strategy", &format!("one of {expected}"), known);
+    let strategy = reader.read("Strategy", "strategy", &format!("one of {expected}"), strategy_of);
     let strategy = strategy.unwrap_or(ZoneStrategy::Anywhere);
     for key in needs(strategy) {
         if !section.entries.iter().any(|entry| entry.key == *key) {

@@ -156,3 +156,12 @@ fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
+
+/// The services that have a client file for an IDC.
+pub fn services_of(root: &Path, idc: &str) -> Vec<String> {
+    let entries = fs::read_dir(root.join("client").join(idc)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names
+        .filter_map(|name| name.strip_suffix(CLIENT_SUFFIX).filter(|service| is_name(service)).map(str::to_owned))
+        .collect()
+}

@@ -53,12 +53,12 @@ mod selection;
 mod watch;
 
 pub use check::{Checked, check};
-pub use client_file::{ClientSettings, Retry, Shield, Timeouts, Zone, strategy_name};
+pub use client_file::{ClientSettings, Retry, Shield, Timeouts, Zone, strategy_name, strategy_of};
 pub use error::{Fault, Faults};
-pub use files::{Files, GLOBAL};
+pub use files::{Files, GLOBAL, services_of};
 pub use follow::{Follower, News, SETTLE_MS};
 pub use group_rule::GroupRule;
 pub use load::{Route, Sources, load};
-pub use names::{NameId, NameSet, Names};
+pub use names::{NAME_EXPECTED, NameId, NameSet, Names, is_name};
 pub use route_file::{Server, Service};
 pub use watch::{Change, POLLED_EACH, RouteHandle, Routes, Watch};

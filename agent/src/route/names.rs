@@ -33,11 +33,11 @@ impl NameId {
 }
 
 /// What a name looks like.
-pub(super) const NAME_EXPECTED: &str = "1 to 64 letters, digits, '_', '-' or '.'";
+pub const NAME_EXPECTED: &str = "1 to 64 letters, digits, '_', '-' or '.'";
 const MAX_NAME_LEN: usize = 64;
 
 /// Whether it may be a name of a region, zone, group, service or IDC: no path, and nothing that a terminal obeys.
-pub(super) fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     (1..=MAX_NAME_LEN).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(is_allowed)
 }

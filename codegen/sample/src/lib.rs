@@ -21,4 +21,17 @@ pub mod bare {
     include!(concat!(env!("OUT_DIR"), "/_.rs"));
 }
 
+/// A service, and what became of it.
+pub mod growth {
+    /// What `proto/growth/old/shelf.proto` says.
+    pub mod old {
+        include!(concat!(env!("OUT_DIR"), "/growth/old/shelf.rs"));
+    }
+
+    /// What `proto/growth/new/shelf.proto` says.
+    pub mod new {
+        include!(concat!(env!("OUT_DIR"), "/growth/new/shelf.rs"));
+    }
+}
+
 pub mod service;

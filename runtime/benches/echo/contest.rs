@@ -26,6 +26,8 @@ pub struct Results {
     pub p99_us: Series,
     /// What the server's threads ran for, per request.
     pub server_ns: Series,
+    /// What the threads of its own client ran for, per request.
+    pub client_ns: Series,
     pub refused: u64,
 }
 
@@ -38,6 +40,13 @@ impl<'s> Subject<'s> {
     /// Called by its own client.
     pub fn pair(name: &'static str, server: &'s Server, client: Client) -> Subject<'s> {
         Subject { name, server, calls: Calls::Client(client) }
+    }
+
+    fn client_cpu_ns(&self) -> u64 {
+        match &self.calls {
+            Calls::Client(client) => client.cpu_ns(),
+            Calls::Raw(..) => 0,
+        }
     }
 
     fn round(&mut self, shape: &Shape) -> Figures {
@@ -63,14 +72,17 @@ pub fn contest<const N: usize>(subjects: &mut [(Subject<'_>, Shape); N], rounds:
             // Whoever comes first in one round comes last in the next.
             let index = if round % 2 == 0 { turn } else { N - 1 - turn };
             let (subject, shape) = &mut subjects[index];
-            let before_ns = subject.server.cpu_ns();
+            let before_ns = [subject.server.cpu_ns(), subject.client_cpu_ns()];
             let figures = subject.round(shape);
-            let ran_ns = subject.server.cpu_ns() - before_ns;
+            let after_ns = [subject.server.cpu_ns(), subject.client_cpu_ns()];
+            let [server_ns, client_ns] =
+                [0, 1].map(|side| (after_ns[side] - before_ns[side]) as f64 / figures.answered as f64);
             let found = &mut results[index];
             found.per_second.push(vec![figures.per_second]);
             found.p50_us.push(vec![figures.p50_us]);
             found.p99_us.push(vec![figures.p99_us]);
-            found.server_ns.push(vec![ran_ns as f64 / figures.answered as f64]);
+            found.server_ns.push(vec![server_ns]);
+            found.client_ns.push(vec![client_ns]);
             found.refused += figures.refused;
         }
     }

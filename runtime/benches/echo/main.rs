@@ -1,7 +1,8 @@
 //! What the runtime costs per call: beside echo servers that do nothing else, and beside other RPC systems.
 //!
-//! `cargo bench -p mcrpc --bench echo` measures everything; `-- ratios slow counts idle pairs table` chooses, and `-- profile
-//! "refused, overload"` shows by function what takes the instructions of a case of `counts`. Each server runs in
+//! `cargo bench -p mcrpc --bench echo` measures everything; `-- ratios slow counts calls idle pairs table` chooses. `-- profile
+//! "refused, overload"` shows by function what takes the instructions of a case of `counts`, `-- profile-calls ours` those of a
+//! client of `calls`. Each server runs in
 //! a process of its own on core 0, and whoever calls it on core 1: one load generator for all servers whose frames it can
 //! write, or the system's own client. Figures are medians over rounds in which all take turns, with the span from the 10th to the
 //! 90th percentile; ratios are medians of the rounds' ratios. On a machine that does other things, `echo -15 > /proc/self/autogroup`
@@ -40,6 +41,7 @@ fn main() {
             clients::run(name, address.parse().expect("an address"));
         }
         ["profile", case] => sections::profile(case),
+        ["profile-calls", client] => sections::profile_calls(client),
         ref wanted => {
             let names = sections::ALL.map(|(name, _)| name);
             if let Some(unknown) = wanted.iter().find(|name| !names.contains(name)) {

@@ -37,6 +37,15 @@ impl Process {
         Path::new("/proc").join(self.child.id().to_string()).join(name)
     }
 
+    /// What the threads that live have run for.
+    fn cpu_ns(&self) -> u64 {
+        let threads = fs::read_dir(self.file("task")).expect("a living process");
+        let of_one = |thread: fs::DirEntry| -> Option<u64> {
+            fs::read_to_string(thread.path().join("schedstat")).ok()?.split_whitespace().next()?.parse().ok()
+        };
+        threads.flatten().filter_map(of_one).sum()
+    }
+
     /// Ends it; what it has written to the standard error stream, if that was piped.
     fn end(&mut self) -> String {
         self.child.stdin = None;
@@ -64,12 +73,7 @@ impl Server {
 
     /// One of this bench, whose instructions are counted by function into a file, if valgrind is installed.
     pub fn under_callgrind(name: &str, profile: &Path) -> Option<Server> {
-        Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().ok()?;
-        let mut command = Command::new("valgrind");
-        command.args(["--tool=callgrind", "--fair-sched=yes"]);
-        command.arg(format!("--callgrind-out-file={}", profile.display()));
-        command.arg(this_program()).args(["serve", name]).stderr(Stdio::piped());
-        Some(Server::from_command(&mut command))
+        Some(Server::from_command(callgrind(profile)?.args(["serve", name])))
     }
 
     pub fn from_command(command: &mut Command) -> Server {
@@ -78,13 +82,9 @@ impl Server {
         Server { process, address }
     }
 
-    /// What the threads that live have run for.
+    /// See [`Process::cpu_ns`].
     pub fn cpu_ns(&self) -> u64 {
-        let threads = fs::read_dir(self.process.file("task")).expect("a living process");
-        let of_one = |thread: fs::DirEntry| -> Option<u64> {
-            fs::read_to_string(thread.path().join("schedstat")).ok()?.split_whitespace().next()?.parse().ok()
-        };
-        threads.flatten().filter_map(of_one).sum()
+        self.process.cpu_ns()
     }
 
     /// Bytes of memory that are its own.
@@ -100,9 +100,7 @@ impl Server {
 
     /// Ends it; its instructions, if they were counted.
     pub fn end(mut self) -> Option<u64> {
-        let text = self.process.end();
-        let (_, figures) = text.lines().find_map(|line| line.split_once("Collected :"))?;
-        figures.split_whitespace().next()?.replace(',', "").parse().ok()
+        counted(&self.process.end())
     }
 }
 
@@ -115,13 +113,44 @@ impl Client {
         Client::from_command(Command::new(this_program()).args(["load", name]), server)
     }
 
+    /// One of this bench, whose instructions are counted by function into a file, if valgrind is installed.
+    pub fn under_callgrind(name: &str, server: &Server, profile: &Path) -> Option<Client> {
+        Some(Client::from_command(callgrind(profile)?.args(["load", name]), server))
+    }
+
     pub fn from_command(command: &mut Command, server: &Server) -> Client {
         Client(Process::start(command.arg(server.address.to_string())))
+    }
+
+    /// See [`Process::cpu_ns`].
+    pub fn cpu_ns(&self) -> u64 {
+        self.0.cpu_ns()
     }
 
     pub fn round(&mut self, shape: &Shape) -> Figures {
         Figures::from_line(&self.0.ask(&shape.to_line()))
     }
+
+    /// Ends it; its instructions, if they were counted.
+    pub fn end(mut self) -> Option<u64> {
+        counted(&self.0.end())
+    }
+}
+
+/// This program, to be run so that its instructions are counted.
+fn callgrind(profile: &Path) -> Option<Command> {
+    Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().ok()?;
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--fair-sched=yes"]);
+    command.arg(format!("--callgrind-out-file={}", profile.display()));
+    command.arg(this_program()).stderr(Stdio::piped());
+    Some(command)
+}
+
+/// The instructions that callgrind speaks of at the end.
+fn counted(text: &str) -> Option<u64> {
+    let (_, figures) = text.lines().find_map(|line| line.split_once("Collected :"))?;
+    figures.split_whitespace().next()?.replace(',', "").parse().ok()
 }
 
 fn this_program() -> PathBuf {

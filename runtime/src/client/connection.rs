@@ -24,6 +24,8 @@ use super::task::Task;
 use crate::net::outbox::{Flushed, Outbox};
 use crate::net::stream::{ReadHalf, WriteHalf};
 
+/// What a full turn of calls needs: a client has few connections, and each is busy.
+const KEPT_OUTPUT: usize = 64 << 10;
 /// Room for the head of a request; more is made for longer ones.
 const USUAL_HEAD: usize = 192;
 /// The low bits of a call's id are its place among the open calls, the others tell those apart that had the place before.
@@ -96,7 +98,7 @@ impl Connection {
     ) -> Arc<Connection> {
         let connection = Arc::new(Connection {
             write,
-            outbox: Outbox::default(),
+            outbox: Outbox::keeping(KEPT_OUTPUT),
             task: AtomicWaker::new(),
             open: Mutex::new(OpenCalls { calls: Slab::new(), sequence: 0, end: None }),
             earliest: AtomicU64::new(Nanos::NEVER.0),
@@ -123,16 +125,17 @@ impl Connection {
         at != 0 && now.since(Nanos(at)) < GOING_AWAY_HOLD.as_nanos() as u64
     }
 
-    /// Sends a request, whose id is filled in.
+    /// Sends a request, whose id is filled in. `waker` is that of the task which awaits the answer next.
     ///
     /// # Errors
     ///
     /// Why it was not sent: nobody has seen it.
     pub(crate) fn send(
-        self: &Arc<Self>,
+        self: Arc<Self>,
         mut header: Header,
         deadline: Nanos,
         payload: &[u8],
+        waker: Waker,
         write: impl Fn(&mut Writer<'_>),
     ) -> Result<Exchange, Status> {
         let (place, is_alone) = {
@@ -146,14 +149,13 @@ impl Connection {
             open.sequence = open.sequence.wrapping_add(1);
             let place = open.calls.vacant_key();
             header.call_id = open.sequence << PLACE_BITS | place as u32;
-            open.calls.insert(OpenCall { id: header.call_id, deadline, waker: None, answer: None });
+            open.calls.insert(OpenCall { id: header.call_id, deadline, waker: Some(waker), answer: None });
             (place, open.calls.len() == 1)
         };
-        let exchange = Exchange { connection: self.clone(), place, id: header.call_id, is_over: false };
         let mut written = Ok(());
         let is_first = self.outbox.push(|out| written = put(out, &header, payload, &write));
         if let Err(status) = written {
-            exchange.forget();
+            self.open.lock().calls.try_remove(place);
             return Err(status);
         }
         if deadline.0 < self.earliest.load(Relaxed) {
@@ -165,7 +167,7 @@ impl Connection {
         } else if is_first {
             self.task.wake();
         }
-        Ok(exchange)
+        Ok(Exchange { connection: self, place, id: header.call_id, is_registered: true, is_over: false })
     }
 
     pub(super) fn flush(&self) {
@@ -211,20 +213,18 @@ pub(crate) struct Exchange {
     connection: Arc<Connection>,
     place: usize,
     id: u32,
+    /// The task that polls it first is the one that sent it, and will be woken.
+    is_registered: bool,
     is_over: bool,
-}
-
-impl Exchange {
-    fn forget(mut self) {
-        self.is_over = true;
-        self.connection.open.lock().calls.try_remove(self.place);
-    }
 }
 
 impl Future for Exchange {
     type Output = Answer;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Answer> {
+        if std::mem::take(&mut self.is_registered) {
+            return Poll::Pending;
+        }
         let mut open = self.connection.open.lock();
         let call = &mut open.calls[self.place];
         let Some(answer) = call.answer.take() else {

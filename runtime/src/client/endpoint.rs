@@ -1,6 +1,7 @@
-//! A server that is called: its connection, made when it is needed, and not again at once when it cannot be.
+//! A server that is called: its connections, made when they are needed, and not again at once when they cannot be.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -23,9 +24,16 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) address: Address,
-    connection: ArcSwapOption<Connection>,
-    /// Whoever makes the connection has it.
+    connections: Box<[ArcSwapOption<Connection>]>,
+    /// Whoever makes a connection has it.
     attempts: Mutex<Attempts>,
+}
+
+/// Numbers the threads that make calls.
+static NEXT_THREAD: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static THREAD: usize = NEXT_THREAD.fetch_add(1, Relaxed);
 }
 
 #[derive(Debug, Default)]
@@ -44,19 +52,17 @@ pub(crate) struct Dialer {
 }
 
 impl Endpoint {
-    pub(crate) fn new(address: Address) -> Endpoint {
-        Endpoint { address, connection: ArcSwapOption::empty(), attempts: Mutex::default() }
+    pub(crate) fn new(address: Address, connections: usize) -> Endpoint {
+        let connections = (0..connections.max(1)).map(|_| ArcSwapOption::empty()).collect();
+        Endpoint { address, connections, attempts: Mutex::default() }
     }
 
-    /// A connection that takes calls.
+    /// Makes a connection that takes calls, or waits until somebody else has made it.
     ///
     /// # Errors
     ///
     /// [`Status::CONNECT_FAILED`], [`Status::GOING_AWAY`], [`Status::TIMED_OUT`] if `deadline` came first.
-    pub(crate) async fn connection(&self, dialer: &Dialer, deadline: Nanos) -> Result<Arc<Connection>, Status> {
-        if let Some(connection) = self.usable()? {
-            return Ok(connection);
-        }
+    pub(crate) async fn dial_until(&self, dialer: &Dialer, deadline: Nanos) -> Result<Arc<Connection>, Status> {
         let left = Duration::from_nanos(deadline.since(clock::now()));
         // The timer belongs to the client's runtime: the caller may have none.
         let sooner = {
@@ -68,22 +74,36 @@ impl Endpoint {
 
     /// Whether there is a connection that takes calls.
     pub(crate) fn is_connected(&self) -> bool {
-        matches!(self.usable(), Ok(Some(_)))
+        let usable = |place: &ArcSwapOption<Connection>| place.load().as_ref().is_some_and(|known| known.is_usable());
+        self.connections.iter().any(usable)
     }
 
-    /// The connection that there is, if it takes calls.
-    fn usable(&self) -> Result<Option<Arc<Connection>>, Status> {
-        match self.connection.load_full() {
-            Some(connection) if connection.is_usable() => Ok(Some(connection)),
-            Some(connection) if connection.was_sent_away(clock::now()) => Err(Status::GOING_AWAY),
+    /// The connection that there is for this thread's calls, if it takes any.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::GOING_AWAY`]: the server should be left alone for a while.
+    pub(crate) fn usable(&self, now: Nanos) -> Result<Option<Arc<Connection>>, Status> {
+        match &*self.place().load() {
+            Some(connection) if connection.is_usable() => Ok(Some(connection.clone())),
+            Some(connection) if connection.was_sent_away(now) => Err(Status::GOING_AWAY),
             _ => Ok(None),
         }
     }
 
+    /// Where the connection for this thread's calls is kept.
+    fn place(&self) -> &ArcSwapOption<Connection> {
+        match &*self.connections {
+            [only] => only,
+            all => &all[THREAD.with(|number| number % all.len())],
+        }
+    }
+
     async fn dial(&self, dialer: &Dialer) -> Result<Arc<Connection>, Status> {
+        let place = self.place();
         let mut attempts = self.attempts.lock().await;
         // Somebody else may have made it meanwhile, or found out that it cannot be made.
-        if let Some(connection) = self.usable()? {
+        if let Some(connection) = self.usable(clock::now())? {
             return Ok(connection);
         }
         if clock::now() < attempts.not_before {
@@ -99,7 +119,7 @@ impl Endpoint {
             Ok(Ok(Ok((read, write)))) => {
                 *attempts = Attempts::default();
                 let connection = Connection::start(read, write, &dialer.caller, dialer.limits, &dialer.handle);
-                self.connection.store(Some(connection.clone()));
+                place.store(Some(connection.clone()));
                 Ok(connection)
             }
             _ => {
@@ -114,7 +134,7 @@ impl Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.load_full() {
+        for connection in self.connections.iter().filter_map(ArcSwapOption::load_full) {
             connection.leave();
         }
     }

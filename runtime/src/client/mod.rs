@@ -8,15 +8,17 @@
 //!
 //! | module | |
 //! |---|---|
-//! | [`call`] | a call and its attempts |
+//! | [`call`] | a call, as a program makes it |
+//! | `attempts` | its attempts, and which are worth making |
 //! | `relay` | what it says on behalf of somebody else |
-//! | `services` | which there are, from lists and from route files |
+//! | `services` | which there are, from lists, from files, and from the host's agent |
 //! | `service` | the servers of a service, and what is known of them |
-//! | `endpoint` | one server: its connection, and when it may be made |
+//! | `endpoint` | one server: its connections, and when they may be made |
 //! | `connection` | many calls over one connection |
 //! | `task` | what reads its answers |
 //! | `stats`, `overview` | what is counted, and what is shown of it |
 
+mod attempts;
 pub mod call;
 mod connection;
 mod endpoint;
@@ -84,6 +86,7 @@ pub struct Builder {
     settings: Settings,
     default_timeout: Duration,
     connect_timeout: Duration,
+    connections_per_endpoint: usize,
     limits: Limits,
     handle: Option<Handle>,
     routes: Option<(PathBuf, String)>,
@@ -99,7 +102,8 @@ impl Builder {
         self
     }
 
-    /// Shares what is found out about servers with all processes of this host, and follows its operator and its agent.
+    /// Shares what is found out about servers with all processes of this host, and follows its operator and its agent. Services
+    /// that are in no list and no file are found by the agent (`docs/discovery.md`), and followed.
     #[must_use]
     pub fn host(mut self, host: Arc<Host>) -> Builder {
         self.host = Some(host);
@@ -134,6 +138,14 @@ impl Builder {
         self
     }
 
+    /// How many connections it has to each server; 1 at first, and 1 is meant by 0. A thread's calls go over one of them, so with one for each
+    /// core threads of different cores do not write to the same one.
+    #[must_use]
+    pub fn connections_per_endpoint(mut self, connections: usize) -> Builder {
+        self.connections_per_endpoint = connections.max(1);
+        self
+    }
+
     /// Runs the connections on this runtime, instead of on a thread of the client's own. Where the callers run on it too, an answer
     /// needs no hop to another thread; but what keeps that runtime busy keeps answers waiting.
     #[must_use]
@@ -154,6 +166,7 @@ impl Builder {
             settings,
             default_timeout,
             connect_timeout,
+            connections_per_endpoint,
             limits,
             handle,
             routes,
@@ -167,7 +180,7 @@ impl Builder {
             None => Background::start().map(|(handle, background)| (handle, Some(background)))?,
         };
         let routes = routes.as_ref().map(|(root, idc)| (root.as_path(), idc.as_str()));
-        let services = Arc::new(Services::new(settings, default_timeout, routes, host));
+        let services = Arc::new(Services::new(settings, default_timeout, connections_per_endpoint, routes, host));
         // It must not keep alive what it is dropped with.
         let watching = services.clone();
         let watch =
@@ -220,6 +233,7 @@ impl Client {
             settings: Settings::DEFAULT,
             default_timeout: Duration::from_secs(1),
             connect_timeout: Duration::from_millis(500),
+            connections_per_endpoint: 1,
             limits: Limits::DEFAULT,
             handle: None,
             routes: None,

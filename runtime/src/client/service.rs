@@ -14,9 +14,11 @@ use mcrpc_core::select::set::EndpointSet;
 use mcrpc_core::select::settings::{GroupRule, Settings, Spec};
 use mcrpc_core::status::Status;
 use mcrpc_core::strategy::endpoint::Endpoint as Identity;
+use mcrpc_core::time::Nanos;
 use parking_lot::Mutex;
 use self_cell::self_cell;
 
+use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::stats::MethodTable;
 use crate::host::Known;
@@ -37,11 +39,12 @@ pub(crate) struct Service {
     pub(crate) id: u32,
     /// How long a call waits of which nobody says so.
     pub(crate) timeout: Duration,
+    connections_per_endpoint: usize,
     /// What is counted of the methods that are called.
     pub(crate) methods: MethodTable,
     set: SetInMemory,
     /// In the order of their numbers in the set.
-    endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
+    endpoints: ArcSwap<Vec<Listed>>,
     /// Whoever replaces the list has it.
     replacing: Mutex<()>,
 }
@@ -54,6 +57,22 @@ pub(crate) struct ServerSpec {
     pub(crate) region: u16,
     pub(crate) zone: u16,
     pub(crate) group: u16,
+}
+
+/// A server, and what the set knows it by.
+struct Listed {
+    identity: Identity,
+    endpoint: Arc<Endpoint>,
+}
+
+/// How to reach a server.
+pub(crate) enum Way {
+    /// By a connection that there is.
+    Open(Arc<Connection>),
+    /// By one that is to be made.
+    Untrodden(Arc<Endpoint>),
+    /// Not now, and why.
+    Closed(Status),
 }
 
 impl ServerSpec {
@@ -69,13 +88,20 @@ impl Service {
     /// # Errors
     ///
     /// [`Status::INVALID_ARGUMENT`] if a setting is out of its range.
-    pub(crate) fn new(name: &str, id: u32, settings: &Settings, timeout: Duration) -> Result<Service, Status> {
+    pub(crate) fn new(
+        name: &str,
+        id: u32,
+        settings: &Settings,
+        timeout: Duration,
+        connections_per_endpoint: usize,
+    ) -> Result<Service, Status> {
         let len = EndpointSet::memory_len(settings)?;
         let words = (0..len).map(|_| AtomicU64::new(0)).collect();
         Ok(Service {
             name: name.into(),
             id,
             timeout,
+            connections_per_endpoint,
             methods: MethodTable::default(),
             set: SetInMemory::try_new(words, |words: &Vec<AtomicU64>| {
                 EndpointSet::create(Shared::new(words), settings)
@@ -87,7 +113,7 @@ impl Service {
 
     /// A service of this name with other settings, which keeps the connections of this one.
     pub(crate) fn heir(&self, id: u32, settings: &Settings, timeout: Duration) -> Result<Service, Status> {
-        let heir = Service::new(&self.name, id, settings, timeout)?;
+        let heir = Service::new(&self.name, id, settings, timeout, self.connections_per_endpoint)?;
         heir.endpoints.store(self.endpoints.load_full());
         Ok(heir)
     }
@@ -104,14 +130,17 @@ impl Service {
     pub(crate) fn replace(&self, servers: &[ServerSpec], rules: &[GroupRule], host: &Known) -> Result<(), Status> {
         let _only = self.replacing.lock();
         let old = self.endpoints.load_full();
-        let known = |address: &Address| old.iter().find(|endpoint| endpoint.address == *address).cloned();
-        let endpoints: Vec<Arc<Endpoint>> = servers
-            .iter()
-            .map(|server| known(&server.address).unwrap_or_else(|| Arc::new(Endpoint::new(server.address.clone()))))
-            .collect();
+        let known =
+            |address: &Address| old.iter().map(|listed| &listed.endpoint).find(|known| known.address == *address);
+        let new = |address: &Address| Arc::new(Endpoint::new(address.clone(), self.connections_per_endpoint));
+        let listed = |ServerSpec { address, .. }: &ServerSpec| Listed {
+            identity: identity(address, self.id),
+            endpoint: known(address).cloned().unwrap_or_else(|| new(address)),
+        };
+        let endpoints: Vec<Listed> = servers.iter().map(listed).collect();
         let spec = |index: usize| {
-            let ServerSpec { ref address, weight, region, zone, group } = servers[index];
-            Spec { endpoint: identity(address, self.id), weight, region, zone, group, user_data: index as u64 }
+            let ServerSpec { weight, region, zone, group, .. } = servers[index];
+            Spec { endpoint: endpoints[index].identity, weight, region, zone, group, user_data: index as u64 }
         };
         // Calls that chose by the old list find their server by its identity: see `endpoint`.
         self.with_set(host, |set, host| set.replace(servers.len(), &spec, rules, host))?;
@@ -134,8 +163,8 @@ impl Service {
     }
 
     /// The servers, in the order of their numbers in the set.
-    pub(crate) fn endpoints(&self) -> Arc<Vec<Arc<Endpoint>>> {
-        self.endpoints.load_full()
+    pub(crate) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        self.endpoints.load().iter().map(|listed| listed.endpoint.clone()).collect()
     }
 
     /// How often something was decided, by the numbers of the decisions.
@@ -145,12 +174,20 @@ impl Service {
         counts
     }
 
-    /// The server that was chosen; `None` if it has left meanwhile.
-    pub(crate) fn endpoint(&self, index: u64, identity_chosen: &Identity) -> Option<Arc<Endpoint>> {
+    /// How to reach the server that was chosen.
+    pub(crate) fn way(&self, index: u64, chosen: &Identity, now: Nanos) -> Way {
         let endpoints = self.endpoints.load();
-        let is_it = |endpoint: &&Arc<Endpoint>| identity(&endpoint.address, self.id) == *identity_chosen;
-        let at_place = endpoints.get(usize::try_from(index).ok()?).filter(is_it);
-        at_place.or_else(|| endpoints.iter().find(is_it)).cloned()
+        let is_it = |listed: &&Listed| listed.identity == *chosen;
+        let at_place = usize::try_from(index).ok().and_then(|index| endpoints.get(index)).filter(is_it);
+        match at_place.or_else(|| endpoints.iter().find(is_it)) {
+            Some(Listed { endpoint, .. }) => match endpoint.usable(now) {
+                Ok(Some(connection)) => Way::Open(connection),
+                Ok(None) => Way::Untrodden(endpoint.clone()),
+                Err(status) => Way::Closed(status),
+            },
+            // It has left the list meanwhile.
+            None => Way::Closed(Status::CONNECT_FAILED),
+        }
     }
 }
 

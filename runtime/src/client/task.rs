@@ -71,9 +71,11 @@ impl Task {
         if let Some(status) = end {
             connection.end(status);
         }
-        let is_done = connection.is_dropped.load(Relaxed) && connection.open.lock().calls.is_empty();
-        let is_over = connection.open.lock().end.is_some();
-        if is_over || is_done { Poll::Ready(()) } else { Poll::Pending }
+        let is_over = {
+            let open = connection.open.lock();
+            open.end.is_some() || connection.is_dropped.load(Relaxed) && open.calls.is_empty()
+        };
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Takes what has arrived; says how the connection ended, if it has.
@@ -175,9 +177,12 @@ impl Task {
                 wakers.into_iter().for_each(Waker::wake);
                 continue;
             }
+            // It was polled when it was set, by this same task.
+            if self.alarm.as_ref().is_some_and(|(known, sleep)| *known == earliest && !sleep.is_elapsed()) {
+                return;
+            }
             let wake_at = Instant::now() + Duration::from_nanos(earliest.since(now));
             match &mut self.alarm {
-                Some((known, _)) if *known == earliest => {}
                 Some((known, sleep)) => {
                     *known = earliest;
                     sleep.as_mut().reset(wake_at);

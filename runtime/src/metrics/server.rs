@@ -18,7 +18,7 @@ pub(crate) fn gather(shared: &Shared) -> Families {
     all.whole(&metric::UNKNOWN_METHODS, [], observed.unknown_methods.load(Relaxed));
     all.whole(&metric::CONNECTIONS, [], shared.connections.load(Relaxed) as u64);
     all.whole(&metric::REQUEST_MEMORY, [], shared.memory.used() as u64);
-    let unsent: usize = observed.connections.lock().iter().map(|(_, connection)| connection.outbox.len()).sum();
+    let unsent: usize = observed.connections.lock().iter().map(|(_, connection)| connection.unsent()).sum();
     all.whole(&metric::UNSENT, [], unsent as u64);
     for (name, pool) in shared.named_pools() {
         add_pool(&mut all, name, pool);

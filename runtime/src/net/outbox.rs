@@ -10,12 +10,16 @@ use parking_lot::Mutex;
 
 use super::stream::WriteHalf;
 
-/// A buffer that has grown beyond this is not kept once it is empty: ten thousand idle connections keep none.
-const KEPT_CAPACITY: usize = 4 << 10;
+/// What is kept unless somebody says otherwise: ten thousand idle connections keep next to nothing.
+const USUAL_KEPT_CAPACITY: usize = 4 << 10;
 
 /// The bytes that wait.
-#[derive(Debug, Default)]
-pub(crate) struct Outbox(Mutex<State>);
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    /// A buffer that has grown beyond this is not kept once it is empty.
+    kept_capacity: usize,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -40,28 +44,36 @@ pub(crate) enum Flushed {
 }
 
 impl Outbox {
+    /// An outbox that keeps a buffer of so many bytes while nothing waits.
+    pub(crate) fn keeping(kept_capacity: usize) -> Outbox {
+        Outbox { state: Mutex::default(), kept_capacity }
+    }
+
     /// Appends what `write` writes. Whether it has to be flushed by the caller: nobody else is about to.
     pub(crate) fn push(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let is_first = state.waiting.len() == state.written && !state.is_writing && !state.is_blocked;
         write(&mut state.waiting);
         is_first
     }
 
-    /// Writes `bytes`, directly if nothing waits, and empties them.
-    pub(crate) fn send(&self, bytes: &mut Vec<u8>, to: &WriteHalf) -> Flushed {
+    /// Writes `bytes`, directly if nothing waits, and empties them. `begun` is called when the outbox is no longer quiet, and before the
+    /// peer can see any of them.
+    pub(crate) fn send(&self, bytes: &mut Vec<u8>, to: &WriteHalf, begun: impl FnOnce()) -> Flushed {
         let mut sent = 0;
         {
-            let mut state = self.0.lock();
+            let mut state = self.state.lock();
             if state.is_writing || state.is_blocked || state.waiting.len() > state.written {
                 state.waiting.extend_from_slice(bytes);
                 bytes.clear();
+                begun();
                 return Flushed::Done;
             }
             state.is_writing = true;
         }
+        begun();
         let end = write_all(&bytes[..], &mut sent, to);
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.is_writing = false;
         if end == Flushed::Blocked {
             // What others appended meanwhile comes behind it.
@@ -78,7 +90,7 @@ impl Outbox {
     pub(crate) fn flush(&self, to: &WriteHalf) -> Flushed {
         loop {
             let (mut batch, mut written) = {
-                let mut state = self.0.lock();
+                let mut state = self.state.lock();
                 if state.is_writing || state.is_blocked || state.waiting.len() == state.written {
                     return Flushed::Done;
                 }
@@ -86,7 +98,7 @@ impl Outbox {
                 (std::mem::take(&mut state.waiting), std::mem::take(&mut state.written))
             };
             let end = write_all(&batch, &mut written, to);
-            let mut state = self.0.lock();
+            let mut state = self.state.lock();
             state.is_writing = false;
             if end == Flushed::Blocked {
                 state.is_blocked = true;
@@ -94,7 +106,7 @@ impl Outbox {
                 (state.waiting, state.written) = (batch, written);
                 return end;
             }
-            if state.waiting.is_empty() && batch.capacity() <= KEPT_CAPACITY {
+            if state.waiting.is_empty() && batch.capacity() <= self.kept_capacity {
                 batch.clear();
                 state.waiting = batch;
             }
@@ -104,26 +116,44 @@ impl Outbox {
         }
     }
 
+    /// Takes out what waits: somebody else writes it, in another form.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.state.lock().waiting)
+    }
+
+    /// The socket takes no more for now.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn block(&self) {
+        self.state.lock().is_blocked = true;
+    }
+
     /// The socket takes more again.
     pub(crate) fn unblock(&self) {
-        self.0.lock().is_blocked = false;
+        self.state.lock().is_blocked = false;
     }
 
     /// Whether the socket was full when it was last written to.
     pub(crate) fn is_blocked(&self) -> bool {
-        self.0.lock().is_blocked
+        self.state.lock().is_blocked
     }
 
     /// Whether nothing waits, and nobody is writing.
     pub(crate) fn is_quiet(&self) -> bool {
-        let state = self.0.lock();
+        let state = self.state.lock();
         state.waiting.len() == state.written && !state.is_writing
     }
 
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
-        let state = self.0.lock();
+        let state = self.state.lock();
         state.waiting.len() - state.written
+    }
+}
+
+impl Default for Outbox {
+    fn default() -> Outbox {
+        Outbox::keeping(USUAL_KEPT_CAPACITY)
     }
 }
 

@@ -66,6 +66,15 @@ impl WriteHalf {
         }
     }
 
+    /// The same, of several buffers.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn try_write_vectored(&self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            WriteHalf::Tcp(half) => half.try_write_vectored(buffers),
+            WriteHalf::Unix(half) => half.try_write_vectored(buffers),
+        }
+    }
+
     /// Who is at the other end: an address, or the process behind a unix socket.
     pub(crate) fn peer(&self) -> String {
         match self {

@@ -9,6 +9,7 @@ use super::hooks::{Hooks, Place};
 use super::listener::Listener;
 use super::observed::Observed;
 use super::prefork::{Inherited, Master};
+use super::registration::Registration;
 use super::segment::Segment;
 use super::shared::Shared;
 use super::threads::Threads;
@@ -52,6 +53,9 @@ pub struct Builder {
     pub(super) hooks: Hooks,
     config_file: Option<PathBuf>,
     watch: Option<Watch>,
+    #[cfg(feature = "grpc")]
+    descriptors: super::grpc::Descriptors,
+    register_as: Vec<String>,
 }
 
 impl Builder {
@@ -59,6 +63,14 @@ impl Builder {
     #[must_use]
     pub fn host(mut self, host: Arc<Host>) -> Builder {
         self.host = Some(host);
+        self
+    }
+
+    /// Registers this server with the host's agent as one of the service of this name, for as long as it serves: callers on all
+    /// hosts then find it (`docs/discovery.md`). Needs [`host`](Builder::host), and an address of TCP.
+    #[must_use]
+    pub fn register(mut self, service: impl Into<String>) -> Builder {
+        self.register_as.push(service.into());
         self
     }
 
@@ -154,6 +166,15 @@ impl Builder {
         self
     }
 
+    /// Describes services to tools such as grpcurl, which then need no `.proto`: a `FileDescriptorSet`, as protoc's
+    /// `--descriptor_set_out` and `mcrpc_build::Config::descriptor_set` write it.
+    #[cfg(feature = "grpc")]
+    #[must_use]
+    pub fn grpc_descriptors(mut self, file_descriptor_set: &[u8]) -> Builder {
+        self.descriptors.add(file_descriptor_set);
+        self
+    }
+
     /// Starts the server, on threads of its own; with several processes, in those: see [`prefork`](super::prefork). It serves when
     /// this returns.
     ///
@@ -167,8 +188,22 @@ impl Builder {
             Some(inherited) => inherited.serve(|inherited| self.start_child(inherited)),
             None => {
                 self.read_settings(None)?;
-                self.start_first()
+                let register_as = std::mem::take(&mut self.register_as);
+                let host = self.registers_at(&register_as)?;
+                let mut server = self.start_first()?;
+                server.registration =
+                    host.map(|host| Registration::start(&host, &register_as, &server.addresses)).transpose()?;
+                Ok(server)
             }
+        }
+    }
+
+    /// Where to register, if it is to be registered.
+    fn registers_at(&self, services: &[String]) -> Result<Option<Arc<Host>>, StartError> {
+        match (services, &self.host) {
+            ([], _) => Ok(None),
+            (_, Some(host)) => Ok(Some(host.clone())),
+            _ => Err(StartError::Config("register() needs the host whose agent is told: call host()".to_owned())),
         }
     }
 
@@ -206,6 +241,7 @@ impl Builder {
             addresses,
             hooks: self.hooks.into(),
             has_ended: false,
+            registration: None,
         })
     }
 
@@ -234,10 +270,12 @@ impl Builder {
         let Builder { config, methods, host, clients, hooks, watch, .. } = self;
         let hooks = Arc::new(hooks);
         let observed = Observed::new(clients);
+        #[cfg(feature = "grpc")]
+        let observed = Observed { descriptors: self.descriptors, ..observed };
         let shared = Arc::new(Shared::new(config, methods, host, observed, watch, segment, process as u32));
         hooks.before_child_run(Place { process, thread: 0 });
         let threads = Threads::start(shared, listeners, &hooks, process)?;
-        Ok(Server { part: Part::Serving(threads), role, addresses, hooks, has_ended: false })
+        Ok(Server { part: Part::Serving(threads), role, addresses, hooks, has_ended: false, registration: None })
     }
 
     /// Where to listen, if everything makes sense that can be told without doing it.
@@ -256,6 +294,8 @@ impl Builder {
             )));
         }
         config.check_methods(methods).map_err(StartError::Config)?;
+        #[cfg(feature = "grpc")]
+        self.descriptors.check().map_err(StartError::Methods)?;
         if listen.is_empty() && config.listen.is_empty() {
             return Err(StartError::Config("there is no address to listen on: call listen()".to_owned()));
         }

@@ -19,6 +19,9 @@ use crate::net::stream::WriteHalf;
 use crate::request::Reply;
 use crate::stats::callers::{CallerNumber, Callers};
 
+#[cfg(feature = "grpc")]
+use super::grpc::Http2;
+
 /// A connection of a caller.
 pub(crate) struct Connection {
     pub(crate) write: WriteHalf,
@@ -39,6 +42,9 @@ pub(crate) struct Connection {
     active: AtomicU64,
     /// Whether `calls` knows of calls that were given up while they waited for a worker.
     has_given_up: AtomicBool,
+    /// What HTTP/2 has to do with it, if that is what it speaks.
+    #[cfg(feature = "grpc")]
+    pub(super) http2: std::sync::OnceLock<Arc<Http2>>,
 }
 
 /// What a cancel has to find.
@@ -86,6 +92,8 @@ impl Connection {
             active: AtomicU64::new(clock::now().0),
             calls: Mutex::default(),
             has_given_up: AtomicBool::new(false),
+            #[cfg(feature = "grpc")]
+            http2: std::sync::OnceLock::new(),
         }
     }
 
@@ -108,7 +116,9 @@ impl Connection {
     /// What it speaks; `None` if it has not said anything.
     pub(crate) fn spoken(&self) -> Option<Protocol> {
         let spoken = self.spoken.load(Relaxed);
-        [Protocol::Native, Protocol::BaiduStd, Protocol::Http1].into_iter().find(|&known| known as u8 == spoken)
+        [Protocol::Native, Protocol::BaiduStd, Protocol::Http1, Protocol::Http2]
+            .into_iter()
+            .find(|&known| known as u8 == spoken)
     }
 
     /// Something was read.
@@ -144,12 +154,22 @@ impl Connection {
         self.open.load(SeqCst)
     }
 
-    /// Writes answers, behind those that wait, and empties them.
-    pub(crate) fn send(&self, answers: &mut Vec<u8>) {
-        if !self.is_closed() {
-            self.after(self.outbox.send(answers, &self.write));
+    /// Writes answers, behind those that wait, and empties them. So many requests are over with them.
+    pub(crate) fn send(&self, answers: &mut Vec<u8>, ended: u32) {
+        if answers.is_empty() || self.is_closed() {
+            answers.clear();
+            return self.ended(ended);
         }
-        answers.clear();
+        #[cfg(feature = "grpc")]
+        if self.http2.get().is_some() {
+            self.outbox.push(|out| {
+                out.append(answers);
+                self.ended(ended);
+            });
+            return self.reader.wake();
+        }
+        // They are over before the caller can send the next ones, and not before their answers are as good as sent.
+        self.after(self.outbox.send(answers, &self.write, || self.ended(ended)));
     }
 
     /// Appends an answer. Whether it has to be flushed.
@@ -179,6 +199,10 @@ impl Connection {
 
     /// Writes what waits. What the socket does not take, the reader writes when it does.
     pub(crate) fn flush(&self) {
+        #[cfg(feature = "grpc")]
+        if self.http2.get().is_some() {
+            return self.reader.wake();
+        }
         self.after(self.outbox.flush(&self.write));
     }
 
@@ -190,6 +214,24 @@ impl Connection {
             Flushed::Blocked => self.reader.wake(),
             Flushed::Broken => self.close(),
         }
+    }
+
+    /// Bytes of answers that wait to be written.
+    pub(crate) fn unsent(&self) -> usize {
+        #[cfg(feature = "grpc")]
+        if let Some(http2) = self.http2.get() {
+            return self.outbox.len() + http2.unsent();
+        }
+        self.outbox.len()
+    }
+
+    /// Whether all is answered, and written.
+    pub(crate) fn is_done(&self) -> bool {
+        #[cfg(feature = "grpc")]
+        if self.http2.get().is_some_and(|http2| !http2.is_done()) {
+            return false;
+        }
+        self.open_calls() == 0 && self.outbox.is_quiet()
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -84,10 +84,7 @@ impl Held {
         }
         self.handled.count_ended(methods);
         for Answers { connection, mut bytes, ended } in self.connections.drain(..) {
-            if !bytes.is_empty() {
-                connection.send(&mut bytes);
-            }
-            connection.ended(ended);
+            connection.send(&mut bytes, ended);
             if bytes.capacity() <= KEPT_CAPACITY {
                 self.spare.push(bytes);
             }

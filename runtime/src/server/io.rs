@@ -42,7 +42,7 @@ const DRAIN_GRACE: Duration = Duration::from_millis(100);
 
 /// An IO thread.
 pub(crate) struct IoThread {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     number: usize,
     connections: RefCell<Slab<Rc<Watched>>>,
     buffers: RefCell<Buffers>,
@@ -136,11 +136,33 @@ impl IoThread {
         let io = self.clone();
         tokio::task::spawn_local(async move {
             poll_fn(|cx| task.poll(&io, cx)).await;
-            task.watched.connection.close();
+            let Task { protocol, read, watched, .. } = task;
+            #[cfg(feature = "grpc")]
+            if let Protocol::Http2(intake, begin) = protocol {
+                super::grpc::serve(&io, intake, begin, read).await;
+            }
+            #[cfg(not(feature = "grpc"))]
+            drop((protocol, read));
+            watched.connection.close();
             io.connections.borrow_mut().remove(key);
             io.shared.observed.connections.lock().remove(shown);
             io.shared.connections.fetch_sub(1, Relaxed);
         });
+    }
+
+    /// Takes a request that was not read here. What was answered at once is given back.
+    #[cfg(feature = "grpc")]
+    pub(super) fn turn(&self, take: impl FnOnce(&mut Turn<'_>)) -> Vec<u8> {
+        let Buffers { out, jobs, handled, .. } = &mut *self.buffers.borrow_mut();
+        take(&mut Turn::new(&self.shared, out, jobs, handled));
+        if !handled.is_empty() {
+            handled.count_ended(&self.shared.methods);
+            handled.count_written(&self.shared.methods, clock::now());
+        }
+        if jobs.iter().any(|jobs| !jobs.is_empty()) {
+            self.handing_over.borrow().wake_by_ref();
+        }
+        std::mem::take(out)
     }
 
     /// Closes connections on which nothing happens, or on which the caller keeps the server waiting.
@@ -178,7 +200,7 @@ impl IoThread {
             let mut all_answered = true;
             for (_, watched) in self.connections.borrow().iter() {
                 watched.connection.reader.wake();
-                all_answered &= watched.connection.open_calls() == 0 && watched.connection.outbox.is_quiet();
+                all_answered &= watched.connection.is_done();
             }
             tokio::time::sleep(DRAIN_TICK).await;
             let elapsed_ns = u128::from(clock::now().since(began));
@@ -201,7 +223,7 @@ enum Read {
     Nothing,
     /// Nothing any more.
     End,
-    /// It is of no use any more.
+    /// It is of no use any more, at least not here.
     Broken,
 }
 
@@ -297,6 +319,10 @@ impl Task {
             self.watched.connection.read_at(turn.now());
             let end = self.protocol.read(&input[..len], &mut turn);
             drop(turn);
+            #[cfg(feature = "grpc")]
+            if let Protocol::Http2(..) = self.protocol {
+                return Read::Broken;
+            }
             self.watched.unfinished.set(self.protocol.waits_since());
             if let Err(status) = end {
                 tracing::debug!(%status, "a connection is closed: its peer broke the rules");
@@ -313,7 +339,7 @@ impl Task {
             return;
         }
         let connection = &self.watched.connection;
-        if connection.outbox.send(out, &connection.write) == Flushed::Broken {
+        if connection.outbox.send(out, &connection.write, || {}) == Flushed::Broken {
             connection.close();
         }
         if out.capacity() > KEPT_ANSWERS {

@@ -13,6 +13,7 @@
 //! | [`builder`] | a server that is being put together |
 //! | [`hooks`] | what a program does at the turns of its life |
 //! | [`prefork`] | several processes, and their master |
+//! | `registration` | a server that tells the host's agent that it is there |
 //! | `signals` | a server that ends when it is told to |
 //! | `segment` | the memory that all processes of a server share |
 //! | `limits`, `rates` | how much a method or a caller may take |
@@ -20,7 +21,8 @@
 //! | `threads` | the threads of a process |
 //! | `listener` | where connections come from |
 //! | `io` | an IO thread and its connections |
-//! | `protocol` | which protocol a connection speaks: `native`, `brpc`, or `http` for the server's own `pages` |
+//! | `protocol` | which protocol a connection speaks: `native`, `brpc`, `http` for the server's own `pages`, or `grpc` |
+//! | `grpc` | the same methods over HTTP/2, for gRPC clients: a feature |
 //! | `intake` | from a whole request to a job, an inline answer, or a refusal |
 //! | `connection` | the part of a connection that workers see: its outbox, and who is no longer waited for |
 //! | `pool` | workers of one kind: their queue and their controller |
@@ -41,6 +43,8 @@ pub mod config;
 pub(crate) mod connection;
 mod controller;
 mod coroutine;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod held;
 pub mod hooks;
 mod http;
@@ -59,6 +63,7 @@ pub mod prefork;
 mod protocol;
 mod queue;
 mod rates;
+mod registration;
 pub(crate) mod reply;
 mod segment;
 pub(crate) mod shared;
@@ -74,6 +79,7 @@ pub use config::{CallerLimits, Config, MethodLimits};
 
 use self::hooks::{Hooks, Place};
 use self::prefork::Master;
+use self::registration::Registration;
 use self::threads::Threads;
 use crate::net::Address;
 use crate::stats::MethodStats;
@@ -96,6 +102,7 @@ pub struct Server {
     addresses: Vec<Address>,
     hooks: Arc<Hooks>,
     has_ended: bool,
+    registration: Option<Registration>,
 }
 
 /// What this process does for the server.
@@ -188,6 +195,8 @@ impl Server {
         if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
+        // Before it takes no more requests.
+        self.registration = None;
         let process = if let Role::Child(number) = self.role { number } else { 0 };
         let place = Place { process, thread: 0 };
         match &mut self.part {

@@ -23,6 +23,9 @@ pub(crate) struct Observed {
     pub(crate) window: Window,
     /// Clients of the same process, which are shown too.
     pub(crate) clients: Vec<Client>,
+    /// What tools are told of the services.
+    #[cfg(feature = "grpc")]
+    pub(super) descriptors: super::grpc::Descriptors,
 }
 
 impl Observed {
@@ -35,6 +38,8 @@ impl Observed {
             unknown_methods: AtomicU64::new(0),
             window: Window::new(started_at),
             clients,
+            #[cfg(feature = "grpc")]
+            descriptors: Default::default(),
         }
     }
 }

@@ -16,6 +16,9 @@ pub(crate) enum Protocol {
     Native(Box<Native>),
     Brpc(Brpc),
     Http(Http),
+    /// Its first bytes: whoever has the socket hands it over to an HTTP/2 server.
+    #[cfg(feature = "grpc")]
+    Http2(Intake, Vec<u8>),
 }
 
 impl Protocol {
@@ -30,6 +33,8 @@ impl Protocol {
             Protocol::Native(native) => native.waits_since(),
             Protocol::Brpc(brpc) => brpc.waits_since(),
             Protocol::Http(http) => http.waits_since(),
+            #[cfg(feature = "grpc")]
+            Protocol::Http2(..) => None,
         }
     }
 
@@ -40,6 +45,8 @@ impl Protocol {
             Protocol::Native(native) => native.go_away(out),
             Protocol::Brpc(brpc) => brpc.go_away(),
             Protocol::Http(http) => http.go_away(),
+            #[cfg(feature = "grpc")]
+            Protocol::Http2(..) => {}
         }
     }
 
@@ -54,6 +61,11 @@ impl Protocol {
             Protocol::Native(native) => native.read(input, turn),
             Protocol::Brpc(brpc) => brpc.read(input, turn),
             Protocol::Http(http) => http.read(input, turn),
+            #[cfg(feature = "grpc")]
+            Protocol::Http2(_, begin) => {
+                begin.extend_from_slice(input);
+                Ok(())
+            }
             Protocol::Unknown(intake, begin, since) => {
                 if begin.is_empty() {
                     *since = turn.now();
@@ -67,7 +79,11 @@ impl Protocol {
                     Spoken::Native => Protocol::Native(Box::new(Native::new(intake, turn.shared))),
                     Spoken::BaiduStd => Protocol::Brpc(Brpc::new(intake)),
                     Spoken::Http1 => Protocol::Http(Http::default()),
-                    Spoken::Http2 | Spoken::Unknown => return Err(Status::BAD_MAGIC),
+                    #[cfg(feature = "grpc")]
+                    Spoken::Http2 => Protocol::Http2(intake, Vec::new()),
+                    #[cfg(not(feature = "grpc"))]
+                    Spoken::Http2 => return Err(Status::BAD_MAGIC),
+                    Spoken::Unknown => return Err(Status::BAD_MAGIC),
                 };
                 self.read(&begin, turn)
             }

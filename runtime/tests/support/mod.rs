@@ -2,11 +2,13 @@
 #![allow(dead_code)]
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::thread;
 use std::time::Duration;
 
 use mcrpc::{Address, Server, Status};
+use mcrpc_core::admission::Cursor;
 use mcrpc_core::wire::header::method_id;
 use mcrpc_core::wire::{Frame, Header, Kind, Limits, Writer};
 
@@ -114,6 +116,28 @@ impl Caller {
     pub fn answer(&mut self) -> Answer {
         self.next().expect("the connection is open")
     }
+}
+
+/// A server that answers every request with nothing, and says what its header was; its address.
+pub fn recording(told: impl Fn(&Header) + Clone + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for socket in listener.incoming().map_while(Result::ok) {
+            let told = told.clone();
+            thread::spawn(move || {
+                let mut peer = Caller { socket: Box::new(socket), received: Vec::new(), used: 0 };
+                while let Some(Answer { header, .. }) = peer.next() {
+                    if header.kind == Kind::Request {
+                        told(&header);
+                        let open = Header { cursor: Cursor::OPEN.0, ..Header::new(Kind::Response, header.call_id) };
+                        peer.call(&open, &[]);
+                    }
+                }
+            });
+        }
+    });
+    address
 }
 
 /// A request for a method, of a caller who waits for ever.

@@ -38,9 +38,11 @@ impl Others {
 
 pub fn run() {
     let others = Others::build();
-    let tokio = Server::start("tokio-spawn");
+    let [ours, tokio] = ["ours", "tokio-spawn"].map(Server::start);
     let [tonic, tarpc] = ["tonic", "tarpc"].map(|name| others.server(name));
     let mut subjects = [
+        Subject::pair("ours", &ours, Client::start("ours", &ours)),
+        Subject::pair("ours, inline", &ours, Client::start("ours-inline", &ours)),
         Subject::pair("tokio by hand", &tokio, Client::start("tokio", &tokio)),
         Subject::pair("tarpc", &tarpc, others.client("tarpc", &tarpc)),
         Subject::pair("tonic", &tonic, others.client("tonic", &tonic)),
@@ -56,6 +58,19 @@ pub fn run() {
             report(&name("p50"), found.p50_us.spread(), " us", Wanted::Nothing);
             report(&name("p99"), found.p99_us.spread(), " us", Wanted::Nothing);
             report(&name("the server's time"), found.server_ns.spread(), " ns", Wanted::Nothing);
+            report(&name("the client's time"), found.client_ns.spread(), " ns", Wanted::Nothing);
+        }
+        let [ours, inline, tokio, tarpc, tonic] = &results;
+        // One call alone is a question of wakeups, which are the same for all.
+        let wanted = |limit| if shape.in_flight > 1 { Wanted::AtLeast(limit) } else { Wanted::Nothing };
+        for (name, ours, peer, wanted) in [
+            ("ours, times tokio by hand", ours, tokio, wanted(0.5)),
+            ("ours, times tarpc", ours, tarpc, wanted(2.0)),
+            ("ours, times tonic", ours, tonic, wanted(5.0)),
+            ("ours, inline, times tokio by hand", inline, tokio, Wanted::Nothing),
+        ] {
+            report(&format!("{name}: requests"), ours.per_second.ratio(&peer.per_second), "", wanted);
+            report(&format!("{name}: the client's time"), ours.client_ns.ratio(&peer.client_ns), "", Wanted::Nothing);
         }
     }
 }

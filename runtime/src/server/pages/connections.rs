@@ -33,6 +33,7 @@ pub(super) fn text(shared: &Shared) -> String {
             Some(Protocol::Native) => "mcrpc",
             Some(Protocol::BaiduStd) => "baidu_std",
             Some(Protocol::Http1) => "http",
+            Some(Protocol::Http2) => "grpc",
             _ => "-",
         };
         let _ = writeln!(
@@ -41,7 +42,7 @@ pub(super) fn text(shared: &Shared) -> String {
             connection.write.peer(),
             if caller.is_empty() { "-" } else { &*caller },
             connection.open_calls(),
-            connection.outbox.len(),
+            connection.unsent(),
             now.since(connection.active()) as f64 / 1e9
         );
     }

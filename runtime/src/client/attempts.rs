@@ -1,0 +1,273 @@
+//! A call that is being made: its attempts, and which of them are worth making.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use mcrpc_core::admission::Cursor;
+use mcrpc_core::context::{Carried, Context as Concern};
+use mcrpc_core::host::control::Target;
+use mcrpc_core::id::Uin;
+use mcrpc_core::select::call::{Attempt, Call as Attempts, Choice};
+use mcrpc_core::shield::outcome::Outcome;
+use mcrpc_core::status::{Class, Status};
+use mcrpc_core::time::Nanos;
+use mcrpc_core::wire::Kind;
+
+use super::Inner;
+use super::call::{Callee, Options};
+use super::connection::{Answer, Connection, Exchange, GOING_AWAY_HOLD};
+use super::service::Way;
+use crate::clock;
+use crate::context::Context;
+use crate::failure::{Failure, Reject};
+use crate::host::Known;
+
+/// For how long a cursor holds whose server did not say.
+const CURSOR_HOLD_MS: u32 = 300;
+
+/// What a call says that is made on behalf of no request.
+const NOBODYS: Concern = Concern {
+    uin: Uin(0),
+    priority: 0,
+    business_id: 0,
+    task_id: 0,
+    attempt: 0,
+    continues_task: false,
+    deadline: Nanos::NEVER,
+};
+
+/// A call that is being made: what all its attempts share.
+pub(super) struct Making<'c> {
+    client: &'c Inner,
+    callee: &'c Callee,
+    payload: &'c [u8],
+    /// Of the request on whose behalf it is made.
+    context: Option<&'c Context>,
+    options: &'c Options,
+    pub(super) began: Nanos,
+    deadline: Nanos,
+    /// The service has served an earlier call of the same task.
+    continues_task: bool,
+}
+
+/// How a call ended, and when.
+pub(super) struct Made {
+    pub(super) answer: Result<Bytes, Failure>,
+    pub(super) ended: Nanos,
+}
+
+impl<'c> Making<'c> {
+    pub(super) fn new(
+        client: &'c Inner,
+        callee: &'c Callee,
+        payload: &'c [u8],
+        context: Option<&'c Context>,
+        options: &'c Options,
+        began: Nanos,
+    ) -> Making<'c> {
+        let timeout = options.timeout.unwrap_or(callee.service.timeout);
+        let until = began.plus(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
+        let deadline = context.map_or(until, |context| until.min(context.deadline()));
+        let continues_task = context.is_some_and(|context| context.was_served_by(callee.service.id));
+        Making { client, callee, payload, context, options, began, deadline, continues_task }
+    }
+
+    /// What decisions need to know of it.
+    fn concern(&self) -> Concern {
+        let requests = self.context.map_or(NOBODYS, Context::concern);
+        Concern {
+            uin: self.options.uin.map_or(requests.uin, Uin),
+            business_id: self.options.business_id.unwrap_or(requests.business_id),
+            priority: self.options.priority.unwrap_or(requests.priority),
+            deadline: self.deadline,
+            ..requests
+        }
+    }
+
+    /// What the frame of an attempt says of it; `number` counts from 1.
+    fn carried(&self, number: u8) -> Carried<'_> {
+        let carried = match self.context {
+            Some(context) => Carried { context: self.concern(), ..context.carried() },
+            None => Carried::new(self.concern()),
+        };
+        let mut carried = carried.onward(fastrand::u64(..).to_le_bytes());
+        #[cfg(feature = "opentelemetry")]
+        crate::spans::opentelemetry::name_span(&mut carried);
+        carried.context.attempt = number - 1;
+        carried.context.continues_task = self.continues_task;
+        if let (Some(relay), Some(context)) = (&self.options.relay, self.context) {
+            relay.mark(&mut carried, context.header(), number);
+        }
+        carried
+    }
+
+    /// A call of which no attempt was made.
+    fn attempts(&self, known: &Known) -> Attempts {
+        let concern = self.concern();
+        let key = concern.key(known.salt());
+        let target = Target { service_id: self.callee.service.id, method_id: self.callee.method_id };
+        let attempts = Attempts::new(concern.uin, fastrand::u64(..), key, target, self.deadline);
+        if self.continues_task { attempts.continuing() } else { attempts }
+    }
+
+    /// Tries until it is answered, or until it is not worth another attempt. `made`: how many attempts there were.
+    pub(super) async fn run(&self, made: &mut u8) -> Made {
+        let (mut attempts, mut chosen) = {
+            let known = self.client.known();
+            let mut attempts = self.attempts(&known);
+            let chosen = self.select(&known, &mut attempts, Attempt::Next, self.began);
+            (attempts, chosen)
+        };
+        let (mut now, mut last) = (self.began, None);
+        loop {
+            let choice = match chosen {
+                Ok(choice) => choice,
+                Err(status) => {
+                    // What the servers said explains more than that there is no other.
+                    let failure = last.unwrap_or_else(|| self.refused(status));
+                    return Made { answer: Err(failure), ended: now };
+                }
+            };
+            let (answer, ended) = match self.options.backup_after {
+                Some(delay) if attempts.attempts == 1 => {
+                    Box::pin(self.hedged(&choice, delay, &mut attempts, now)).await
+                }
+                _ => self.attempt(&choice, attempts.attempts, now).await,
+            };
+            *made = attempts.attempts;
+            if answer.status.is_ok() {
+                return Made { answer: Ok(answer.payload), ended };
+            }
+            let Answer { status, text, cursor, hold_ms, .. } = answer;
+            let is_relayed = self.options.relay.as_ref().is_some_and(|relay| relay.is_whole);
+            let failure = Failure::of_answer(status, text, Reject { cursor, hold_ms, is_relayed });
+            if !self.may_try_again(status) {
+                return Made { answer: Err(failure), ended };
+            }
+            (now, last) = (ended, Some(failure));
+            chosen = self.select(&self.client.known(), &mut attempts, Attempt::Next, now);
+        }
+    }
+
+    fn select(&self, known: &Known, attempts: &mut Attempts, attempt: Attempt, now: Nanos) -> Result<Choice, Status> {
+        self.callee.service.with_set(known, |set, host| set.select(attempts, attempt, host, now))
+    }
+
+    /// Another server may do better, and nothing is done twice that must not be.
+    fn may_try_again(&self, status: Status) -> bool {
+        let was_surely_not_run = match status {
+            Status::CONNECT_FAILED => true,
+            // Perhaps with the work half done.
+            Status::WORKER_LOST => false,
+            status => status.class() == Class::Overload,
+        };
+        Outcome::of(status).is_retriable()
+            && status.class() != Class::Deadline
+            && (was_surely_not_run || self.options.may_run_twice())
+    }
+
+    /// The cursor of a proxy is another one for each service.
+    fn is_for_a_proxy(&self) -> bool {
+        self.options.relay.as_ref().is_some_and(|relay| relay.service.is_some())
+    }
+
+    fn refused(&self, status: Status) -> Failure {
+        Failure::of_system(status).with_text(format!("no call to {}: {status}", self.callee.service.name))
+    }
+
+    /// One attempt, and if it takes too long a second one beside it: the first good answer counts.
+    async fn hedged(&self, choice: &Choice, delay: Duration, attempts: &mut Attempts, began: Nanos) -> (Answer, Nanos) {
+        let mut first = pin!(self.attempt(choice, 1, began));
+        let too_long = {
+            let _runtime = self.client.dialer.handle.enter();
+            tokio::time::sleep(delay)
+        };
+        tokio::select! {
+            biased;
+            answer = &mut first => return answer,
+            () = too_long => {}
+        }
+        let now = clock::now();
+        let chosen = self.select(&self.client.known(), attempts, Attempt::Backup, now);
+        let Ok(choice) = chosen else { return first.await };
+        let mut second = pin!(self.attempt(&choice, attempts.attempts, now));
+        let (answer, is_first) = tokio::select! {
+            biased;
+            answer = &mut first => (answer, true),
+            answer = &mut second => (answer, false),
+        };
+        match (answer.0.status.is_ok(), is_first) {
+            (true, _) => answer,
+            (false, true) => second.await,
+            (false, false) => first.await,
+        }
+    }
+
+    /// One attempt, told to the set and to the task. `number` counts from 1. The answer, and when it came.
+    async fn attempt(&self, choice: &Choice, number: u8, began: Nanos) -> (Answer, Nanos) {
+        let answer = self.exchange(choice, number, began).await;
+        let ended = clock::now();
+        let outcome = Outcome::of(answer.status);
+        self.callee.stats.attempted(outcome);
+        if let Some(context) = self.context.filter(|_| matches!(outcome, Outcome::Ok | Outcome::Logic)) {
+            context.serve(self.callee.service.id);
+        }
+        self.callee.service.with_set(&self.client.known(), |set, host| {
+            set.report(choice, outcome, ended.since(began), host, ended);
+            if answer.status == Status::GOING_AWAY {
+                // Nobody is sent there for a while, which costs no retry.
+                set.heard(choice, Cursor(0), GOING_AWAY_HOLD.as_millis() as u32, host, ended);
+            } else if answer.cursor != Cursor::OPEN && !self.is_for_a_proxy() {
+                let hold_ms = if answer.hold_ms == 0 { CURSOR_HOLD_MS } else { answer.hold_ms.into() };
+                set.heard(choice, answer.cursor, hold_ms, host, ended);
+            }
+        });
+        (answer, ended)
+    }
+
+    async fn exchange(&self, choice: &Choice, number: u8, began: Nanos) -> Answer {
+        let (connection, now) = match self.callee.service.way(choice.user_data, &choice.endpoint, began) {
+            Way::Open(connection) => (connection, began),
+            Way::Closed(status) => return Answer::none(status),
+            Way::Untrodden(endpoint) => match Box::pin(endpoint.dial_until(&self.client.dialer, self.deadline)).await {
+                Ok(connection) => (connection, clock::now()),
+                Err(status) => return Answer::none(status),
+            },
+        };
+        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        match self.send(connection, choice, number, now, waker) {
+            Ok(answer) => answer.await,
+            Err(status) => Answer::none(status),
+        }
+    }
+
+    fn send(
+        &self,
+        to: Arc<Connection>,
+        choice: &Choice,
+        number: u8,
+        now: Nanos,
+        waker: Waker,
+    ) -> Result<Exchange, Status> {
+        let carried = self.carried(number);
+        let mut header = carried.header(Kind::Request, 0, self.callee.method_id, now);
+        if header.budget_ms == 0 {
+            return Err(Status::OUT_OF_TIME);
+        }
+        let Some(relay) = &self.options.relay else {
+            return to.send(header, self.deadline, self.payload, waker, |writer| {
+                carried.write(now, writer);
+                writer.withheld(choice.withheld);
+            });
+        };
+        let request = self.context.map(Context::metadata).unwrap_or_default();
+        header.flags.0 |= self.context.map_or(0, |context| relay.payload_flags(context.header()));
+        to.send(header, self.deadline, self.payload, waker, |writer| {
+            relay.write(&carried, &request, choice.withheld, now, writer);
+        })
+    }
+}
