@@ -170,7 +170,6 @@ impl<'c> Making<'c> {
             && (was_surely_not_run || self.options.may_run_twice())
     }
 
-    /// The cursor of a proxy is another one for each service.
     fn is_for_a_proxy(&self) -> bool {
         self.options.relay.as_ref().is_some_and(|relay| relay.service.is_some())
     }
@@ -218,10 +217,12 @@ impl<'c> Making<'c> {
         }
         self.callee.service.with_set(&self.client.known(), |set, host| {
             set.report(choice, outcome, ended.since(began), host, ended);
-            if answer.status == Status::GOING_AWAY {
+            if self.is_for_a_proxy() {
+                // What one service says through it does not hold for the others.
+            } else if answer.status == Status::GOING_AWAY {
                 // Nobody is sent there for a while, which costs no retry.
                 set.heard(choice, Cursor(0), GOING_AWAY_HOLD.as_millis() as u32, host, ended);
-            } else if answer.cursor != Cursor::OPEN && !self.is_for_a_proxy() {
+            } else if answer.cursor != Cursor::OPEN {
                 let hold_ms = if answer.hold_ms == 0 { CURSOR_HOLD_MS } else { answer.hold_ms.into() };
                 set.heard(choice, answer.cursor, hold_ms, host, ended);
             }
