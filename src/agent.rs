@@ -114,6 +114,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         SharedWith::World => (SharedMode::WORLD, 0o666),
     };
     let discovery = options.discovery.settings(&options.dir, socket_mode)?;
+    let proxy = options.proxy.settings(&options.dir, socket_mode)?;
     let probes = matches!(options.probe, Switch::On);
     let settings = Settings { capacity, seats, counters, shared_mode, ..DEFAULT };
     // Before anything is touched: a bad file should not cost the good entries of the agent before.
@@ -136,7 +137,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             }
         };
         let discovery = Discovery::start(discovery)?;
-        let proxy = options.proxy.start(&options.dir, socket_mode)?;
+        let proxy = proxy.map(|settings| Proxy::start(settings, tell_of_proxy)).transpose()?;
         let cpu = Some(Sampler::new(&Places::default()));
         let agent = run::run(Agent::new(publisher, Sources { file, generator, rules, probes, cpu }), end, tell);
         tokio::select! {
@@ -149,6 +150,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn tell_of_services(event: &mcrpc_discovery::event::Event) {
+    say(event.is_error(), event);
+}
+
+fn tell_of_proxy(event: &mcrpc_proxy::Event) {
     say(event.is_error(), event);
 }
 

@@ -41,7 +41,6 @@ use std::path::Path;
 pub use config::Config;
 pub use error::Error;
 pub use prost_build;
-pub use prost_reflect;
 pub use schema::{MethodSchema, methods};
 pub use source::OPTIONS_PROTO;
 

@@ -49,8 +49,8 @@ pub struct Settings {
     pub http: Address,
     /// Who may connect to unix sockets: their mode.
     pub socket_mode: u32,
-    /// Below which directory the `.proto` files lie by which JSON is understood.
-    pub protos: Option<PathBuf>,
+    /// The methods by whose messages JSON is understood.
+    pub schemas: Schemas,
 }
 
 /// What there is to tell a person.
@@ -81,9 +81,6 @@ impl fmt::Display for Event {
 /// Why a proxy did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The files of the schemas cannot be used.
-    #[error(transparent)]
-    Schemas(#[from] schema::Error),
     /// The native side.
     #[error("the proxy cannot serve: {0}")]
     Serve(#[from] StartError),
@@ -114,8 +111,8 @@ impl Proxy {
     ///
     /// What cannot be used; then nothing was started.
     pub fn start(settings: Settings, tell: impl Fn(&Event) + Send + 'static) -> Result<Proxy, Error> {
-        let Settings { host, socket, http, socket_mode, protos } = settings;
-        let schemas = Arc::new(Schemas::open(protos.as_deref())?);
+        let Settings { host, socket, http, socket_mode, schemas } = settings;
+        let schemas = Arc::new(schemas);
         let client = Client::builder(NAME).host(host.clone()).build()?;
         let server = native::serve(&socket, &host, &client, &schemas)?;
         let native = Address::Unix(socket);

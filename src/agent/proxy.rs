@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use mcrpc::{Address, Host};
-use mcrpc_proxy::{Proxy, Settings};
+use mcrpc_proxy::Settings;
+use mcrpc_proxy::schema::Schemas;
 
 /// Calls for processes in other languages.
 #[derive(clap::Args)]
@@ -29,8 +30,8 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// The proxy of a host, if one is wanted.
-    pub(super) fn start(&self, directory: &Path, socket_mode: u32) -> Result<Option<Proxy>> {
+    /// What the proxy of a host is told, if one is wanted.
+    pub(super) fn settings(&self, directory: &Path, socket_mode: u32) -> Result<Option<Settings>> {
         if !self.proxy {
             return Ok(None);
         }
@@ -39,13 +40,12 @@ impl Options {
             Some(text) => text.parse().context("--proxy-http")?,
             None => Address::Unix(directory.join("proxy-http.sock")),
         };
-        let settings = Settings {
+        Ok(Some(Settings {
             host: Arc::new(Host::new(directory)),
             socket: self.proxy_socket.clone().unwrap_or_else(|| directory.join("proxy.sock")),
             http,
             socket_mode,
-            protos: self.proxy_protos.clone(),
-        };
-        Ok(Some(Proxy::start(settings, |event| super::say(event.is_error(), event))?))
+            schemas: Schemas::open(self.proxy_protos.as_deref())?,
+        }))
     }
 }

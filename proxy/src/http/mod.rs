@@ -15,9 +15,9 @@ mod headers;
 use std::convert::Infallible;
 use std::fs;
 use std::io;
-use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::os::unix::net as unix;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -58,12 +58,12 @@ pub(crate) struct Http {
 }
 
 enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
+    Tcp(std::net::TcpListener),
+    Unix(unix::UnixListener),
 }
 
 impl Http {
-    /// Listens at `address` for calls that go through the proxy at `native`.
+    /// Listens at `address` for calls that go through the proxy at `native`. May be called within another runtime.
     pub(crate) fn start(
         native: &Address,
         address: &Address,
@@ -71,22 +71,42 @@ impl Http {
         tell: impl Fn(&Event) + Send + 'static,
     ) -> Result<Http, Error> {
         let wrong = |error| Error::Listen { address: address.clone(), error };
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(wrong)?;
-        let (listener, bound) = runtime.block_on(bind(address)).map_err(wrong)?;
-        let client = Client::builder(NAME)
-            .service(call::PROXY, [native.to_string()])
-            .on_runtime(runtime.handle().clone())
-            .build()?;
+        let (listener, bound) = Listener::bind(address).map_err(wrong)?;
+        let native = native.to_string();
         let (end, ended) = oneshot::channel();
-        let caller = Arc::new(Caller { client, schemas: schemas.clone(), room: Room::default() });
-        let serving = async move {
-            tokio::select! {
-                () = serve(listener, caller, ended) => {}
-                () = follow(schemas, tell) => {}
-            }
+        let (started, has_started) = mpsc::channel();
+        let run = move || {
+            // Whoever waits for it has gone only with the process.
+            let failed = |error| _ = started.send(Err(error));
+            let runtime = match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return failed(error.into()),
+            };
+            let watched = {
+                let _runtime = runtime.enter();
+                Accepting::new(listener)
+            };
+            let listener = match watched {
+                Ok(listener) => listener,
+                Err(error) => return failed(error.into()),
+            };
+            let client = Client::builder(NAME).service(call::PROXY, [native]).on_runtime(runtime.handle().clone());
+            let client = match client.build() {
+                Ok(client) => client,
+                Err(error) => return failed(error),
+            };
+            let _ = started.send(Ok(()));
+            let caller = Arc::new(Caller { client, schemas: schemas.clone(), room: Room::default() });
+            runtime.block_on(async {
+                tokio::select! {
+                    () = serve(listener, caller, ended) => {}
+                    () = follow(schemas, tell) => {}
+                }
+            });
         };
-        let thread = thread::Builder::new().name("mcrpc-proxy".to_owned());
-        let thread = thread.spawn(move || runtime.block_on(serving)).map_err(wrong)?;
+        let thread = thread::Builder::new().name("mcrpc-proxy".to_owned()).spawn(run).map_err(wrong)?;
+        // A thread that panicked has said so.
+        has_started.recv().unwrap_or_else(|_| Err(io::Error::other("its thread has ended").into()))?;
         Ok(Http { address: bound, end: Some(end), thread: Some(thread) })
     }
 
@@ -121,32 +141,52 @@ impl Drop for Http {
     }
 }
 
-async fn bind(address: &Address) -> io::Result<(Listener, Address)> {
-    match address {
-        Address::Tcp(tcp) => {
-            let listener = TcpListener::bind(tcp).await?;
-            let bound = listener.local_addr()?.into();
-            Ok((Listener::Tcp(listener), bound))
+impl Listener {
+    /// Listens; with the address that the system chose.
+    fn bind(address: &Address) -> io::Result<(Listener, Address)> {
+        match address {
+            Address::Tcp(tcp) => {
+                let listener = std::net::TcpListener::bind(tcp)?;
+                listener.set_nonblocking(true)?;
+                let bound = listener.local_addr()?.into();
+                Ok((Listener::Tcp(listener), bound))
+            }
+            Address::Unix(path) => Ok((Listener::Unix(bind_unix(path)?), address.clone())),
         }
-        Address::Unix(path) => Ok((Listener::Unix(bind_unix(path)?), Address::Unix(PathBuf::from(path)))),
     }
 }
 
 /// A socket that was left behind, and on which nobody listens, is replaced.
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    UnixListener::bind(path).or_else(|error| {
+fn bind_unix(path: &Path) -> io::Result<unix::UnixListener> {
+    let bound = unix::UnixListener::bind(path).or_else(|error| {
         let is_left_behind = error.kind() == io::ErrorKind::AddrInUse
-            && StdUnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+            && unix::UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
         if !is_left_behind {
             return Err(error);
         }
         fs::remove_file(path)?;
-        UnixListener::bind(path)
-    })
+        unix::UnixListener::bind(path)
+    })?;
+    bound.set_nonblocking(true)?;
+    Ok(bound)
+}
+
+enum Accepting {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Accepting {
+    fn new(listener: Listener) -> io::Result<Accepting> {
+        Ok(match listener {
+            Listener::Tcp(listener) => Accepting::Tcp(TcpListener::from_std(listener)?),
+            Listener::Unix(listener) => Accepting::Unix(UnixListener::from_std(listener)?),
+        })
+    }
 }
 
 /// Serves until it is told to end.
-async fn serve(listener: Listener, caller: Arc<Caller>, mut ended: oneshot::Receiver<()>) {
+async fn serve(listener: Accepting, caller: Arc<Caller>, mut ended: oneshot::Receiver<()>) {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let is_orderly = loop {
@@ -154,8 +194,8 @@ async fn serve(listener: Listener, caller: Arc<Caller>, mut ended: oneshot::Rece
             // Never closed.
             let permit = connections.clone().acquire_owned().await;
             let accepted = match &listener {
-                Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| Stream::Tcp(stream)),
-                Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+                Accepting::Tcp(listener) => listener.accept().await.map(|(stream, _)| Stream::Tcp(stream)),
+                Accepting::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
             };
             accepted.map(|stream| (stream, permit.ok()))
         };
