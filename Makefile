@@ -3,6 +3,7 @@
 #     make                               build both
 #     make install                       into PREFIX (/usr/local), below DESTDIR if that is set
 #     make install-library               the library and the headers only: takes seconds, and needs no crate but two
+#     make install-units             what systemd needs to know of the agent
 #     make deb                           a Debian package in target/debian, by cargo-deb
 
 PREFIX ?= /usr/local
@@ -10,6 +11,8 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 # Where cargo and this file put what they build.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CARGO ?= cargo
@@ -19,7 +22,7 @@ STRIP ?= strip
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARIES := libmcrpc libmcrpc_wire
 
-.PHONY: all library command install install-library install-command deb clean
+.PHONY: all library command install install-library install-command install-units deb clean
 
 all: library command
 
@@ -38,7 +41,7 @@ library command:
 	@echo "no $(CARGO) in PATH: $(built) is taken as it was built"
 endif
 
-install: install-library install-command
+install: install-library install-command install-units
 
 install-library: library
 	$(INSTALL) -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(LIBDIR)/cmake/mcrpc" "$(DESTDIR)$(INCLUDEDIR)"
@@ -61,6 +64,11 @@ install-command: command
 	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1"
 	$(INSTALL) -m 755 "$(TARGET)/release/mcrpc" "$(DESTDIR)$(BINDIR)"
 	"$(TARGET)/release/mcrpc" man "$(DESTDIR)$(MANDIR)/man1"
+
+install-units:
+	$(INSTALL) -d "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(SYSUSERSDIR)"
+	sed -e 's|@BINDIR@|$(BINDIR)|' packaging/systemd/mcrpc-agent.service > "$(DESTDIR)$(UNITDIR)/mcrpc-agent.service"
+	$(INSTALL) -m 644 packaging/systemd/mcrpc.sysusers "$(DESTDIR)$(SYSUSERSDIR)/mcrpc.conf"
 
 deb:
 	rm -rf target/stage

@@ -22,6 +22,7 @@ fn main() {
         "ffi/artefact/Cargo.lock",
         "include",
         "cpp-examples",
+        "examples/feed/timeline",
     ] {
         println!("cargo:rerun-if-changed={input}");
     }
@@ -29,6 +30,10 @@ fn main() {
     println!("cargo:rerun-if-env-changed=CXX");
     let library_dir = build_library(&root, &out);
     println!("cargo:rustc-env=MCRPC_LIBRARY_DIR={}", library_dir.display());
+    // What the example's own build has generated.
+    let feed = PathBuf::from(env::var_os("DEP_MCRPC_EXAMPLE_FEED_CPP").expect("examples/feed says where its code is"));
+    let messages = root.join("examples/feed/timeline/messages");
+    println!("cargo:rustc-env=MCRPC_FEED_GENERATED={}", feed.display());
     for (name, source) in [
         ("overload_server", "cpp-examples/overload_server.cpp"),
         ("io_worker_server", "cpp-examples/io_worker_server.cpp"),
@@ -37,10 +42,12 @@ fn main() {
         ("fleet_back", "cpp-examples/fleet_back.cpp"),
         ("bridge_server", "cpp-examples/bridge_server.cpp"),
         ("bridge_client", "cpp-examples/bridge_client.cpp"),
+        ("feed_timeline", "examples/feed/timeline/timeline.cpp"),
     ] {
         for linkage in [Linkage::Static, Linkage::Shared] {
             let program = out.join(format!("{name}-{}", linkage.name()));
-            compile(linkage, &root, &root.join(source), &library_dir, &program);
+            let includes = [root.join("include"), feed.clone(), messages.clone()];
+            compile(linkage, &includes, &root.join(source), &library_dir, &program);
             let variable = format!("MCRPC_{}_{}", name.to_uppercase(), linkage.name().to_uppercase());
             println!("cargo:rustc-env={variable}={}", program.display());
         }
@@ -72,7 +79,7 @@ impl Linkage {
     }
 }
 
-fn compile(linkage: Linkage, root: &Path, source: &Path, library_dir: &Path, program: &Path) {
+fn compile(linkage: Linkage, includes: &[PathBuf], source: &Path, library_dir: &Path, program: &Path) {
     // `cc` finds the compiler (CXX is honoured); the rest is as in the examples' head comments, and stricter.
     let mut command = cc::Build::new().cpp(true).cargo_metadata(false).opt_level(2).get_compiler().to_command();
     command.args(["-std=c++17", "-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-pthread"]);
@@ -80,7 +87,8 @@ fn compile(linkage: Linkage, root: &Path, source: &Path, library_dir: &Path, pro
     if env::var("PROFILE").is_ok_and(|profile| profile == "debug") {
         command.arg("-Werror");
     }
-    command.arg("-I").arg(root.join("include")).arg(source).arg("-o").arg(program);
+    includes.iter().for_each(|directory| _ = command.arg("-I").arg(directory));
+    command.arg(source).arg("-o").arg(program);
     match linkage {
         Linkage::Static => command.arg(library_dir.join("libmcrpc.a")),
         Linkage::Shared => {

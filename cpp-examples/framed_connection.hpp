@@ -39,6 +39,9 @@ struct Self {
     size_t max_unsent_len = 1u << 20;
     // For so long the rest of what has begun to come is waited for: an admitted request has its place in the queue already.
     uint64_t rest_limit_ns = 5'000'000'000;
+    // When the program was told to end, callers have so long to notice and to hang up, and so long to be answered.
+    uint64_t drain_grace_ns = 100'000'000;
+    uint64_t drain_limit_ns = 1'000'000'000;
 };
 
 // What the other side's hello said.
@@ -465,9 +468,12 @@ inline mcrpc::Context context_of(const mcrpc::Header &header, std::string_view m
 }
 
 // The end of a server that was told to end: all connections have been sent a go-away, what was taken is being answered, and
-// what was on its way is refused. It takes a tenth of a second while somebody is there, a second while he has no answer.
+// what was on its way is refused. It takes the grace while somebody is there, the limit while he has no answer.
 class Drain {
 public:
+    Drain() = default;
+    Drain(uint64_t grace_ns, uint64_t limit_ns) : grace_ns_(grace_ns), limit_ns_(limit_ns) {}
+
     void begin() {
         if (!has_begun()) began_ns_ = mcrpc::now_ns();
     }
@@ -476,13 +482,12 @@ public:
     bool is_over(bool is_idle, bool is_alone) const {
         if (!has_begun()) return false;
         const uint64_t elapsed_ns = mcrpc::now_ns() - began_ns_;
-        return (is_idle && (is_alone || elapsed_ns >= kGraceNs)) || elapsed_ns >= kLimitNs;
+        return (is_idle && (is_alone || elapsed_ns >= grace_ns_)) || elapsed_ns >= limit_ns_;
     }
 
 private:
-    static constexpr uint64_t kGraceNs = 100'000'000;
-    static constexpr uint64_t kLimitNs = 1'000'000'000;
-
+    uint64_t grace_ns_ = Self().drain_grace_ns;
+    uint64_t limit_ns_ = Self().drain_limit_ns;
     uint64_t began_ns_ = 0;  // 0: it serves
 };
 

@@ -110,20 +110,25 @@ public:
 
     // Listens on 127.0.0.1, and says so on stdout. The kernel chooses a port if it is 0.
     void listen_on(uint16_t port) {
-        listener_ = must(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
-        const int on = 1;
-        setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         sockaddr_in address{};
         address.sin_family = AF_INET;
         address.sin_port = htons(port);
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        std::printf("listening 127.0.0.1:%u\n", listen_at(address));
+    }
+
+    // Listens; returns the port, which the kernel chooses if it is 0.
+    uint16_t listen_at(sockaddr_in address) {
+        listener_ = must(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
+        const int on = 1;
+        setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         socklen_t len = sizeof address;
         must(bind(listener_, reinterpret_cast<const sockaddr *>(&address), len), "cannot bind the port");
         must(listen(listener_, SOMAXCONN), "listen");
         must(getsockname(listener_, reinterpret_cast<sockaddr *>(&address), &len), "getsockname");
         // Edge-triggered, since a listener stays readable while there is no descriptor left for accept().
         watch(listener_, kListener, EPOLLIN | EPOLLET);
-        std::printf("listening 127.0.0.1:%u\n", ntohs(address.sin_port));
+        return ntohs(address.sin_port);
     }
 
     // Serves until SIGTERM or SIGINT, and then until the drain is over. on_tick() is called about every `tick_ms`.
@@ -298,6 +303,8 @@ private:
     void drain() {
         if (drain_.has_begun()) return;
         drain_.begin();
+        // Those that have connected already shall not find out by a reset that nobody is there.
+        accept_all();
         close(std::exchange(listener_, -1));
         for (auto &[id, entry] : connections_) {
             if (!entry.is_accepted) continue;
@@ -311,7 +318,7 @@ private:
     sigset_t signals_{};
     int signal_fd_ = -1;
     int listener_ = -1;
-    Drain drain_{};
+    Drain drain_{self_.drain_grace_ns, self_.drain_limit_ns};
     uint64_t looked_ns_ = 0;
     uint64_t next_connection_ = kFirstConnection;
     std::unordered_map<ConnectionId, Entry> connections_;

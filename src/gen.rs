@@ -19,7 +19,7 @@ pub struct Options {
     /// Where imports are looked for; may be given several times
     #[arg(short = 'I', long = "include", value_name = "DIR", default_value = ".")]
     includes: Vec<PathBuf>,
-    /// Where the code goes: FILE.mcrpc.hpp and mcrpc_stub.hpp, or PACKAGE.rs; made if it is missing
+    /// Where the code goes: FILE.mcrpc.hpp, mcrpc_stub.hpp and mcrpc_channel.hpp, or PACKAGE.rs; made if it is missing
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }

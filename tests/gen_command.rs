@@ -26,7 +26,7 @@ fn code_of_each_language_is_written_as_the_library_writes_it() {
         let read = |directory: &Path| std::fs::read_to_string(directory.join(name)).unwrap();
         assert!(read(&new) == read(Path::new(GOLDEN)), "{name}");
     }
-    assert!(new.join("mcrpc_stub.hpp").exists());
+    assert!(new.join("mcrpc_stub.hpp").exists() && new.join("mcrpc_channel.hpp").exists());
 }
 
 #[test]

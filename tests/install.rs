@@ -87,6 +87,16 @@ fn a_staged_installation_speaks_of_the_final_place() {
     assert_eq!(std::fs::read_link(lib.join("libmcrpc.so.0")).unwrap(), Path::new(&shared_objects()[0]));
 }
 
+#[test]
+fn the_agents_unit_starts_the_command_that_is_installed_beside_it() {
+    let prefix = tempfile::tempdir().unwrap();
+    run(&mut make("install-units", prefix.path()));
+    let unit = std::fs::read_to_string(prefix.path().join("lib/systemd/system/mcrpc-agent.service")).unwrap();
+    assert!(unit.contains(&format!("ExecStart={}/bin/mcrpc agent ", prefix.path().display())), "{unit}");
+    let group = std::fs::read_to_string(prefix.path().join("lib/sysusers.d/mcrpc.conf")).unwrap();
+    assert!(unit.contains("\nGroup=mcrpc\n") && group.contains("\ng mcrpc -\n"), "{group}");
+}
+
 /// As with `make && sudo make install`: root seldom has cargo.
 #[test]
 fn given_no_cargo_when_it_is_installed_then_what_was_built_is_taken_or_its_lack_is_told() {

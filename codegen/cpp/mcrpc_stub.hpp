@@ -1,7 +1,8 @@
 // What generated clients and skeletons for C++17 share. Written next to them by `mcrpc gen`.
 //
-// Channel         What brings a request to a server of the service and its answer back. It chooses the server, admits, retries
-//                 and reports by the functions of mcrpc.hpp; stubs only know messages. It has, for any number of threads at once:
+// Channel         What brings a request to a server of the service and its answer back: mcrpc::Channel of mcrpc_channel.hpp, or a
+//                 program's own. It chooses the server, retries and reports by the functions of mcrpc.hpp; stubs only know
+//                 messages. It has, for any number of threads at once:
 //
 //                     mcrpc::Status call(const mcrpc::MethodDescriptor &method, std::string_view payload, std::string &reply);
 //                     template <class Done>

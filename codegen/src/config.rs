@@ -72,8 +72,8 @@ impl Config {
         self.prost.compile_fds(source.for_prost()).map_err(|error| Error::Write { path: directory, error })
     }
 
-    /// Writes a header of C++17 client stubs for each of the files, `crawl.mcrpc.hpp` for `crawl.proto`, and the header
-    /// `mcrpc_stub.hpp` that all of them include.
+    /// Writes a header of C++17 client stubs for each of the files, `crawl.mcrpc.hpp` for `crawl.proto`, the header
+    /// `mcrpc_stub.hpp` that all of them include, and `mcrpc_channel.hpp`, a channel over TCP.
     ///
     /// # Errors
     ///
@@ -83,6 +83,7 @@ impl Config {
         let services = service::all(&source.pool())?;
         let directory = self.make_out_dir()?;
         write(&directory.join(cpp::STUB_NAME), cpp::STUB)?;
+        write(&directory.join(cpp::CHANNEL_NAME), cpp::CHANNEL)?;
         for file in source.named_files() {
             write(&directory.join(cpp::header_name(file.name())), cpp::header(&file, &services))?;
         }

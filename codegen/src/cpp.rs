@@ -11,6 +11,9 @@ use crate::service::{Method, Service};
 /// What all generated headers include.
 pub(crate) const STUB_NAME: &str = "mcrpc_stub.hpp";
 pub(crate) const STUB: &str = include_str!("../cpp/mcrpc_stub.hpp");
+/// The channel for those who have none of their own.
+pub(crate) const CHANNEL_NAME: &str = "mcrpc_channel.hpp";
+pub(crate) const CHANNEL: &str = include_str!("../cpp/mcrpc_channel.hpp");
 
 /// Words that name nothing in C++; protoc puts an underscore behind them.
 const KEYWORDS: &str = "alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t class \

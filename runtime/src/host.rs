@@ -109,9 +109,10 @@ impl Known {
         self.control.as_deref().map(ControlFile::borrow_dependent)
     }
 
-    /// The key of the host's order of users.
+    /// The key of the host's order of users, in this hour: that of programs in C and C++ that give `mcrpc_key()` the hour as its
+    /// epoch. A cursor means the same users to those who set it and to those who heed it only if all agree.
     pub(crate) fn salt(&self) -> Salt {
-        self.control().map_or(Salt::default(), Control::salt)
+        self.control().map_or(Salt::default(), Control::salt).at_epoch(crate::clock::hour())
     }
 }
 

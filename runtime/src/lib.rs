@@ -32,7 +32,7 @@ pub use client::{Call, Client, Started};
 pub use context::Context;
 pub use failure::Failure;
 pub use host::Host;
-pub use mcrpc_core::status::Status;
+pub use mcrpc_core::status::{Class, Status};
 pub use methods::{Methods, Service};
 pub use net::Address;
 pub use request::{Inline, Reply, Request};

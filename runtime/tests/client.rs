@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -10,9 +11,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use mcrpc::server::Config;
 use mcrpc::{Client, Context, Failure, Request, Server, Status};
-use mcrpc_core::admission;
+use mcrpc_core::admission::{self, Cursor};
 use mcrpc_core::status::Class;
-use mcrpc_core::wire::Flags;
+use mcrpc_core::wire::{Flags, HEADER_LEN, Header, Kind, Limits};
 use tokio::sync::Notify;
 
 const ECHO: &str = "echo.Echo.Say";
@@ -398,6 +399,31 @@ fn a_server_that_restarts_is_found_again_and_one_that_drains_fails_nobody() {
     stop.store(true, SeqCst);
     callers.into_iter().for_each(|caller| caller.join().unwrap());
     drop(again);
+}
+
+#[test]
+fn a_caller_that_is_sent_away_hangs_up_when_its_last_call_is_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = client([listener.local_addr().unwrap().to_string()]);
+    let calls = [1, 2].map(|uin| client.call("Echo", ECHO, "").uin(uin).start());
+    let (mut socket, _) = listener.accept().unwrap();
+    socket.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    let mut headers = Vec::new();
+    while headers.iter().filter(|header: &&Header| header.kind == Kind::Request).count() < calls.len() {
+        let mut head = [0; HEADER_LEN];
+        socket.read_exact(&mut head).unwrap();
+        let header = Header::parse(&head, &Limits::DEFAULT).unwrap();
+        socket.read_exact(&mut vec![0; header.body_len as usize]).unwrap();
+        headers.push(header);
+    }
+    socket.write_all(&Header::new(Kind::GoAway, 0).emit()).unwrap();
+    for request in headers.iter().filter(|header| header.kind == Kind::Request) {
+        let answer = Header { cursor: Cursor::OPEN.0, ..Header::new(Kind::Response, request.call_id) };
+        socket.write_all(&answer.emit()).unwrap();
+    }
+    calls.into_iter().for_each(|call| assert_eq!(call.join().unwrap(), ""));
+    assert_eq!(socket.read(&mut [0]).unwrap(), 0, "the caller has hung up");
+    assert_eq!(client.call("Echo", ECHO, "").wait().unwrap_err().status(), Status::GOING_AWAY);
 }
 
 #[test]

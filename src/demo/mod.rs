@@ -1,7 +1,8 @@
 //! `mcrpc demo`: a C++ server under more load than it can carry, with and without admission control.
 //!
-//! There are two more: `mcrpc demo overload`, in [`overload`], sets a fleet of two tiers beside rival policies, and in
-//! `mcrpc demo shield`, in [`shield`], machines fail and clients shield them.
+//! There are three more: `mcrpc demo overload`, in [`overload`], sets a fleet of two tiers beside rival policies; in
+//! `mcrpc demo shield`, in [`shield`], machines fail and clients shield them; and `mcrpc demo fleet`, in [`fleet`], plays what
+//! befalls a fleet of Rust and C++.
 //!
 //! [`plan`] says what is measured; this file goes through it: first the capacity of each mode, then all runs, each
 //! against a fresh server, then the steps. [`server`] and [`process`] hold the child process, [`client`] makes the calls, [`load`]
@@ -10,11 +11,13 @@
 
 mod client;
 mod figures;
+mod fleet;
 mod load;
 mod overload;
 pub(crate) mod page;
 mod plan;
 pub(crate) mod plot;
+mod port;
 mod process;
 mod progress;
 mod record;
@@ -65,6 +68,18 @@ enum Other {
     Overload(overload::Options),
     /// Let machines fail and recover under C++ clients, without and with shields, and show the difference
     Shield(shield::Options),
+    /// Play what befalls a fleet of three tiers in Rust and C++: overload, servers that are killed, slow down, are restarted
+    Fleet(fleet::Options),
+    /// A tier in Rust of the example in examples/feed, which the fleet's demo starts
+    #[command(hide = true, subcommand)]
+    Tier(Tier),
+}
+
+/// The tiers in Rust.
+#[derive(clap::Subcommand)]
+enum Tier {
+    Front(mcrpc_example_feed::tier::Options),
+    Store(mcrpc_example_feed::tier::Options),
 }
 
 /// As the shell reports an end by SIGINT.
@@ -75,6 +90,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     match &options.other {
         Some(Other::Overload(options)) => return overload::run(options),
         Some(Other::Shield(options)) => return shield::run(options),
+        Some(Other::Fleet(options)) => return fleet::run(options),
+        Some(Other::Tier(tier)) => {
+            match tier {
+                Tier::Front(options) => mcrpc_example_feed::front::run(options)?,
+                Tier::Store(options) => mcrpc_example_feed::store::run(options)?,
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
         None => {}
     }
     let plan = if options.quick { &QUICK } else { &WHOLE };

@@ -42,7 +42,7 @@ const NOBODYS: Concern = Concern {
 
 /// A call that is being made: what all its attempts share.
 pub(super) struct Making<'c> {
-    client: &'c Inner,
+    client: &'c Arc<Inner>,
     callee: &'c Callee,
     payload: &'c [u8],
     /// Of the request on whose behalf it is made.
@@ -62,7 +62,7 @@ pub(super) struct Made {
 
 impl<'c> Making<'c> {
     pub(super) fn new(
-        client: &'c Inner,
+        client: &'c Arc<Inner>,
         callee: &'c Callee,
         payload: &'c [u8],
         context: Option<&'c Context>,
@@ -222,12 +222,29 @@ impl<'c> Making<'c> {
             } else if answer.status == Status::GOING_AWAY {
                 // Nobody is sent there for a while, which costs no retry.
                 set.heard(choice, Cursor(0), GOING_AWAY_HOLD.as_millis() as u32, host, ended);
+                self.look_for(*choice);
             } else if answer.cursor != Cursor::OPEN {
                 let hold_ms = if answer.hold_ms == 0 { CURSOR_HOLD_MS } else { answer.hold_ms.into() };
                 set.heard(choice, answer.cursor, hold_ms, host, ended);
             }
         });
         (answer, ended)
+    }
+
+    /// Calls are sent again to a server that goes away as soon as something listens at its address.
+    fn look_for(&self, choice: Choice) {
+        let (client, service) = (Arc::downgrade(self.client), self.callee.service.clone());
+        self.client.dialer.handle.spawn(async move {
+            let Some(endpoint) = service.endpoint(choice.user_data, &choice.endpoint) else { return };
+            let Some(dialer) = client.upgrade().map(|client| client.dialer.clone()) else { return };
+            if endpoint.comes_back(&dialer).await
+                && let Some(client) = client.upgrade()
+            {
+                service.with_set(&client.known(), |set, host| {
+                    set.heard(&choice, Cursor::OPEN, 0, host, clock::now());
+                });
+            }
+        });
     }
 
     async fn exchange(&self, choice: &Choice, number: u8, began: Nanos) -> Answer {

@@ -191,6 +191,24 @@ impl Connection {
         self.task.wake();
     }
 
+    /// Whether the connection is over. It is when nobody waits for an answer and no call may follow: a server that goes away waits
+    /// for its callers to hang up, since only they know what they have sent.
+    pub(super) fn is_over(&self) -> bool {
+        let was_sent_away = self.sent_away_at.load(Relaxed) != 0;
+        let mut open = self.open.lock();
+        if open.end.is_some() {
+            return true;
+        }
+        let takes_calls = !was_sent_away && !self.is_dropped.load(Relaxed);
+        if takes_calls || open.calls.iter().any(|(_, call)| call.answer.is_none()) {
+            return false;
+        }
+        open.end = Some(if was_sent_away { Status::GOING_AWAY } else { Status::CONNECT_FAILED });
+        drop(open);
+        self.write.shut_down();
+        true
+    }
+
     /// No new calls come; when the open ones are over, so is the connection.
     pub(crate) fn leave(&self) {
         self.is_leaving.store(true, Relaxed);
@@ -250,7 +268,12 @@ impl Drop for Exchange {
             let mut open = self.connection.open.lock();
             open.calls.try_remove(self.place).is_none_or(|call| call.answer.is_some())
         };
-        if !was_answered && self.connection.outbox.push(|out| out.extend(Header::new(Kind::Cancel, self.id).emit())) {
+        if was_answered {
+            return;
+        }
+        let is_first = self.connection.outbox.push(|out| out.extend(Header::new(Kind::Cancel, self.id).emit()));
+        // It may have been the last one of a connection that is about to end.
+        if is_first || !self.connection.is_usable() {
             self.connection.task.wake();
         }
     }

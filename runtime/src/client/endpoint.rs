@@ -1,7 +1,7 @@
 //! A server that is called: its connections, made when they are needed, and not again at once when they cannot be.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -12,13 +12,15 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::connection::Connection;
+use super::connection::{Connection, GOING_AWAY_HOLD};
 use crate::clock;
 use crate::net::{Address, stream};
 
 /// After a connection could not be made, the next attempt waits so long; twice as long after each further one.
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+/// While a server that goes away is waited for, it is looked for so often at least.
+const LOOKED_FOR_EACH: Duration = Duration::from_millis(100);
 
 /// A server that is called.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(crate) struct Endpoint {
     connections: Box<[ArcSwapOption<Connection>]>,
     /// Whoever makes a connection has it.
     attempts: Mutex<Attempts>,
+    /// Somebody looks whether it is back.
+    is_looked_for: AtomicBool,
 }
 
 /// Numbers the threads that make calls.
@@ -54,7 +58,7 @@ pub(crate) struct Dialer {
 impl Endpoint {
     pub(crate) fn new(address: Address, connections: usize) -> Endpoint {
         let connections = (0..connections.max(1)).map(|_| ArcSwapOption::empty()).collect();
-        Endpoint { address, connections, attempts: Mutex::default() }
+        Endpoint { address, connections, attempts: Mutex::default(), is_looked_for: AtomicBool::new(false) }
     }
 
     /// Makes a connection that takes calls, or waits until somebody else has made it.
@@ -109,6 +113,49 @@ impl Endpoint {
         if clock::now() < attempts.not_before {
             return Err(Status::CONNECT_FAILED);
         }
+        self.dial_now(dialer, place, &mut attempts).await
+    }
+
+    /// Waits until a server that goes away listens again, or another one in its place, as long as it is left alone. Whether it does;
+    /// and whether it was this call that found out.
+    pub(crate) async fn comes_back(&self, dialer: &Dialer) -> bool {
+        if self.is_looked_for.swap(true, Relaxed) {
+            return false;
+        }
+        let give_up_at = clock::now().plus(GOING_AWAY_HOLD.as_nanos() as u64);
+        let mut pause = FIRST_BACKOFF;
+        let is_back = loop {
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(LOOKED_FOR_EACH);
+            let mut attempts = self.attempts.lock().await;
+            let is_there = matches!(self.usable(clock::now()), Ok(Some(_)));
+            if is_there || self.dial_now(dialer, self.place(), &mut attempts).await.is_ok() {
+                self.forget_ended();
+                break true;
+            }
+            // It says nothing of a server that is not back yet.
+            *attempts = Attempts::default();
+            if clock::now() >= give_up_at {
+                break false;
+            }
+        };
+        self.is_looked_for.store(false, Relaxed);
+        is_back
+    }
+
+    /// The connections of other threads are made anew when they are needed.
+    fn forget_ended(&self) {
+        let is_ended =
+            |place: &&ArcSwapOption<Connection>| place.load().as_ref().is_some_and(|known| !known.is_usable());
+        self.connections.iter().filter(is_ended).for_each(|place| place.store(None));
+    }
+
+    async fn dial_now(
+        &self,
+        dialer: &Dialer,
+        place: &ArcSwapOption<Connection>,
+        attempts: &mut Attempts,
+    ) -> Result<Arc<Connection>, Status> {
         let dialed = {
             // On the client's runtime, whose thread watches the socket.
             let address = self.address.clone();

@@ -186,7 +186,7 @@ impl Builder {
         let watch =
             services.routes().map(|routes| routes.watch(move |change| watching.on_change(change))).transpose()?;
         handle.spawn(keep_house(Arc::downgrade(&services)));
-        let dialer = Dialer { caller, limits, connect_timeout, handle };
+        let dialer = Arc::new(Dialer { caller, limits, connect_timeout, handle });
         let client = Client(Arc::new(Inner { services, dialer, _watch: watch, _background: background }));
         for (name, servers) in lists {
             client.set_servers(&name, servers)?;
@@ -213,7 +213,7 @@ pub struct Client(Arc<Inner>);
 
 pub(crate) struct Inner {
     services: Arc<Services>,
-    dialer: Dialer,
+    dialer: Arc<Dialer>,
     _watch: Option<Watch>,
     _background: Option<Background>,
 }
@@ -282,7 +282,7 @@ impl Client {
         self.0.known()
     }
 
-    fn inner(&self) -> &Inner {
+    fn inner(&self) -> &Arc<Inner> {
         &self.0
     }
 }

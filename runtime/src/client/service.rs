@@ -176,10 +176,7 @@ impl Service {
 
     /// How to reach the server that was chosen.
     pub(crate) fn way(&self, index: u64, chosen: &Identity, now: Nanos) -> Way {
-        let endpoints = self.endpoints.load();
-        let is_it = |listed: &&Listed| listed.identity == *chosen;
-        let at_place = usize::try_from(index).ok().and_then(|index| endpoints.get(index)).filter(is_it);
-        match at_place.or_else(|| endpoints.iter().find(is_it)) {
+        match find(&self.endpoints.load(), index, chosen) {
             Some(Listed { endpoint, .. }) => match endpoint.usable(now) {
                 Ok(Some(connection)) => Way::Open(connection),
                 Ok(None) => Way::Untrodden(endpoint.clone()),
@@ -189,6 +186,18 @@ impl Service {
             None => Way::Closed(Status::CONNECT_FAILED),
         }
     }
+
+    /// The server that was chosen; `None` if it has left the list meanwhile.
+    pub(crate) fn endpoint(&self, index: u64, chosen: &Identity) -> Option<Arc<Endpoint>> {
+        find(&self.endpoints.load(), index, chosen).map(|listed| listed.endpoint.clone())
+    }
+}
+
+#[inline]
+fn find<'l>(endpoints: &'l [Listed], index: u64, chosen: &Identity) -> Option<&'l Listed> {
+    let is_it = |listed: &&Listed| listed.identity == *chosen;
+    let at_place = usize::try_from(index).ok().and_then(|index| endpoints.get(index)).filter(is_it);
+    at_place.or_else(|| endpoints.iter().find(is_it))
 }
 
 /// What a server is known by to the whole host. A unix socket has an address of the discard prefix (RFC 6666) that follows from its path.

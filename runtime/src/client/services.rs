@@ -45,16 +45,8 @@ impl Services {
         host: Option<Arc<Host>>,
     ) -> Services {
         let routes = routes.map(|(root, idc)| Arc::new(Routes::new(root, idc)));
-        Services {
-            by_name: RwLock::default(),
-            settings,
-            timeout,
-            connections_per_endpoint,
-            routes,
-            named: Mutex::default(),
-            host,
-            nothing: ArcSwap::default(),
-        }
+        let (by_name, named, nothing) = (RwLock::default(), Mutex::default(), ArcSwap::default());
+        Services { by_name, settings, timeout, connections_per_endpoint, routes, named, host, nothing }
     }
 
     /// The files that services are found by.

@@ -71,11 +71,7 @@ impl Task {
         if let Some(status) = end {
             connection.end(status);
         }
-        let is_over = {
-            let open = connection.open.lock();
-            open.end.is_some() || connection.is_dropped.load(Relaxed) && open.calls.is_empty()
-        };
-        if is_over { Poll::Ready(()) } else { Poll::Pending }
+        if connection.is_over() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Takes what has arrived; says how the connection ended, if it has.

@@ -1,9 +1,11 @@
 //! A connection in two halves: one task reads, any thread writes.
 
 use std::io;
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
@@ -84,6 +86,16 @@ impl WriteHalf {
                 pid.map_or_else(|| "unix".to_owned(), |pid| format!("unix:pid={pid}"))
             }
         }
+    }
+
+    /// Ends the connection in both directions.
+    pub(crate) fn shut_down(&self) {
+        let socket = match self {
+            WriteHalf::Tcp(half) => SockRef::from(half.as_ref()),
+            WriteHalf::Unix(half) => SockRef::from(half.as_ref()),
+        };
+        // It fails if the peer has ended it already.
+        let _ = socket.shutdown(Shutdown::Both);
     }
 
     /// Whether the socket takes more, or will wake the task when it does. For one task at a time.

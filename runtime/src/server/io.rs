@@ -37,8 +37,8 @@ const KEPT_ANSWERS: usize = 256 << 10;
 const SWEEP: Duration = Duration::from_secs(1);
 /// How often, while the server ends.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
-/// So long callers have to notice that the server goes away, when all is answered.
-const DRAIN_GRACE: Duration = Duration::from_millis(100);
+/// So long callers have to notice that the server goes away, and to hang up, when all is answered.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
 /// An IO thread.
 pub(crate) struct IoThread {

@@ -18,7 +18,7 @@ use super::pool::Pool;
 use super::rates::{Caller, Rates};
 use super::segment::Segment;
 use crate::clock;
-use crate::host::Host;
+use crate::host::{Host, Known};
 use crate::methods::{Method, Methods, Run};
 
 /// What all threads of a server know.
@@ -71,7 +71,7 @@ impl Shared {
             blocking: Arc::new(blocking),
             rates,
             memory,
-            salt: AtomicU64::new(Salt::default().0),
+            salt: AtomicU64::new(Known::default().salt().0),
             host,
             connections: AtomicUsize::new(0),
             is_draining: AtomicBool::new(false),
@@ -185,6 +185,7 @@ impl Shared {
     pub(crate) fn follow_host(&self) {
         let own_mode = self.live().mode;
         let Some(host) = &self.host else {
+            self.salt.store(Known::default().salt().0, Relaxed);
             self.pools().into_iter().for_each(|pool| pool.admission.follow(None, own_mode));
             return;
         };

@@ -3,25 +3,16 @@
 //! Each is a process of the C++ server on a port of its own, which can be killed, started again or stopped in the middle;
 //! only those that are to answer late or to reset connections are [`Switchable`].
 
-use std::cell::Cell;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::super::port::free_port;
 use super::super::server::Server;
 use super::clock::{Moments, sleep_until};
 use super::plan::{FAILING_SHARE, FLAP, Fault, Machine, SLOW};
 use super::shares;
 use super::switchable::{Behaviour, Switchable};
-
-/// Below the ports that the kernel gives to clients: while a machine is down nobody else must get its port.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
-
-thread_local! {
-    /// Where the search for a port goes on. It begins at a place of this process.
-    static NEXT_PORT: Cell<u16> = Cell::new(PORTS.start + (std::process::id() * 61 % PORTS.len() as u32) as u16);
-}
 
 /// The machines of a service, all running.
 pub(crate) struct Fleet {
@@ -149,15 +140,4 @@ fn service_time(machine: &Machine) -> Duration {
 
 fn healthy(machine: &Machine) -> Behaviour {
     Behaviour::Answers(service_time(machine))
-}
-
-/// A port on which nobody listens, and which no other machine of this process was given.
-fn free_port() -> Result<u16> {
-    let candidates = PORTS.map(|_| {
-        let port = NEXT_PORT.get();
-        NEXT_PORT.set(if port + 1 < PORTS.end { port + 1 } else { PORTS.start });
-        port
-    });
-    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    candidates.into_iter().find(is_free).with_context(|| format!("no port in {PORTS:?} is free on 127.0.0.1"))
 }
