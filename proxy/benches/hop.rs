@@ -18,6 +18,9 @@ const ROUNDS: usize = 20;
 const CALLS: usize = 500;
 const PATH: &str = "/Echo/mcrpc.example.Echo/Echo";
 
+/// A name, and what makes a call.
+type Way<'w> = (&'static str, Box<dyn FnMut() + 'w>);
+
 fn main() {
     let server = Server::builder()
         .listen("127.0.0.1:0")
@@ -33,7 +36,7 @@ fn main() {
     let message = [&b"\x0a\x40"[..], &[b'x'; 64]].concat();
     let text = format!(r#"{{"text": "{}"}}"#, "x".repeat(64));
     let as_protobuf = [("content-type", "application/x-protobuf")];
-    let mut ways: [(&str, Box<dyn FnMut()>); 4] = [
+    let mut ways: [Way<'_>; 4] = [
         ("frames, to the server", Box::new(|| call(&mut direct, &message))),
         ("frames, through the proxy", Box::new(|| call(&mut native, &message))),
         ("HTTP and protobuf, through the proxy", {
