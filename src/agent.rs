@@ -4,6 +4,7 @@
 //! few seconds later, and the next agent goes on where this one stopped.
 
 mod discovery;
+mod proxy;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ use mcrpc_core::host::stat::MAX_COUNTERS;
 use mcrpc_core::shield::rate::RateRules;
 use mcrpc_core::strategy::table::MAX_CAPACITY;
 use mcrpc_discovery::Discovery;
+use mcrpc_proxy::Proxy;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -64,6 +66,8 @@ pub struct Options {
     shared_with: SharedWith,
     #[command(flatten)]
     discovery: discovery::Options,
+    #[command(flatten)]
+    proxy: proxy::Options,
 }
 
 fn up_to(max: u32) -> clap::builder::RangedI64ValueParser<u32> {
@@ -110,6 +114,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         SharedWith::World => (SharedMode::WORLD, 0o666),
     };
     let discovery = options.discovery.settings(&options.dir, socket_mode)?;
+    let proxy = options.proxy.settings(&options.dir, socket_mode)?;
     let probes = matches!(options.probe, Switch::On);
     let settings = Settings { capacity, seats, counters, shared_mode, ..DEFAULT };
     // Before anything is touched: a bad file should not cost the good entries of the agent before.
@@ -132,17 +137,23 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             }
         };
         let discovery = Discovery::start(discovery)?;
+        let proxy = proxy.map(|settings| Proxy::start(settings, tell_of_proxy)).transpose()?;
         let cpu = Some(Sampler::new(&Places::default()));
         let agent = run::run(Agent::new(publisher, Sources { file, generator, rules, probes, cpu }), end, tell);
         tokio::select! {
             () = agent => {}
             () = discovery.run(tell_of_services) => {}
         }
+        proxy.into_iter().for_each(Proxy::drain);
         Ok(ExitCode::SUCCESS)
     })
 }
 
 fn tell_of_services(event: &mcrpc_discovery::event::Event) {
+    say(event.is_error(), event);
+}
+
+fn tell_of_proxy(event: &mcrpc_proxy::Event) {
     say(event.is_error(), event);
 }
 

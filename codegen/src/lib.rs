@@ -25,12 +25,14 @@
 //! | `annotations` | what the files say about services and methods |
 //! | `service` | services as code is made of them, checked |
 //! | `rust`, `cpp` | the code |
+//! | `schema` | methods, for programs that read the files while they run |
 
 mod annotations;
 mod config;
 mod cpp;
 mod error;
 mod rust;
+mod schema;
 mod service;
 mod source;
 
@@ -39,6 +41,7 @@ use std::path::Path;
 pub use config::Config;
 pub use error::Error;
 pub use prost_build;
+pub use schema::{MethodSchema, methods};
 pub use source::OPTIONS_PROTO;
 
 /// Writes a file of Rust for each package of these files into `OUT_DIR`: [`Config::compile`] with the defaults.

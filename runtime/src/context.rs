@@ -150,7 +150,20 @@ impl Context {
     pub fn traced(mut self) -> Context {
         self.parts_mut().header.flags.0 |= Flags::SAMPLED;
         if self.trace_id().is_none() {
-            self.begin_trace(fastrand::u128(1..));
+            self.begin_trace(&Trace { trace_id: fastrand::u128(1..).to_be_bytes(), ..Trace::default() });
+        }
+        self
+    }
+
+    /// The same context as part of a trace that was begun elsewhere, by a caller whose span this is; unless it is part of one
+    /// already.
+    #[must_use]
+    pub fn in_trace(mut self, trace_id: [u8; 16], span_id: [u8; 8], is_sampled: bool) -> Context {
+        if is_sampled {
+            self.parts_mut().header.flags.0 |= Flags::SAMPLED;
+        }
+        if self.trace_id().is_none() {
+            self.begin_trace(&Trace { trace_id, span_id, ..Trace::default() });
         }
         self
     }
@@ -167,15 +180,15 @@ impl Context {
     fn begin_trace_unless_there_is_one(&mut self) {
         if self.trace_id().is_none() {
             let seed = *TRACE_SEED ^ self.0.arrival.0.rotate_left(32) ^ u64::from(self.0.header.call_id);
-            self.begin_trace(fastrand::Rng::with_seed(seed).u128(1..));
+            let trace_id = fastrand::Rng::with_seed(seed).u128(1..).to_be_bytes();
+            self.begin_trace(&Trace { trace_id, ..Trace::default() });
         }
     }
 
     #[cold]
-    fn begin_trace(&mut self, trace_id: u128) {
-        let trace = Trace { trace_id: trace_id.to_be_bytes(), ..Trace::default() };
+    fn begin_trace(&mut self, trace: &Trace) {
         let mut head = [0; HEADER_LEN + INLINE_METADATA];
-        let written = Writer::new(&mut head).trace(&trace).finish(&Header::new(Kind::Request, 0), 0);
+        let written = Writer::new(&mut head).trace(trace).finish(&Header::new(Kind::Request, 0), 0);
         let metadata = [written.map_or(&[][..], |len| &head[HEADER_LEN..len]), &self.0.metadata].concat();
         // They would be no metadata any more if there were a trace tag that names no trace.
         if Metadata::new_checked(&metadata, &Limits::WIDEST).is_ok() {
@@ -249,7 +262,7 @@ impl Context {
         carried
     }
 
-    fn metadata(&self) -> Metadata<'_> {
+    pub(crate) fn metadata(&self) -> Metadata<'_> {
         // Checked when it was read; what is checked again here cannot fail.
         Metadata::new_checked(&self.0.metadata, &Limits::WIDEST).unwrap_or_default()
     }

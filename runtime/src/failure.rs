@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use std::time::Duration;
+
+use mcrpc_core::admission::Cursor;
 use mcrpc_core::status::{Class, Status};
 
 /// What a handler answers with instead of a reply, and what a caller gets instead of one.
@@ -10,6 +13,21 @@ use mcrpc_core::status::{Class, Status};
 pub struct Failure {
     status: Status,
     text: Cow<'static, str>,
+    reject: Reject,
+}
+
+/// What a server that refused said of what it refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reject {
+    pub(crate) cursor: Cursor,
+    /// For how long the cursor holds; 0 if it did not say.
+    pub(crate) hold_ms: u16,
+    /// Whoever is answered with this failure is told so too: the request was only passed on.
+    pub(crate) is_relayed: bool,
+}
+
+impl Reject {
+    pub(crate) const NONE: Reject = Reject { cursor: Cursor::OPEN, hold_ms: 0, is_relayed: false };
 }
 
 impl Failure {
@@ -19,17 +37,17 @@ impl Failure {
     pub fn of_service(code: i32, text: impl Into<Cow<'static, str>>) -> Failure {
         let status = Status(code);
         let status = if status.class() == Class::Other { status } else { Status::INVALID_ARGUMENT };
-        Failure { status, text: text.into() }
+        Failure { status, text: text.into(), reject: Reject::NONE }
     }
 
     /// A failure of the system, told in the words of the list.
     pub const fn of_system(status: Status) -> Failure {
-        Failure { status, text: Cow::Borrowed("") }
+        Failure { status, text: Cow::Borrowed(""), reject: Reject::NONE }
     }
 
     /// What a server answered.
-    pub(crate) fn of_answer(status: Status, text: String) -> Failure {
-        Failure { status, text: text.into() }
+    pub(crate) fn of_answer(status: Status, text: String, reject: Reject) -> Failure {
+        Failure { status, text: text.into(), reject }
     }
 
     /// The same failure, with a text for a person.
@@ -46,6 +64,15 @@ impl Failure {
     /// What went wrong, for a person; empty if nobody said more than the status does.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// For how long the server that refused is to be left alone, if it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        (self.reject.hold_ms > 0).then(|| Duration::from_millis(self.reject.hold_ms.into()))
+    }
+
+    pub(crate) const fn reject(&self) -> Reject {
+        self.reject
     }
 }
 

@@ -81,7 +81,7 @@ pub(crate) fn share_over_load(runs: &[&RunFigures]) -> Result<String> {
             .x_labels(4)
             .y_labels(6)
             .x_label_formatter(&|log| format!("{}×", log.exp2()))
-            .y_label_formatter(&|share| format!("{:.0} %", share * 100.0))
+            .y_label_formatter(&|share: &f64| format!("{:.0} %", share * 100.0))
             .x_desc("offered load, as a multiple of the capacity")
             .draw()?;
         for admission in [false, true] {

@@ -23,7 +23,7 @@ use super::connection::{Answer, Connection, Exchange, GOING_AWAY_HOLD};
 use super::service::Way;
 use crate::clock;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Reject};
 use crate::host::Known;
 
 /// For how long a cursor holds whose server did not say.
@@ -99,6 +99,9 @@ impl<'c> Making<'c> {
         crate::spans::opentelemetry::name_span(&mut carried);
         carried.context.attempt = number - 1;
         carried.context.continues_task = self.continues_task;
+        if let (Some(relay), Some(context)) = (&self.options.relay, self.context) {
+            relay.mark(&mut carried, context.header(), number);
+        }
         carried
     }
 
@@ -139,8 +142,10 @@ impl<'c> Making<'c> {
             if answer.status.is_ok() {
                 return Made { answer: Ok(answer.payload), ended };
             }
-            let failure = Failure::of_answer(answer.status, answer.text);
-            if !self.may_try_again(answer.status) {
+            let Answer { status, text, cursor, hold_ms, .. } = answer;
+            let is_relayed = self.options.relay.as_ref().is_some_and(|relay| relay.is_whole);
+            let failure = Failure::of_answer(status, text, Reject { cursor, hold_ms, is_relayed });
+            if !self.may_try_again(status) {
                 return Made { answer: Err(failure), ended };
             }
             (now, last) = (ended, Some(failure));
@@ -163,6 +168,10 @@ impl<'c> Making<'c> {
         Outcome::of(status).is_retriable()
             && status.class() != Class::Deadline
             && (was_surely_not_run || self.options.may_run_twice())
+    }
+
+    fn is_for_a_proxy(&self) -> bool {
+        self.options.relay.as_ref().is_some_and(|relay| relay.service.is_some())
     }
 
     fn refused(&self, status: Status) -> Failure {
@@ -208,7 +217,9 @@ impl<'c> Making<'c> {
         }
         self.callee.service.with_set(&self.client.known(), |set, host| {
             set.report(choice, outcome, ended.since(began), host, ended);
-            if answer.status == Status::GOING_AWAY {
+            if self.is_for_a_proxy() {
+                // What one service says through it does not hold for the others.
+            } else if answer.status == Status::GOING_AWAY {
                 // Nobody is sent there for a while, which costs no retry.
                 set.heard(choice, Cursor(0), GOING_AWAY_HOLD.as_millis() as u32, host, ended);
                 self.look_for(*choice);
@@ -261,13 +272,20 @@ impl<'c> Making<'c> {
         waker: Waker,
     ) -> Result<Exchange, Status> {
         let carried = self.carried(number);
-        let header = carried.header(Kind::Request, 0, self.callee.method_id, now);
+        let mut header = carried.header(Kind::Request, 0, self.callee.method_id, now);
         if header.budget_ms == 0 {
             return Err(Status::OUT_OF_TIME);
         }
+        let Some(relay) = &self.options.relay else {
+            return to.send(header, self.deadline, self.payload, waker, |writer| {
+                carried.write(now, writer);
+                writer.withheld(choice.withheld);
+            });
+        };
+        let request = self.context.map(Context::metadata).unwrap_or_default();
+        header.flags.0 |= self.context.map_or(0, |context| relay.payload_flags(context.header()));
         to.send(header, self.deadline, self.payload, waker, |writer| {
-            carried.write(now, writer);
-            writer.withheld(choice.withheld);
+            relay.write(&carried, &request, choice.withheld, now, writer);
         })
     }
 }

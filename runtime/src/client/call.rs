@@ -8,16 +8,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mcrpc_core::status::Status;
+use mcrpc_core::time::Millis;
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
 
 use super::Client;
 use super::attempts::{Made, Making};
+use super::relay::Relay;
 use super::service::Service;
 use super::stats::MethodStats;
 use crate::clock;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::request::Request;
 use crate::spans;
 
 /// A call that has not been made yet. Awaited it is asynchronous, [`Call::wait`] makes it synchronous, and [`Call::start`] joinable.
@@ -46,6 +49,8 @@ pub(super) struct Options {
     pub(super) priority: Option<u8>,
     is_idempotent: bool,
     pub(super) backup_after: Option<Duration>,
+    /// What few calls have: those of proxies, and to them.
+    pub(super) relay: Option<Box<Relay>>,
 }
 
 impl Options {
@@ -67,6 +72,24 @@ impl Call<Bytes> {
             Callee { service, method_id, stats }
         });
         Call { client, callee, payload, options: Options::default(), decode: Ok }
+    }
+
+    /// Of a request that is passed on as it came.
+    pub(super) fn of_request(client: Client, service: Result<Arc<Service>, Failure>, request: Request) -> Call<Bytes> {
+        let context = request.context().clone();
+        let callee = service.map(|service| {
+            let (method_id, stats) = service.methods.get_by_id(request.method_id(), context.metadata().method());
+            Callee { service, method_id, stats }
+        });
+        let is_bounded = context.header().budget_ms != Millis::UNLIMITED.0;
+        let relay = Relay { caller: Some(request.caller()), is_whole: true, ..Relay::default() };
+        let options = Options {
+            timeout: context.remaining().filter(|_| is_bounded),
+            relay: Some(Box::new(relay)),
+            context: Some(context),
+            ..Options::default()
+        };
+        Call { client, callee, payload: request.into_payload(), options, decode: Ok }
     }
 }
 
@@ -118,6 +141,18 @@ impl<R> Call<R> {
     /// call is idempotent.
     pub fn backup_after(mut self, delay: Duration) -> Call<R> {
         self.options.backup_after = Some(delay);
+        self
+    }
+
+    /// Made by this caller, if not by the client's own name.
+    pub fn caller(mut self, name: &str) -> Call<R> {
+        self.options.relay.get_or_insert_default().caller = Some(name.into());
+        self
+    }
+
+    /// To be passed on to this service, by a proxy that is called (`docs/proxy.md`).
+    pub fn of_service(mut self, name: &str) -> Call<R> {
+        self.options.relay.get_or_insert_default().service = Some(name.into());
         self
     }
 

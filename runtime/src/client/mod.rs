@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`call`] | a call, as a program makes it |
 //! | `attempts` | its attempts, and which are worth making |
+//! | `relay` | what it says on behalf of somebody else |
 //! | `services` | which there are, from lists, from files, and from the host's agent |
 //! | `service` | the servers of a service, and what is known of them |
 //! | `endpoint` | one server: its connections, and when they may be made |
@@ -22,6 +23,7 @@ pub mod call;
 mod connection;
 mod endpoint;
 pub(crate) mod overview;
+mod relay;
 mod service;
 mod services;
 mod stats;
@@ -50,6 +52,7 @@ use self::services::Services;
 use crate::host::{Host, Known, LOOKED_AT_EACH};
 use crate::net::Address;
 use crate::net::address::BadAddress;
+use crate::request::Request;
 
 /// The longest name that a server takes.
 const MAX_CALLER_LEN: usize = 255;
@@ -242,6 +245,13 @@ impl Client {
     pub fn call(&self, service: &str, full_method: &str, payload: impl Into<Bytes>) -> Call<Bytes> {
         let service = self.0.services.find(service);
         Call::new(self.clone(), service, full_method, payload.into())
+    }
+
+    /// Passes a request on to the service that is found by a name: its method, its payload, its context, and all else that it
+    /// says. What is answered to it is to be answered to its caller.
+    pub fn forward(&self, service: &str, request: Request) -> Call<Bytes> {
+        let service = self.0.services.find(service);
+        Call::of_request(self.clone(), service, request)
     }
 
     /// Puts another list of servers in force. Those that stay keep their connections and what is known of them.

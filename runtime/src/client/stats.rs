@@ -53,8 +53,21 @@ impl MethodTable {
     /// A method by its full name, and its id.
     pub(crate) fn get(&self, full_name: &str) -> (u32, Arc<MethodStats>) {
         let id = method_id(full_name.as_bytes());
-        let known = self.0.load().iter().find(|method| method.id == id).cloned();
+        let known = self.known(id);
         (id, known.unwrap_or_else(|| self.insert(full_name, id)))
+    }
+
+    /// A method by its id, under the name that it may have told; without one, under its id.
+    pub(crate) fn get_by_id(&self, id: u32, told: &str) -> (u32, Arc<MethodStats>) {
+        let insert = || match method_id(told.as_bytes()) {
+            of_name if of_name == id => self.insert(told, id),
+            _ => self.insert(&format!("{id:#010x}"), id),
+        };
+        (id, self.known(id).unwrap_or_else(insert))
+    }
+
+    fn known(&self, id: u32) -> Option<Arc<MethodStats>> {
+        self.0.load().iter().find(|method| method.id == id).cloned()
     }
 
     /// All of them.

@@ -13,7 +13,7 @@ use super::controller::Controller;
 use super::job::Job;
 use super::memory::Memory;
 use super::queue::{Queue, Taken};
-use super::reply::Load;
+use super::reply::{CURSOR_HOLD_MS, Load};
 use crate::failure::Failure;
 use crate::methods::Methods;
 
@@ -65,7 +65,8 @@ impl Pool {
     /// What a reply says of the server.
     #[inline]
     pub(crate) fn load(&self) -> Load {
-        Load { cursor: self.admission.cursor(self.number), refused_per_10k: self.refused_per_10k.load(Relaxed) }
+        let (cursor, refused_per_10k) = (self.admission.cursor(self.number), self.refused_per_10k.load(Relaxed));
+        Load { cursor, refused_per_10k, hold_ms: CURSOR_HOLD_MS }
     }
 
     /// Computes which share of the requests is refused: since it was called last, about once a second.

@@ -7,10 +7,10 @@ use mcrpc_core::wire::checksum::Checksum;
 use mcrpc_core::wire::metadata::RejectState;
 use mcrpc_core::wire::{Flags, HEADER_LEN, Header, Kind, Writer};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Reject};
 
 /// For how long callers keep to a cursor that they have heard (SPEC S13).
-const CURSOR_HOLD_MS: u16 = 300;
+pub(crate) const CURSOR_HOLD_MS: u16 = 300;
 /// The longest text that goes along with a failure.
 const MAX_TEXT: usize = 1 << 10;
 /// Room for a head without a text, and with one.
@@ -38,6 +38,20 @@ pub(crate) struct Load {
     pub(crate) cursor: Cursor,
     /// The share of requests that is refused now.
     pub(crate) refused_per_10k: u16,
+    /// For how long the cursor holds.
+    pub(crate) hold_ms: u16,
+}
+
+impl Load {
+    /// The same, if a server that this one has passed a request on to refuses no more than it does itself; else what that server said.
+    #[inline]
+    fn with(self, reject: Reject) -> Load {
+        if !reject.is_relayed || reject.cursor >= self.cursor {
+            return self;
+        }
+        let hold_ms = if reject.hold_ms == 0 { CURSOR_HOLD_MS } else { reject.hold_ms };
+        Load { cursor: reject.cursor, hold_ms, refused_per_10k: 0 }
+    }
 }
 
 /// Appends the answer to a request: what `write` appends is the payload, unless it fails.
@@ -83,6 +97,7 @@ pub(crate) fn put_reply(out: &mut Vec<u8>, to: &ReplyTo, load: Load, payload: &[
 
 /// Appends the answer to a request: why there is none.
 pub(crate) fn put_failure(out: &mut Vec<u8>, to: &ReplyTo, load: Load, failure: &Failure) -> Status {
+    let load = load.with(failure.reject());
     put_refusal(out, to, load, failure.status(), failure.text());
     failure.status()
 }
@@ -126,7 +141,7 @@ fn put(out: &mut Vec<u8>, to: &ReplyTo, status: Status, load: Load, text: &str, 
 fn put_head(head: &mut [u8], out: &mut Vec<u8>, header: &Header, load: Load, text: &str) -> Result<(), Status> {
     let mut writer = Writer::new(head);
     if load.cursor != Cursor::OPEN {
-        writer.reject_state(RejectState { hold_ms: CURSOR_HOLD_MS, share_per_10k: load.refused_per_10k });
+        writer.reject_state(RejectState { hold_ms: load.hold_ms, share_per_10k: load.refused_per_10k });
     }
     writer.error_text(text);
     let len = writer.finish(header, header.body_len)?;

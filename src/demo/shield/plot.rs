@@ -77,7 +77,7 @@ fn over_time(area: &Area<'_>, curves: &Curves, is_large: bool) -> Drawn {
         .x_labels(6)
         .y_labels(if is_large { 6 } else { 3 })
         .x_label_formatter(&|s| format!("{s:.0} s"))
-        .y_label_formatter(&|share| format!("{:.0} %", share * 100.0))
+        .y_label_formatter(&|share: &f64| format!("{:.0} %", share * 100.0))
         .draw()?;
     let [from, to] = curves.fault_s;
     chart.draw_series([Rectangle::new([(from, 0.0), (to, 1.04)], OFFERED.filled())])?;
