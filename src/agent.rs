@@ -4,6 +4,7 @@
 //! few seconds later, and the next agent goes on where this one stopped.
 
 mod discovery;
+mod web;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,6 +65,8 @@ pub struct Options {
     shared_with: SharedWith,
     #[command(flatten)]
     discovery: discovery::Options,
+    #[command(flatten)]
+    web: web::Options,
 }
 
 fn up_to(max: u32) -> clap::builder::RangedI64ValueParser<u32> {
@@ -132,6 +135,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             }
         };
         let discovery = Discovery::start(discovery)?;
+        options.web.start(&options.dir, discovery.names())?;
         let cpu = Some(Sampler::new(&Places::default()));
         let agent = run::run(Agent::new(publisher, Sources { file, generator, rules, probes, cpu }), end, tell);
         tokio::select! {
