@@ -5,6 +5,7 @@
 
 mod discovery;
 mod proxy;
+mod web;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,6 +69,8 @@ pub struct Options {
     discovery: discovery::Options,
     #[command(flatten)]
     proxy: proxy::Options,
+    #[command(flatten)]
+    web: web::Options,
 }
 
 fn up_to(max: u32) -> clap::builder::RangedI64ValueParser<u32> {
@@ -138,6 +141,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         };
         let discovery = Discovery::start(discovery)?;
         let proxy = proxy.map(|settings| Proxy::start(settings, tell_of_proxy)).transpose()?;
+        options.web.start(&options.dir, discovery.names())?;
         let cpu = Some(Sampler::new(&Places::default()));
         let agent = run::run(Agent::new(publisher, Sources { file, generator, rules, probes, cpu }), end, tell);
         tokio::select! {

@@ -21,6 +21,7 @@ use mcrpc_core::host::fail::FailBuckets;
 use mcrpc_core::host::files::Segment;
 use mcrpc_core::id::Salt;
 use mcrpc_core::select::host_view::HostView;
+use mcrpc_core::shield::health::Totals;
 use mcrpc_core::strategy::liveness::{Liveness, MAX_AGE_MS};
 use mcrpc_core::strategy::table::Table;
 use mcrpc_core::time::{NANOS_PER_MILLI, Nanos};
@@ -144,6 +145,11 @@ impl Host {
     /// What is known now.
     pub(crate) fn known(&self) -> arc_swap::Guard<Arc<Known>> {
         self.known.load()
+    }
+
+    /// Counts what this process's calls to a service met. `false` without a seat, or without room.
+    pub(crate) fn count_calls(&self, service_id: u32, totals: &Totals) -> bool {
+        self.watch.lock().seat.count_calls(service_id, totals)
     }
 
     /// Looks at the files. To be called about twice a second.

@@ -12,11 +12,13 @@
 //! | [`stat`] | counters: a stripe for each process |
 //! | [`fail`] | leaky buckets that all processes share |
 //! | [`control`] | what an operator says to the whole host: kill switch, modes, shields, skips |
+//! | [`calls`] | who calls whom, as counters |
 //! | [`trace`] | decisions and log lines, readable also when their process hangs or is dead |
 //!
 //! The table of strategies, which every process reads on every call, is in [`crate::strategy`].
 
 pub mod bucket;
+pub mod calls;
 pub mod control;
 pub mod fail;
 pub mod files;

@@ -317,6 +317,11 @@ impl<'a> Counters<'a> {
             .fold(0, |sum: u64, seat| sum.wrapping_add(self.words.load(self.geometry.word(seat, column))))
     }
 
+    /// What stands in the stripe of a seat: what its processes have added. 0 if there is no such seat.
+    pub fn of_seat(&self, seat: u32, column: Column) -> u64 {
+        self.words.load(self.geometry.word(seat, column))
+    }
+
     /// The largest value in the window of `now` or, if that has none yet, in the one before it.
     pub fn max(&self, column: Column, now: Nanos) -> Option<u64> {
         let in_window = |wanted: u16| {

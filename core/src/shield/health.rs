@@ -232,10 +232,7 @@ impl<'a> Health<'a> {
     /// What the endpoint admits; all if it has not said so lately. Hot: one load.
     #[inline]
     pub fn cursor(&self, now: Nanos) -> Cursor {
-        let word = self.0.load(CURSOR);
-        let left_ms = (word as u32).wrapping_sub(wrapping_ms(now));
-        // A word of zeroes is a cursor that admits nothing and ended at 0.
-        if word == 0 || left_ms == 0 || left_ms > MAX_HOLD_MS { Cursor::OPEN } else { Cursor((word >> 32) as u32) }
+        cursor_in(self.0.load(CURSOR), now)
     }
 
     /// Whether a call that a pass rate holds back is to be made all the same, to measure. One in [`MEASURED_EACH_MS`] is,
@@ -292,6 +289,21 @@ pub struct Reading {
     pub probes: u64,
     /// How often it was shielded.
     pub shields: u64,
+    cursor: u64,
+}
+
+impl Reading {
+    /// What the endpoint admits; all if it had not said so lately.
+    pub fn cursor(&self, now: Nanos) -> Cursor {
+        cursor_in(self.cursor, now)
+    }
+}
+
+#[inline]
+fn cursor_in(word: u64, now: Nanos) -> Cursor {
+    let left_ms = (word as u32).wrapping_sub(wrapping_ms(now));
+    // A word of zeroes is a cursor that admits nothing and ended at 0.
+    if word == 0 || left_ms == 0 || left_ms > MAX_HOLD_MS { Cursor::OPEN } else { Cursor((word >> 32) as u32) }
 }
 
 /// Reads a cell that this process cannot write.
@@ -304,5 +316,6 @@ pub(crate) fn read(cell: View<'_>) -> Reading {
         totals: Totals { calls, time_us: cell.load(TIME) },
         probes: cell.load(PROBES),
         shields: cell.load(SHIELDS),
+        cursor: cell.load(CURSOR),
     }
 }

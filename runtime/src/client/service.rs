@@ -12,6 +12,7 @@ use mcrpc_core::select::decision::Decision;
 use mcrpc_core::select::host_view::HostView;
 use mcrpc_core::select::set::EndpointSet;
 use mcrpc_core::select::settings::{GroupRule, Settings, Spec};
+use mcrpc_core::shield::health::Totals;
 use mcrpc_core::status::Status;
 use mcrpc_core::strategy::endpoint::Endpoint as Identity;
 use mcrpc_core::time::Nanos;
@@ -21,7 +22,7 @@ use self_cell::self_cell;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::stats::MethodTable;
-use crate::host::Known;
+use crate::host::{Host, Known};
 use crate::net::Address;
 
 self_cell!(
@@ -42,6 +43,8 @@ pub(crate) struct Service {
     connections_per_endpoint: usize,
     /// What is counted of the methods that are called.
     pub(crate) methods: MethodTable,
+    /// What the host was told of them.
+    told: Mutex<Totals>,
     set: SetInMemory,
     /// In the order of their numbers in the set.
     endpoints: ArcSwap<Vec<Listed>>,
@@ -103,6 +106,7 @@ impl Service {
             timeout,
             connections_per_endpoint,
             methods: MethodTable::default(),
+            told: Mutex::default(),
             set: SetInMemory::try_new(words, |words: &Vec<AtomicU64>| {
                 EndpointSet::create(Shared::new(words), settings)
             })?,
@@ -160,6 +164,16 @@ impl Service {
     /// Hands over what was counted to the host.
     pub(crate) fn hand_over(&self, host: &Known) {
         self.with_set(host, |set, host| set.hand_over(host));
+    }
+
+    /// Tells the host that it is this process that called.
+    pub(crate) fn tell_calls(&self, host: &Host) {
+        let mut told = self.told.lock();
+        let totals = self.methods.totals();
+        let new = totals.since(&told);
+        if new != Totals::default() && host.count_calls(self.id, &new) {
+            *told = totals;
+        }
     }
 
     /// The servers, in the order of their numbers in the set.

@@ -193,7 +193,10 @@ impl Services {
             self.look_at_names();
         }
         let known = self.known();
-        self.all().iter().for_each(|service| service.hand_over(&known));
+        for service in self.all() {
+            service.hand_over(&known);
+            self.host.iter().for_each(|host| service.tell_calls(host));
+        }
     }
 }
 

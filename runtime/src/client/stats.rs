@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
+use mcrpc_core::shield::health::Totals;
 use mcrpc_core::shield::outcome::Outcome;
 use mcrpc_core::status::Status;
 use mcrpc_core::wire::header::method_id;
@@ -68,6 +69,18 @@ impl MethodTable {
 
     fn known(&self, id: u32) -> Option<Arc<MethodStats>> {
         self.0.load().iter().find(|method| method.id == id).cloned()
+    }
+
+    /// What the attempts of all of them met, and how long calls took.
+    pub(crate) fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for method in self.0.load().iter() {
+            for (sum, count) in totals.calls.iter_mut().zip(&method.attempts) {
+                *sum = sum.wrapping_add(count.load(Relaxed));
+            }
+            totals.time_us += method.duration.sum().as_micros() as u64;
+        }
+        totals
     }
 
     /// All of them.

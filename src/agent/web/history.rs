@@ -1,0 +1,301 @@
+//! What only several looks tell: how fast things go, what has changed, and how the last hour was.
+//!
+//! All of it is bounded: 60 minutes of an endpoint are 60 bytes, an hour of the host 360 points, and of changes the last
+//! 4 096 are kept.
+
+use std::collections::{HashMap, VecDeque};
+
+use mcrpc_core::shield::breaker::State;
+use mcrpc_core::shield::health::Totals;
+use mcrpc_core::strategy::endpoint::Endpoint;
+use serde::Serialize;
+
+use super::calls::{Calls, Edge};
+use super::sample::{EndpointRow, Sample};
+use crate::host::place::Moment;
+use crate::host::rates::{ProcessRates, Rates};
+use crate::host::stat::{Queue, Stat};
+
+const MINUTES: usize = 60;
+const POINT_S: u64 = 10;
+const POINTS: usize = 360;
+const CHANGES: usize = 4_096;
+/// A process that reports once a second has reported within this time; its last rates stand as long.
+const RATES_HOLD_LOOKS: u64 = 5;
+
+/// The states of a breaker in the order of how bad they are; 0 is kept for no data.
+pub(super) const STATES: [&str; 5] = ["normal", "recovering", "probing", "due", "shielded"];
+
+/// The place of a state among [`STATES`].
+pub(super) const fn number_of(state: State) -> u8 {
+    match state {
+        State::Normal => 0,
+        State::Recovering { .. } => 1,
+        State::Probing => 2,
+        State::Due => 3,
+        State::Shielded { .. } => 4,
+    }
+}
+
+/// All that is remembered.
+#[derive(Default)]
+pub(super) struct History {
+    looks: u64,
+    minute: u64,
+    endpoints: HashMap<Endpoint, Track>,
+    servers: HashMap<(u32, u32), ServerTrack>,
+    edges: HashMap<(u32, u32, u32), Totals>,
+    before: Option<(Moment, Stat)>,
+    /// Who called whom since the last look.
+    pub(super) graph: Vec<Edge>,
+    /// The newest last.
+    pub(super) changes: VecDeque<Change>,
+    /// Of ten seconds each, the newest last and not yet whole.
+    pub(super) points: VecDeque<Point>,
+}
+
+/// How an endpoint goes.
+#[derive(Debug)]
+pub(super) struct Track {
+    totals: Totals,
+    shields: u64,
+    state: u8,
+    seen: u64,
+    /// The worst state of each minute plus one, by the minute's number.
+    worst: [u8; MINUTES],
+    /// Since the last look.
+    pub(super) flow: Flow,
+}
+
+/// Calls per second, and how they went.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Flow {
+    pub(super) calls_per_s: f32,
+    pub(super) failures_per_s: f32,
+    /// `None` without calls.
+    pub(super) mean_ms: Option<f32>,
+}
+
+/// How a server goes.
+#[derive(Debug, Default)]
+pub(super) struct ServerTrack {
+    seen: u64,
+    rated: u64,
+    pub(super) rates: Option<ProcessRates>,
+    pub(super) points: VecDeque<ServerPoint>,
+}
+
+/// Ten seconds of a server.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct ServerPoint {
+    #[serde(skip)]
+    at: u64,
+    pub(super) demand: f32,
+    pub(super) capacity: f32,
+}
+
+/// An endpoint has got into another state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Change {
+    pub(super) unix_s: u64,
+    pub(super) endpoint: Endpoint,
+    pub(super) from: u8,
+    pub(super) to: u8,
+    pub(super) reason: &'static str,
+}
+
+/// Ten seconds of the host: means, but for the shielded endpoints, of which it is the most.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct Point {
+    pub(super) unix_s: u64,
+    pub(super) calls_per_s: f32,
+    pub(super) failures_per_s: f32,
+    pub(super) admitted_per_s: f32,
+    pub(super) refused_per_s: f32,
+    pub(super) shielded: u32,
+    #[serde(skip)]
+    looks: u32,
+}
+
+impl Flow {
+    /// Of what was added in so many seconds; nothing if the totals went back, as those of another segment do.
+    fn between(before: &Totals, now: &Totals, seconds: f32) -> Flow {
+        let added = now.since(before);
+        let calls = added.requests();
+        if now.requests() <= before.requests() || now.time_us < before.time_us || seconds <= 0.0 {
+            return Flow::default();
+        }
+        Flow {
+            calls_per_s: calls as f32 / seconds,
+            failures_per_s: added.failures() as f32 / seconds,
+            mean_ms: Some(added.time_us as f32 / 1e3 / calls as f32),
+        }
+    }
+}
+
+impl History {
+    /// Takes note of a look.
+    pub(super) fn observe(&mut self, sample: &Sample) {
+        let seconds = self
+            .before
+            .as_ref()
+            .map_or(0.0, |(then, _)| sample.taken.monotonic_ns.saturating_sub(then.monotonic_ns) as f32 / 1e9);
+        self.looks += 1;
+        self.turn_minutes(sample.taken.unix_s / 60);
+        let mut point = Point { unix_s: sample.taken.unix_s, looks: 1, ..Point::default() };
+        for row in sample.endpoints.iter().flat_map(|endpoints| &endpoints.all) {
+            let flow = self.observe_endpoint(row, seconds, sample.taken.unix_s);
+            point.calls_per_s += flow.calls_per_s;
+            point.failures_per_s += flow.failures_per_s;
+            point.shielded += u32::from(number_of(row.state) >= 2);
+        }
+        self.endpoints.retain(|_, track| track.seen == self.looks);
+        if let Some(stat) = &sample.stat {
+            self.observe_servers(stat, &sample.taken, &mut point);
+            self.before = Some((sample.taken, stat.clone()));
+        }
+        self.observe_calls(sample, seconds);
+        self.add_point(point);
+    }
+
+    /// How an endpoint goes.
+    pub(super) fn endpoint(&self, endpoint: &Endpoint) -> Option<&Track> {
+        self.endpoints.get(endpoint)
+    }
+
+    /// How a process goes as a server.
+    pub(super) fn server(&self, seat: u32, incarnation: u32) -> Option<&ServerTrack> {
+        self.servers.get(&(seat, incarnation))
+    }
+
+    /// The last hour of an endpoint, the newest minute last: a digit for each, 0 for no data, else the state plus one.
+    pub(super) fn minutes_of(&self, track: &Track) -> String {
+        let first = self.minute as usize + 1;
+        (first..first + MINUTES).map(|minute| char::from(b'0' + track.worst[minute % MINUTES])).collect()
+    }
+
+    /// Begins the minutes up to this one.
+    fn turn_minutes(&mut self, minute: u64) {
+        let from = self.minute.max(minute.saturating_sub(MINUTES as u64));
+        for next in from + 1..=minute {
+            for track in self.endpoints.values_mut() {
+                track.worst[next as usize % MINUTES] = 0;
+            }
+        }
+        self.minute = minute;
+    }
+
+    fn observe_endpoint(&mut self, row: &EndpointRow, seconds: f32, unix_s: u64) -> Flow {
+        let (state, reading) = (number_of(row.state), &row.reading);
+        let track = self.endpoints.entry(row.endpoint).or_insert_with(|| Track {
+            totals: reading.totals,
+            shields: reading.shields,
+            state: 0,
+            seen: 0,
+            worst: [0; MINUTES],
+            flow: Flow::default(),
+        });
+        track.flow = Flow::between(&track.totals, &reading.totals, seconds);
+        // A shield may be over before the next look.
+        let was_shielded = reading.shields > track.shields;
+        let worst = if was_shielded { STATES.len() as u8 - 1 } else { state };
+        let minute = &mut track.worst[self.minute as usize % MINUTES];
+        *minute = (*minute).max(worst + 1);
+        let mut add = |from: u8, to: u8| {
+            if from != to {
+                let reason = if to == STATES.len() as u8 - 1 { reading.breaker.reason().name() } else { "" };
+                self.changes.push_back(Change { unix_s, endpoint: row.endpoint, from, to, reason });
+            }
+        };
+        if was_shielded {
+            add(track.state, worst);
+            add(worst, state);
+        } else {
+            add(track.state, state);
+        }
+        (track.totals, track.shields, track.state, track.seen) = (reading.totals, reading.shields, state, self.looks);
+        let superfluous = self.changes.len().saturating_sub(CHANGES);
+        self.changes.drain(..superfluous);
+        track.flow
+    }
+
+    fn observe_servers(&mut self, stat: &Stat, taken: &Moment, point: &mut Point) {
+        let mut rates = self.before.as_ref().map(|(then, before)| Rates::between((then, before), (taken, stat)));
+        for process in &stat.processes {
+            let Some(queue) = &process.queue else { continue };
+            let track = self.servers.entry((process.seat, process.incarnation)).or_default();
+            let fresh = rates.as_mut().and_then(|rates| {
+                let at = rates.processes.iter().position(|rates| rates.seat == process.seat)?;
+                Some(rates.processes.swap_remove(at))
+            });
+            track.note(fresh, queue, self.looks, taken.unix_s / POINT_S);
+            if let Some(rates) = &track.rates {
+                point.admitted_per_s += rates.admitted_per_s as f32;
+                point.refused_per_s += rates.refused_per_s.0.iter().sum::<f64>() as f32;
+            }
+        }
+        self.servers.retain(|_, track| track.seen == self.looks);
+    }
+
+    fn observe_calls(&mut self, sample: &Sample, seconds: f32) {
+        self.graph.clear();
+        let mut now = HashMap::with_capacity(sample.calls.len());
+        for calls in &sample.calls {
+            let Calls { seat, service_id, totals } = *calls;
+            let process = sample.stat.as_ref().and_then(|stat| stat.processes.iter().find(|it| it.seat == seat));
+            let Some(process) = process else { continue };
+            let key = (seat, process.incarnation, service_id);
+            let before = self.edges.get(&key).copied().unwrap_or(totals);
+            now.insert(key, totals);
+            let (caller, flow) = (process.name.clone(), Flow::between(&before, &totals, seconds));
+            match self.graph.iter_mut().find(|edge| edge.caller == caller && edge.service_id == service_id) {
+                Some(edge) => edge.add(flow, &totals),
+                None => self.graph.push(Edge { caller, service_id, flow, totals }),
+            }
+        }
+        self.edges = now;
+    }
+
+    fn add_point(&mut self, point: Point) {
+        match self.points.back_mut() {
+            Some(last) if last.unix_s / POINT_S == point.unix_s / POINT_S => last.add(&point),
+            _ => self.points.push_back(point),
+        }
+        let superfluous = self.points.len().saturating_sub(POINTS);
+        self.points.drain(..superfluous);
+    }
+}
+
+impl Point {
+    fn add(&mut self, next: &Point) {
+        self.looks += 1;
+        let weight = 1.0 / self.looks as f32;
+        for (mean, value) in [
+            (&mut self.calls_per_s, next.calls_per_s),
+            (&mut self.failures_per_s, next.failures_per_s),
+            (&mut self.admitted_per_s, next.admitted_per_s),
+            (&mut self.refused_per_s, next.refused_per_s),
+        ] {
+            *mean += (value - *mean) * weight;
+        }
+        self.shielded = self.shielded.max(next.shielded);
+    }
+}
+
+impl ServerTrack {
+    fn note(&mut self, fresh: Option<ProcessRates>, queue: &Queue, look: u64, at: u64) {
+        self.seen = look;
+        if fresh.is_some() {
+            (self.rates, self.rated) = (fresh, look);
+        } else if look - self.rated > RATES_HOLD_LOOKS {
+            self.rates = None;
+        }
+        let (demand, capacity) = (queue.demand_per_s as f32, queue.capacity_per_s.unwrap_or(0.0) as f32);
+        match self.points.back_mut() {
+            Some(last) if last.at == at => (last.demand, last.capacity) = (last.demand.max(demand), capacity),
+            _ => self.points.push_back(ServerPoint { at, demand, capacity }),
+        }
+        let superfluous = self.points.len().saturating_sub(POINTS);
+        self.points.drain(..superfluous);
+    }
+}

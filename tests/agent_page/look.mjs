@@ -1,0 +1,44 @@
+// Looks at the agent's page as a person does, and says as JSON what there was to see.
+//
+//     node look.mjs http://127.0.0.1:9464/ [DIRECTORY FOR PICTURES]
+import { chromium } from 'playwright-core';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+const [address, pictures] = process.argv.slice(2);
+const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ['--no-sandbox'] });
+const seen = { console: [], violations: {} };
+for (const scheme of ['light', 'dark']) {
+  // The page lets no foreign script in, and axe is one.
+  const context = await browser.newContext({ colorScheme: scheme, viewport: { width: 1280, height: 800 }, bypassCSP: true });
+  const page = await context.newPage();
+  page.on('console', (message) => seen.console.push(message.text()));
+  page.on('pageerror', (error) => seen.console.push(String(error)));
+  page.on('request', (request) => {
+    if (!request.url().startsWith(address) && !request.url().startsWith('data:')) seen.console.push(`foreign: ${request.url()}`);
+  });
+  const start = Date.now();
+  await page.goto(address);
+  await page.waitForSelector('#endpoints-table tbody tr td.a');
+  seen.load_ms ??= Date.now() - start;
+  seen.rows = await page.locator('#endpoints-table tbody tr').count();
+  seen.first = await page.locator('#endpoints-table tbody tr').first().innerText();
+  const live = await page.locator('#live').innerText();
+  await page.waitForFunction((before) => document.querySelector('#live').textContent !== before, live);
+  seen.updates = (seen.updates ?? 0) + 1;
+  await page.waitForSelector('#figures svg');
+  await page.addScriptTag({ path: axe });
+  const result = await page.evaluate(() => axe.run());
+  seen.violations[scheme] = result.violations.map((each) => `${each.id}: ${each.nodes[0].html} ${each.nodes[0].failureSummary}`);
+  if (pictures) await page.screenshot({ path: join(pictures, `dashboard-${scheme}.png`) });
+  await page.focus('#find');
+  await page.keyboard.type('10.0.0.7:');
+  await page.waitForFunction(() => document.querySelectorAll('#endpoints-table tbody tr').length < 20);
+  seen.found = await page.locator('#endpoints-table tbody tr').count();
+  await page.keyboard.press('Tab');
+  seen.focused = await page.evaluate(() => document.activeElement.getAttribute('aria-labelledby'));
+  await context.close();
+}
+await browser.close();
+console.log(JSON.stringify(seen));
