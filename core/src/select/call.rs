@@ -59,6 +59,12 @@ impl Call {
         Call { continues_task: 1, ..self }
     }
 
+    /// The same call, after an attempt at this endpoint.
+    pub fn after_attempt_at(mut self, endpoint: &Endpoint) -> Call {
+        self.note(super::table::identity(endpoint));
+        self
+    }
+
     /// Whether a cursor lets it pass.
     #[inline]
     pub(super) const fn passes(&self, cursor: Cursor) -> bool {
