@@ -12,6 +12,7 @@ mod operator;
 mod route;
 mod sim;
 mod top;
+mod why;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Command {
     Top(top::Options),
     /// Show what is in a shared segment, and whether it is to be believed
     Inspect(inspect::Options),
+    /// Say what would happen to a call on this host now, which rule does it, who set that, and what helps
+    Why(why::Options),
     /// Check the client and route files by which services are found, and show what a client uses
     Route(route::Options),
     /// Turn every mechanism on this host off, and back to what it was
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Agent(options) => agent::run(&options),
         Command::Top(options) => top::run(&options),
         Command::Inspect(options) => inspect::run(&options),
+        Command::Why(options) => why::run(&options),
         Command::Route(options) => route::run(&options),
         Command::Kill(options) => kill::run(&options),
         Command::Mode(options) => mode::run(&options),

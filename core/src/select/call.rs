@@ -78,7 +78,7 @@ impl Call {
 
     /// Whom shares and rings know: the user, or the call itself if it has none, so that calls without a user are shared out too.
     #[inline]
-    pub(super) const fn user(&self) -> Uin {
+    pub const fn user(&self) -> Uin {
         if self.uin.0 == 0 { Uin(self.call_id) } else { self.uin }
     }
 
