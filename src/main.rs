@@ -9,6 +9,8 @@ mod host;
 mod inspect;
 mod man;
 mod operator;
+mod record;
+mod replay;
 mod route;
 mod sim;
 mod top;
@@ -41,6 +43,10 @@ enum Command {
     Inspect(inspect::Options),
     /// Say what would happen to a call on this host now, which rule does it, who set that, and what helps
     Why(why::Options),
+    /// Record what servers decide of requests, for replay
+    Record(record::Options),
+    /// Decide recorded requests again under another policy, and show the difference
+    Replay(replay::Options),
     /// Check the client and route files by which services are found, and show what a client uses
     Route(route::Options),
     /// Turn every mechanism on this host off, and back to what it was
@@ -67,6 +73,8 @@ fn main() -> ExitCode {
         Command::Top(options) => top::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Why(options) => why::run(&options),
+        Command::Record(options) => record::run(&options),
+        Command::Replay(options) => replay::run(&options),
         Command::Route(options) => route::run(&options),
         Command::Kill(options) => kill::run(&options),
         Command::Mode(options) => mode::run(&options),

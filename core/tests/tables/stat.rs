@@ -1,9 +1,9 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use mcrpc_core::host::region::{Shared, View};
 use mcrpc_core::admission::Cursor;
 use mcrpc_core::admission::posed::Gate;
+use mcrpc_core::host::region::{Shared, View};
 use mcrpc_core::host::seat::{COMMON, CpuSample, MAX_SEATS, NAME_LEN, Occupant, QueueReport};
 use mcrpc_core::host::stat::{self, Column, CounterKey, Counters, Kind, MAX_COUNTERS, MAX_ID, Stat};
 use mcrpc_core::id::Per10k;
