@@ -4,6 +4,7 @@
 
 mod agent;
 mod demo;
+mod doctor;
 mod r#gen;
 mod host;
 mod inspect;
@@ -43,6 +44,8 @@ enum Command {
     Inspect(inspect::Options),
     /// Say what would happen to a call on this host now, which rule does it, who set that, and what helps
     Why(why::Options),
+    /// Find out what is wrong with this host: files, owners, versions, clocks, processes, limits; and what to do
+    Doctor(doctor::Options),
     /// Record what servers decide of requests, for replay
     Record(record::Options),
     /// Decide recorded requests again under another policy, and show the difference
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Top(options) => top::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Why(options) => why::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
         Command::Record(options) => record::run(&options),
         Command::Replay(options) => replay::run(&options),
         Command::Route(options) => route::run(&options),
