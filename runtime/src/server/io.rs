@@ -33,6 +33,8 @@ const MAX_READS: u32 = 4;
 const KEPT_ANSWERS: usize = 256 << 10;
 /// How often each connection is looked at.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How often the operator is asked: a kill switch takes force within twice that.
+const HEED: Duration = Duration::from_millis(50);
 /// How often, while the server ends.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
 /// So long callers have to notice that the server goes away, when all is answered.
@@ -88,6 +90,7 @@ impl IoThread {
     pub(crate) async fn run(self: Rc<Self>, mut accepted: UnboundedReceiver<Accepted>) {
         tokio::task::spawn_local(self.clone().hand_over());
         let mut sweep = tokio::time::interval(SWEEP);
+        let mut heed = tokio::time::interval(HEED);
         loop {
             let told_to_end = self.shared.told_to_end.notified();
             if self.shared.is_draining.load(Relaxed) {
@@ -101,6 +104,7 @@ impl IoThread {
                     None => break,
                 },
                 _ = sweep.tick() => self.sweep(clock::now()),
+                _ = heed.tick(), if self.number == 0 => self.shared.heed_operator(),
             }
         }
         self.drain(accepted).await;
