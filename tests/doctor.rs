@@ -93,7 +93,7 @@ fn doctor(path: &Path, more: &[&str]) -> (i32, BTreeSet<(String, String)>) {
 type Case = (&'static str, &'static str, fn(&mut Host));
 
 /// What is found, how bad it is, and how it comes about.
-const CASES: [Case; 27] = [
+const CASES: [Case; 31] = [
     ("directory/segment_missing", "error", |host| host.path = host.path.join("nowhere")),
     ("directory/segment_unsafe_mode", "error", |host| set_mode(&host.path, 0o777)),
     ("directory/segment_not_a_file", "error", |host| host.path = host.file(Segment::Control)),
@@ -150,7 +150,27 @@ const CASES: [Case; 27] = [
             fail.bucket(&Endpoint::new(([10, 0, 0, 1], port).into(), 0)).unwrap();
         }
     }),
-    ("processes/hung", "warning", |host| host.seat(std::process::id(), -60)),
+    ("fail/damaged", "warning", |host| {
+        let mapping = host.mapped(Segment::Fail);
+        let fail = FailBuckets::attach(mapping.shared(), mapping.len()).unwrap();
+        let bucket = fail.bucket(&Endpoint::new(([10, 0, 0, 1], 80).into(), 0)).unwrap();
+        // The word of its cell in which the bucket is that leaks by time.
+        host.write(Segment::Fail, 512 + u64::from(bucket.number() as u32) * 16 + 2, u64::MAX);
+    }),
+    ("trace/damaged", "warning", |host| host.write(Segment::Trace, 512, u64::MAX)),
+    ("control/shields_over", "note", |host| {
+        let endpoint = Endpoint::new(([10, 0, 0, 1], 80).into(), 0);
+        host.operate(|operator| operator.shield(&endpoint, Some(Nanos(1)), Nanos(1), AUTHOR).unwrap());
+    }),
+    ("processes/no_seat", "warning", |host| {
+        host.seat(std::process::id(), 0);
+        host.seat(std::process::id(), 0);
+    }),
+    // Where no seat is locked, a number that is a process's is believed.
+    ("processes/hung", "warning", |host| {
+        fs::remove_file(host.path.join("seats.lock")).unwrap();
+        host.seat(std::process::id(), -60);
+    }),
     ("processes/dead", "note", |host| host.seat(u32::MAX >> 1, -60)),
     ("processes/old_library", "note", |host| host.seat(std::process::id(), 0)),
     ("clocks/skew", "error", |host| host.seat(std::process::id(), 3_600)),

@@ -1,5 +1,6 @@
 //! All of the answer, and how it is shown.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use mcrpc_core::select::decision::Decision;
@@ -61,16 +62,10 @@ struct Verdict {
     is_probe: bool,
     /// What mechanisms that are only observed would have refused it for.
     would_refuse: Vec<&'static str>,
-    /// Of so many calls of this user these are refused, where each call draws for itself.
-    of_calls: Option<OfCalls>,
+    /// What becomes of so many calls of this user, where each draws for itself: the endpoint, or the status.
+    of_calls: Option<BTreeMap<String, u32>>,
     /// What an operator can do.
     remedy: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct OfCalls {
-    asked: u32,
-    refused: u32,
 }
 
 impl Answer {
@@ -119,11 +114,7 @@ impl Answer {
                     .filter(|(decision, _)| told.decisions[*decision as usize] > 0)
                     .map(|(_, name)| name)
                     .collect(),
-                of_calls: draws.then(|| {
-                    let outcomes = client.ask_many();
-                    let passed = outcomes.get(&Status::OK.0).copied().unwrap_or(0);
-                    OfCalls { asked: CALLS_ASKED, refused: CALLS_ASKED - passed }
-                }),
+                of_calls: draws.then(|| client.ask_many()),
                 remedy: remedy::of_client(status, call.target, &candidates),
                 status: StatusName::of(status),
             },
@@ -180,8 +171,13 @@ impl Answer {
         if !would_refuse.is_empty() {
             write!(f, "\n          Only observed, and so not in force: {}.", would_refuse.join(", "))?;
         }
-        if let Some(OfCalls { asked, refused }) = of_calls {
-            write!(f, "\n          Each call draws for itself: of {asked} calls of this user {refused} are not sent.")?;
+        if let Some(of_calls) = of_calls {
+            let outcomes: Vec<String> = of_calls.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+            write!(
+                f,
+                "\n          Each call draws for itself: of {CALLS_ASKED} of this user {}.",
+                outcomes.join(", ")
+            )?;
         }
         for server in self.servers.iter().filter(|server| server.reason.is_some()) {
             let ServerAnswer { name, pid, verdict, .. } = server;

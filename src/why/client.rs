@@ -15,10 +15,11 @@ use mcrpc_core::time::Nanos;
 
 use super::host::Known;
 use super::question::Asked;
+use crate::host::health::status_name;
 
 /// How often it is asked anew because operator or agent have changed something meanwhile.
 const TRIES: usize = 3;
-/// Calls of which it is asked how many are refused, where that depends on the call.
+/// Calls of which it is asked what becomes of them, where that depends on the call.
 pub(super) const CALLS_ASKED: u32 = 200;
 
 /// The answer.
@@ -64,15 +65,20 @@ impl<'q> Client<'q> {
         told
     }
 
-    /// Further calls of the same user, by what becomes of them. Each is asked for itself.
-    pub(super) fn ask_many(&self) -> BTreeMap<i32, u32> {
+    /// Calls of the same user at this moment, one after the other, by what becomes of them: one may be a probe or a measurement, and
+    /// then the others are not.
+    pub(super) fn ask_many(&self) -> BTreeMap<String, u32> {
         let mut outcomes = BTreeMap::new();
+        self.reset();
         for number in 0..CALLS_ASKED {
-            self.reset();
+            self.set_tokens();
             let mut call = self.asked.call;
             call.call_id = call.call_id.wrapping_add(number.into());
-            let status = self.ask_once(&call).outcome.err().unwrap_or(Status::OK);
-            *outcomes.entry(status.0).or_default() += 1;
+            let outcome = match self.ask_once(&call).outcome {
+                Ok(choice) => choice.endpoint.socket().to_string(),
+                Err(status) => status_name(status),
+            };
+            *outcomes.entry(outcome).or_default() += 1;
         }
         self.reset();
         outcomes
@@ -104,6 +110,10 @@ impl<'q> Client<'q> {
                 None => own.forget(),
             }
         }
+        self.set_tokens();
+    }
+
+    fn set_tokens(&self) {
         self.set.set_tokens(self.asked.tokens.unwrap_or(self.asked.settings.retries.burst));
     }
 }

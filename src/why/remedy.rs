@@ -58,14 +58,10 @@ pub(super) fn of_client(status: Status, target: Target, candidates: &[Candidate]
             let look = met(Obstacle::Breaker).map(|it| format!("look after {}: {}", it.endpoint, it.breaker));
             look.chain(["mcrpc mode shield observe   # calls them all the same, and counts".to_owned()]).collect()
         }
-        Status::WITHHELD if met(Obstacle::Cursor).next().is_some() => vec![
+        Status::WITHHELD => vec![
             "more capacity for the service, or a more important --priority: its servers would refuse this call"
                 .to_owned(),
             "mcrpc mode fast-reject observe   # sends all the same, and lets the servers refuse".to_owned(),
-        ],
-        Status::WITHHELD => vec![
-            "look after the endpoints whose pass rate is low".to_owned(),
-            "mcrpc mode pass-rate observe   # lets all calls pass, and counts".to_owned(),
         ],
         Status::NO_ENDPOINT => {
             vec![
