@@ -1579,7 +1579,8 @@ int32_t mcrpc_admission_withheld(const mcrpc_admission_t *admission, uint32_t qu
 int32_t mcrpc_admission_set_mode(const mcrpc_admission_t *admission, uint32_t mode);
 
 // Puts in force what the operator of `host` says of admission (`mcrpc mode admission enforce --share 5%`, `mcrpc kill on`):
-// mode and share; without a word of his, `own_mode` for all. Once a second. Returns MCRPC_OK, also when there is no host;
+// mode and share; without a word of his, `own_mode` for all. Often: a kill switch reaches admission with the next call of this, which
+// is a few loads, so twenty times a second is not too much. Returns MCRPC_OK, also when there is no host;
 // MCRPC_INVALID_ARGUMENT for a number that is no MCRPC_MODE_. Any thread; no allocation, lock or system call. Since 0.1.
 int32_t mcrpc_admission_follow(const mcrpc_admission_t *admission, const mcrpc_host_t *host, uint32_t own_mode);
 

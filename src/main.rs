@@ -4,15 +4,19 @@
 
 mod agent;
 mod demo;
+mod doctor;
 mod r#gen;
 mod host;
 mod inspect;
 mod man;
 mod operator;
+mod record;
+mod replay;
 mod resolve;
 mod route;
 mod sim;
 mod top;
+mod why;
 
 use std::process::ExitCode;
 
@@ -39,6 +43,14 @@ enum Command {
     Top(top::Options),
     /// Show what is in a shared segment, and whether it is to be believed
     Inspect(inspect::Options),
+    /// Say what would happen to a call on this host now, which rule does it, who set that, and what helps
+    Why(why::Options),
+    /// Find out what is wrong with this host: files, owners, versions, clocks, processes, limits; and what to do
+    Doctor(doctor::Options),
+    /// Record what servers decide of requests, for replay
+    Record(record::Options),
+    /// Decide recorded requests again under another policy, and show the difference
+    Replay(replay::Options),
     /// Check the client and route files by which services are found, and show what a client uses
     Route(route::Options),
     /// Show the servers of a service, as the programs of this host find them
@@ -66,6 +78,10 @@ fn main() -> ExitCode {
         Command::Agent(options) => agent::run(&options),
         Command::Top(options) => top::run(&options),
         Command::Inspect(options) => inspect::run(&options),
+        Command::Why(options) => why::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
+        Command::Record(options) => record::run(&options),
+        Command::Replay(options) => replay::run(&options),
         Command::Route(options) => route::run(&options),
         Command::Resolve(options) => resolve::run(&options),
         Command::Kill(options) => kill::run(&options),

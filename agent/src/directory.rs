@@ -27,7 +27,7 @@ pub(crate) use error::refused;
 use error::{io_error, io_error_std, not_a_file};
 pub use lock::Lock;
 
-use crate::mapping::{Mapping, WritableMapping};
+use crate::mapping::{Mapping, PrivateMapping, WritableMapping};
 
 /// Who may write the segments that all processes write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +119,16 @@ impl Directory {
     pub fn map(&self, segment: Segment) -> Result<Mapping, Error> {
         let file = self.open_checked(segment, segment.file_name(), OFlags::RDONLY)?;
         Mapping::new(&file).map_err(|error| io_error_std(&self.path_of(segment.file_name()), "mapping", error))
+    }
+
+    /// Maps a segment to read it, and to write what only this process sees.
+    ///
+    /// # Errors
+    ///
+    /// As for [`map`](Self::map).
+    pub fn map_private(&self, segment: Segment) -> Result<PrivateMapping, Error> {
+        let file = self.open_checked(segment, segment.file_name(), OFlags::RDONLY)?;
+        PrivateMapping::new(&file).map_err(|error| io_error_std(&self.path_of(segment.file_name()), "mapping", error))
     }
 
     /// Maps a segment to write it.

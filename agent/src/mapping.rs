@@ -15,6 +15,40 @@ pub struct Mapping(MmapRaw);
 #[derive(Debug)]
 pub struct WritableMapping(MmapRaw);
 
+/// A segment that this process reads, and may write for itself alone: nobody else ever sees that.
+#[derive(Debug)]
+pub struct PrivateMapping(MmapRaw);
+
+impl PrivateMapping {
+    /// Maps the whole of a file, which must never become shorter. Pages are copied when they are first written.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn new(file: &File) -> io::Result<PrivateMapping> {
+        // SAFETY: no reference to the bytes is made: they are only ever reached by the core's atomic operations.
+        let mapping = unsafe { MmapOptions::new().map_copy(file) }?;
+        Ok(PrivateMapping(mapping.into()))
+    }
+
+    /// Its bytes.
+    pub fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.len() == 0
+    }
+
+    /// Its words.
+    pub fn shared(&self) -> Shared<'_> {
+        let base = NonNull::new(self.0.as_mut_ptr()).expect("a mapping is somewhere");
+        // SAFETY: as in `Mapping::view`, and the mapping is writable.
+        unsafe { Shared::from_raw(base, self.0.len()) }
+    }
+}
+
 impl Mapping {
     /// Maps the whole of a file, which must never become shorter: see [`crate::directory`].
     ///

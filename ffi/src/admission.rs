@@ -507,7 +507,8 @@ pub unsafe extern "C" fn mcrpc_admission_set_mode(admission: *const mcrpc_admiss
 }
 
 /// Puts in force what the operator of `host` says of admission (`mcrpc mode admission enforce --share 5%`, `mcrpc kill on`):
-/// mode and share; without a word of his, `own_mode` for all. Once a second. Returns MCRPC_OK, also when there is no host;
+/// mode and share; without a word of his, `own_mode` for all. Often: a kill switch reaches admission with the next call of this, which
+/// is a few loads, so twenty times a second is not too much. Returns MCRPC_OK, also when there is no host;
 /// MCRPC_INVALID_ARGUMENT for a number that is no MCRPC_MODE_. Any thread; no allocation, lock or system call. Since 0.1.
 ///
 /// # Safety

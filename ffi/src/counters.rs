@@ -273,6 +273,7 @@ pub unsafe extern "C" fn mcrpc_host_report_queue(
         let (seat, stat) = counters(unsafe { host::get(host) }?)?;
         // SAFETY: the caller's promise.
         let admission = unsafe { admission::handle(admission) }?;
+        let gate = admission.gate(queue)?;
         let (controller, queue) = (admission.snapshot(), admission.queue_snapshot(queue)?);
         if seat == COMMON {
             return Err(Status::NO_POLICY);
@@ -292,6 +293,7 @@ pub unsafe extern "C" fn mcrpc_host_report_queue(
                 capacity_mrps: controller.capacity_mrps,
                 refused: queue.refused,
                 would_refuse: queue.would_refuse,
+                gate: Some(gate),
             },
         );
         Ok(())

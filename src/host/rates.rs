@@ -123,6 +123,7 @@ mod tests {
             capacity_per_s: None,
             refused,
             would_refuse: Reasons::default(),
+            gate: None,
         };
         let process = Process {
             seat: 1,

@@ -1,6 +1,7 @@
 //! The seats and counters of all processes, with a verdict on each process.
 
 use mcrpc_core::admission::Mode;
+use mcrpc_core::admission::posed::Gate;
 use mcrpc_core::host::header::Mismatch;
 use mcrpc_core::host::region::View;
 use mcrpc_core::host::seat::{Occupant, QueueReport};
@@ -66,6 +67,9 @@ pub(crate) struct Queue {
     pub capacity_per_s: Option<f64>,
     pub refused: Reasons<u64>,
     pub would_refuse: Reasons<u64>,
+    /// What its decisions depend on beside that.
+    #[serde(skip)]
+    pub gate: Option<Gate>,
 }
 
 /// A number for each reason to refuse, written as a map from the status names.
@@ -185,5 +189,6 @@ fn queue(report: &QueueReport, now: &Moment) -> Queue {
         capacity_per_s: (report.capacity_mrps != 0).then(|| report.capacity_mrps as f64 / 1_000.0),
         refused: Reasons(report.refused),
         would_refuse: Reasons(report.would_refuse),
+        gate: report.gate,
     }
 }

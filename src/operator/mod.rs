@@ -19,7 +19,8 @@ use crate::host::output::{print, print_json};
 use crate::host::place::Place;
 
 /// What is not in force with the next call.
-const SERVERS_FOLLOW: &str = "Servers ask for the mode of their admission once a second.";
+const SERVERS_FOLLOW: &str =
+    "Servers ask for the mode of their admission when they call mcrpc_admission_follow(); those in Rust every 50 ms.";
 
 /// Shows what is said, as JSON or as a table. Without a segment nothing was said.
 fn show<T: Serialize>(

@@ -61,9 +61,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.share.is_some() && wanted != Wanted::Enforce {
         bail!("--share goes with enforce only: every other mode holds for all users");
     }
-    if options.share.is_some() && mechanism == Mechanism::Admission {
-        bail!("admission has no share: a server's queue is decided for all users at once; try observe first");
-    }
     let share = options.share.unwrap_or(Per10k::ALL);
     let setting = match wanted {
         Wanted::Default => None,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use mcrpc_agent::clock;
 use mcrpc_agent::directory::Directory;
-use mcrpc_core::host::control::{Control, Target};
+use mcrpc_core::host::control::{Control, Mechanism, Target};
 use mcrpc_core::host::files::{CONTROL_LOCK, Segment};
 use mcrpc_core::id::Uin;
 use mcrpc_core::strategy::endpoint::Endpoint;
@@ -109,6 +109,34 @@ fn modes_are_set_for_all_or_a_share_and_listed() {
     said(&host.path, &["kill", "on"]);
     assert_says(&said(&host.path, &["mode", "skip", "enforce"]), &["kill switch is ON"]);
     assert_says(&said(&host.path, &["mode"]), &["off (kill switch)"]);
+}
+
+/// A ramp as it is driven: dry run, a few, more, all, and back to where it began.
+#[test]
+fn every_mechanism_goes_up_the_ramp_and_back() {
+    let host = Host::new();
+    let mapping = host.control();
+    let attached = Control::attach(mapping.view(), mapping.len()).unwrap();
+    for mechanism in Mechanism::ALL {
+        let name = mechanism.name();
+        let enforced = || (0..1_000).filter(|&uin| attached.is_enforced(mechanism, Uin(uin))).count();
+        assert_eq!((attached.setting(mechanism), enforced()), (None, 1_000), "{name}");
+        for (arguments, least, most) in [
+            (&["observe"][..], 0, 0),
+            (&["enforce", "--share", "5%"], 20, 80),
+            (&["enforce", "--share", "50%"], 420, 580),
+            (&["enforce"], 1_000, 1_000),
+            (&["enforce", "--share", "50%"], 420, 580),
+            (&["enforce", "--share", "5%"], 20, 80),
+            (&["observe"], 0, 0),
+            (&["off"], 0, 0),
+        ] {
+            said(&host.path, &[&["mode", name], arguments].concat());
+            assert!((least..=most).contains(&enforced()), "{name} {arguments:?}: {}", enforced());
+        }
+        said(&host.path, &["mode", name, "default"]);
+        assert_eq!((attached.setting(mechanism), enforced()), (None, 1_000), "{name}");
+    }
 }
 
 #[test]

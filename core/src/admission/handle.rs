@@ -44,8 +44,8 @@ const MAX_WITHHELD: u32 = u16::MAX as u32;
 /// after `fork` if the memory is mapped shared.
 #[derive(Clone, Copy)]
 pub struct Admission<'a> {
-    view: View<'a>,
-    limits: Limits,
+    pub(super) view: View<'a>,
+    pub(super) limits: Limits,
 }
 
 impl<'a> Admission<'a> {

@@ -17,7 +17,8 @@
 //! 7. `controller`: closes a window. It compares demand with capacity and *jumps* to the cursor that admits
 //!    what can be served.
 //!
-//! `handle` is what a server calls, `turn` what it calls for requests that it runs where it reads them, `layout` the shared memory behind it, `config` its settings.
+//! `handle` is what a server calls, `turn` what it calls for requests that it runs where it reads them, `layout` the shared memory behind it, `config` its settings, `posed` the
+//! same decision asked again elsewhere, `record` what is written down of one.
 //!
 //! The order by business and user, and the idea of a cursor, are DAGOR's (Zhou et al., "Overload Control for
 //! Scaling WeChat Microservices", SoCC 2018); the feed-forward jump, the fraction inside the boundary level, the
@@ -34,6 +35,8 @@ mod gate;
 mod handle;
 pub mod key;
 mod layout;
+pub mod posed;
+pub mod record;
 pub mod tenant;
 mod turn;
 mod window;

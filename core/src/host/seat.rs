@@ -6,6 +6,7 @@
 //! loses anything, and nothing has to be folded.
 
 use super::region::{Shared, View};
+use crate::admission::posed::{GATE_WORDS, Gate};
 use crate::id::Per10k;
 use crate::status::Refusal;
 use crate::time::{NANOS_PER_MILLI, Nanos};
@@ -31,10 +32,12 @@ const WOULD_REFUSE: usize = REFUSED + REASONS;
 /// Written by the agent. Since minor version 1, like the one behind it.
 const CPU: usize = WOULD_REFUSE + REASONS;
 const PID_NAMESPACE: usize = CPU + 1;
+/// What decisions depend on. Since minor version 2.
+const GATE: usize = PID_NAMESPACE + 1;
 /// What is nothing of a new owner's.
 const GAUGES: core::ops::Range<usize> = CLAIMED_NS..LEN;
 
-const _: () = assert!(PID_NAMESPACE < LEN && Refusal::COUNT <= REASONS);
+const _: () = assert!(GATE + GATE_WORDS <= LEN && Refusal::COUNT <= REASONS);
 
 const CPU_TIME_SHIFT: u32 = 16;
 /// A sample of CPU use says nothing of a time further away than this: two periods of the agent.
@@ -78,6 +81,8 @@ pub struct QueueReport {
     pub refused: [u64; Refusal::COUNT],
     /// Requests that would have been refused so far, by reason.
     pub would_refuse: [u64; Refusal::COUNT],
+    /// What its decisions depend on beside that; `None` from a process with an older library.
+    pub gate: Option<Gate>,
 }
 
 /// How much was used of the CPU time that a process may use.
@@ -234,6 +239,10 @@ impl<'a> Seats<'a> {
         for (index, value) in words.into_iter().enumerate() {
             self.words.set(word(seat) + REPORT + index, value);
         }
+        let gate = report.gate.map_or([0; GATE_WORDS], |gate| gate.to_words());
+        for (index, value) in gate.into_iter().enumerate() {
+            self.words.set(word(seat) + GATE + index, value);
+        }
     }
 }
 
@@ -266,6 +275,7 @@ pub fn occupant(words: View<'_>, seat: u32) -> Option<Occupant> {
             capacity_mrps: report(9),
             refused: core::array::from_fn(|reason| load(REFUSED + reason)),
             would_refuse: core::array::from_fn(|reason| load(WOULD_REFUSE + reason)),
+            gate: Gate::from_words(core::array::from_fn(|index| load(GATE + index))),
         },
         cpu: CpuSample::from_word(load(CPU)),
         pid_namespace: load(PID_NAMESPACE),

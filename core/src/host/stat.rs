@@ -40,7 +40,7 @@ pub const MAX_ID: u32 = (1 << 31) - 1;
 pub const FORMAT: Format = Format {
     magic: *b"MCRPC.SC",
     major: 1,
-    minor: 1,
+    minor: 2,
     layout_hash: layout_hash(&[
         header::LEN as u64,
         SEATS as u64,

@@ -26,6 +26,11 @@ impl<'a> Budget<'a> {
         Budget { words, index, settings }
     }
 
+    /// The same word with other settings.
+    pub(super) const fn with(self, settings: BudgetSettings) -> Budget<'a> {
+        Budget { settings, ..self }
+    }
+
     const fn most(&self) -> u64 {
         self.settings.burst as u64 * TOKEN
     }

@@ -59,6 +59,12 @@ impl Call {
         Call { continues_task: 1, ..self }
     }
 
+    /// The same call, after an attempt at this endpoint.
+    pub fn after_attempt_at(mut self, endpoint: &Endpoint) -> Call {
+        self.note(super::table::identity(endpoint));
+        self
+    }
+
     /// Whether a cursor lets it pass.
     #[inline]
     pub(super) const fn passes(&self, cursor: Cursor) -> bool {
@@ -72,7 +78,7 @@ impl Call {
 
     /// Whom shares and rings know: the user, or the call itself if it has none, so that calls without a user are shared out too.
     #[inline]
-    pub(super) const fn user(&self) -> Uin {
+    pub const fn user(&self) -> Uin {
         if self.uin.0 == 0 { Uin(self.call_id) } else { self.uin }
     }
 

@@ -3,6 +3,7 @@
 use super::budget::Budget;
 use super::call::{Attempt, Call, Choice};
 use super::decision::Decision;
+use super::explain::{Unwatched, Witness};
 use super::host_view::HostView;
 use super::pick::{End, Walk};
 use super::set::{ACTIVE, BUILDING, EndpointSet};
@@ -52,7 +53,7 @@ impl<'a> EndpointSet<'a> {
         now: Nanos,
         sink: &mut dyn FnMut(&Choice),
     ) -> Result<(), Status> {
-        match self.attempt(call, attempt, host, now, sink) {
+        match self.attempt(call, attempt, host, now, Unwatched, sink) {
             Ok(identity) => {
                 call.note(identity);
                 Ok(())
@@ -65,12 +66,13 @@ impl<'a> EndpointSet<'a> {
     }
 
     #[inline(always)]
-    fn attempt(
+    pub(super) fn attempt<W: Witness>(
         &self,
         call: &Call,
         attempt: Attempt,
         host: &HostView<'_, 'a>,
         now: Nanos,
+        witness: W,
         sink: &mut dyn FnMut(&Choice),
     ) -> Result<u32, Status> {
         // A backup request before anything else is a first attempt too.
@@ -81,7 +83,7 @@ impl<'a> EndpointSet<'a> {
         } else if host.control.is_some_and(|control| control.is_skipped(call.target, call.user())) {
             self.apply(Mechanism::Skip, call.user(), host, Status::SKIPPED)?;
         }
-        let chosen = self.choose(call, is_first, host, now, sink);
+        let chosen = self.choose(call, is_first, host, now, witness, sink);
         match chosen {
             Ok(_) if is_first => {
                 self.retries().deposit();
@@ -135,12 +137,13 @@ impl<'a> EndpointSet<'a> {
 
     /// Names the endpoint that was chosen.
     #[inline(always)]
-    fn choose(
+    fn choose<W: Witness>(
         &self,
         call: &Call,
         is_first: bool,
         host: &HostView<'_, 'a>,
         now: Nanos,
+        witness: W,
         sink: &mut dyn FnMut(&Choice),
     ) -> Result<u32, Status> {
         for _ in 0..CHOICES_TRIED {
@@ -149,7 +152,7 @@ impl<'a> EndpointSet<'a> {
                 break;
             }
             self.words.view().acquire();
-            match self.walk(generation, call, is_first, host, now) {
+            match self.walk(generation, call, is_first, host, now, witness) {
                 End::At { index, is_probe } => {
                     let identity = self.deliver(generation, index, is_probe, host, sink);
                     if identity != 0 {
@@ -166,8 +169,16 @@ impl<'a> EndpointSet<'a> {
     }
 
     #[inline(always)]
-    fn walk(&self, generation: u64, call: &Call, is_first: bool, host: &HostView<'_, 'a>, now: Nanos) -> End {
-        let mut walk = Walk::new(self, generation, call, is_first, host, now);
+    fn walk<W: Witness>(
+        &self,
+        generation: u64,
+        call: &Call,
+        is_first: bool,
+        host: &HostView<'_, 'a>,
+        now: Nanos,
+        witness: W,
+    ) -> End {
+        let mut walk = Walk::new(self, generation, call, is_first, host, now, witness);
         loop {
             match walk.find() {
                 // Once for each ring.

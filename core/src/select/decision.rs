@@ -74,6 +74,21 @@ impl Decision {
         Decision::ObservedBudget,
     ];
 
+    /// The status that a refusal of this kind is answered with; `None` for what is no refusal.
+    pub const fn refusal(self) -> Option<Status> {
+        Some(match self {
+            Decision::NoEndpoint => Status::NO_ENDPOINT,
+            Decision::AttemptsExhausted => Status::ATTEMPTS_EXHAUSTED,
+            Decision::BudgetExhausted => Status::BUDGET_EXHAUSTED,
+            Decision::OutOfTime => Status::OUT_OF_TIME,
+            Decision::Skipped => Status::SKIPPED,
+            Decision::Withheld => Status::WITHHELD,
+            Decision::Shielded => Status::SHIELDED,
+            Decision::BucketFull => Status::BUCKET_FULL,
+            _ => return None,
+        })
+    }
+
     pub(super) const fn of_refusal(status: Status) -> Decision {
         match status {
             Status::ATTEMPTS_EXHAUSTED => Decision::AttemptsExhausted,

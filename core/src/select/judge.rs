@@ -1,6 +1,7 @@
 //! May this endpoint be called? What speaks against it, from what is asked always to what is asked when something is wrong.
 
 use super::decision::Decision;
+use super::explain::{Answer, Obstacle, Witness};
 use super::host_view::HostView;
 use super::pick::{OnRing, Walk};
 use super::table::identity;
@@ -28,16 +29,30 @@ pub(super) enum Verdict {
     Take {
         is_probe: bool,
     },
-    Pass,
+    Pass(Obstacle),
     /// Nothing but a draw speaks against it, which shares users out.
-    Lost,
+    Lost(Obstacle),
     /// Too many of this ring are shielded, and there is a wider one.
     Widen,
     /// It depends on how many are shielded, and that is to be counted first.
     Count,
 }
 
-impl<'a> Walk<'_, '_, 'a> {
+impl Verdict {
+    /// As a witness is told; `None` while it is not settled.
+    #[inline(always)]
+    pub(super) const fn answer(&self) -> Option<Answer> {
+        Some(match *self {
+            Verdict::Take { is_probe } => Answer::Chosen { is_probe },
+            Verdict::Pass(obstacle) => Answer::PassedOver(obstacle),
+            Verdict::Lost(obstacle) => Answer::DrawLost(obstacle),
+            Verdict::Widen => Answer::RingLeft,
+            Verdict::Count => return None,
+        })
+    }
+}
+
+impl<'a, W: Witness> Walk<'_, '_, 'a, W> {
     /// May this endpoint be called?
     #[inline]
     pub(super) fn judge(&mut self, index: usize, on: &OnRing) -> Verdict {
@@ -60,47 +75,52 @@ impl<'a> Walk<'_, '_, 'a> {
     #[inline(always)]
     fn look_closely(&mut self, index: usize, on: &OnRing) -> Verdict {
         if on.zone.is_some_and(|zone| zone != self.table().place(index).zone) {
-            return Verdict::Lost;
+            return Verdict::Lost(Obstacle::OtherZone);
         }
-        if self.is_out_of_reach(index) {
-            return Verdict::Pass;
+        if let Some(obstacle) = self.out_of_reach(index) {
+            return Verdict::Pass(obstacle);
         }
-        let (mut is_probe, mut is_lost) = (false, !self.draws_weight(index, on));
+        let mut is_probe = false;
+        let mut lost = (!self.draws_weight(index, on)).then_some(Obstacle::Weight);
         if !self.health(index).breaker().is_normal() {
             match self.judge_unwell(index, on) {
                 Verdict::Take { is_probe: probes } => is_probe = probes,
-                Verdict::Lost => is_lost = true,
+                Verdict::Lost(obstacle) => lost = Some(obstacle),
                 other => return other,
             }
         }
         let entry = self.host.strategy.and_then(|strategy| self.entry(strategy, index));
         let holds_back = entry.is_some_and(|entry| self.holds_back(entry, index));
-        if entry.is_some_and(|entry| self.is_shielded_by(entry))
-            || !self.is_admitted(entry, index, is_lost || holds_back)
-        {
-            return Verdict::Pass;
+        if entry.is_some_and(|entry| self.is_shielded_by(entry)) {
+            return Verdict::Pass(Obstacle::StrategyShield);
         }
-        if is_lost || holds_back && !self.measures(index) {
+        if !self.is_admitted(entry, index, lost.is_some() || holds_back) {
+            return Verdict::Pass(Obstacle::Cursor);
+        }
+        if lost.is_none() && holds_back && !self.measures(index) {
+            lost = Some(Obstacle::PassRate);
+        }
+        if let Some(obstacle) = lost {
             self.reserve.get_or_insert((index as u32, is_probe));
-            return Verdict::Lost;
+            return Verdict::Lost(obstacle);
         }
         if is_probe && !self.take_probe(index) {
-            return Verdict::Pass;
+            return Verdict::Pass(Obstacle::Breaker);
         }
         Verdict::Take { is_probe }
     }
 
-    /// Whether the call does not go there at all: it was there, or an operator keeps it away.
+    /// Why the call does not go there at all, if it does not: it was there, or an operator keeps it away.
     #[inline(never)]
-    fn is_out_of_reach(&mut self, index: usize) -> bool {
+    fn out_of_reach(&mut self, index: usize) -> Option<Obstacle> {
         let endpoint = self.table().endpoint(index);
         if !self.is_first && self.call.has_tried(identity(&endpoint)) {
-            return true;
+            return Some(Obstacle::Tried);
         }
         let is_kept_away = is_operators(self.host, &endpoint, self.now)
             && self.set.apply(Mechanism::Shield, self.call.user(), self.host, Status::SHIELDED).is_err();
         self.by_operator |= is_kept_away;
-        is_kept_away
+        is_kept_away.then_some(Obstacle::OperatorShield)
     }
 
     #[inline]
@@ -143,7 +163,7 @@ impl<'a> Walk<'_, '_, 'a> {
             return match (survey.is_mostly_unwell, on.has_wider) {
                 (true, true) => Verdict::Widen,
                 (true, false) => take,
-                (false, _) => Verdict::Lost,
+                (false, _) => Verdict::Lost(Obstacle::Recovering),
             };
         }
         if survey.is_exceeded() && on.has_wider {
@@ -155,7 +175,7 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         self.by_breaker = true;
         self.trusted |= 1 << on.number;
-        Verdict::Pass
+        Verdict::Pass(Obstacle::Breaker)
     }
 
     #[inline(never)]

@@ -26,12 +26,14 @@
 //! | [`budget`] | how many retries and backup requests there may be |
 //! | [`host_view`] | what a process knows of its host |
 //! | [`decision`] | what is decided, as it is counted |
+//! | [`explain`] | the same walk with a witness: why each endpoint was or was not chosen |
 //! | `tally` | outcomes and withheld demand, added up until they are handed over |
 
 pub mod budget;
 pub mod call;
 mod choose;
 pub mod decision;
+pub mod explain;
 pub mod host_view;
 mod judge;
 mod pick;

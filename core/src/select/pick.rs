@@ -1,6 +1,7 @@
 //! The walk from a user to an endpoint that may be called.
 
 use super::call::Call;
+use super::explain::{Answer, Look, Witness};
 use super::host_view::HostView;
 use super::judge::Verdict;
 use super::set::EndpointSet;
@@ -19,7 +20,8 @@ const REFUSALS: u32 = 8;
 const ROUNDS: u64 = 64;
 
 /// One call on its way through one version of the set, and what it has met.
-pub(super) struct Walk<'w, 'h, 'a> {
+pub(super) struct Walk<'w, 'h, 'a, W> {
+    pub(super) witness: W,
     pub(super) set: &'w EndpointSet<'a>,
     pub(super) generation: u64,
     pub(super) host: &'w HostView<'h, 'a>,
@@ -70,7 +72,7 @@ pub(super) struct OnRing {
 /// The stack of a coroutine is small, so nothing here is deep: the walk is one function, a glance at an endpoint is a leaf below
 /// it, and so is everything that is rarely asked. What needs more room (counting, reading the endpoint that was chosen) is done
 /// when the walk has returned.
-impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
+impl<'w, 'h, 'a, W: Witness> Walk<'w, 'h, 'a, W> {
     #[inline]
     pub(super) fn new(
         set: &'w EndpointSet<'a>,
@@ -79,8 +81,10 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
         is_first: bool,
         host: &'w HostView<'h, 'a>,
         now: Nanos,
-    ) -> Walk<'w, 'h, 'a> {
+        witness: W,
+    ) -> Walk<'w, 'h, 'a, W> {
         Walk {
+            witness,
             set,
             generation,
             host,
@@ -142,6 +146,7 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
         if let Some((index, is_probe)) = self.reserve
             && (!is_probe || self.take_probe(index as usize))
         {
+            self.witness.looked(Look { index, ring: 0, answer: Answer::BetterThanNone { is_probe } });
             return End::At { index, is_probe };
         }
         match self.trusted & !self.counted {
@@ -166,15 +171,19 @@ impl<'w, 'h, 'a> Walk<'w, 'h, 'a> {
                 on.zone = Some(self.table().place(index).zone);
             }
             on.round += 1;
-            match self.judge(index, &on) {
+            let verdict = self.judge(index, &on);
+            if let Some(answer) = verdict.answer() {
+                self.witness.looked(Look { index: index as u32, ring: on.number, answer });
+            }
+            match verdict {
                 Verdict::Take { is_probe } => return Some(End::At { index: index as u32, is_probe }),
                 Verdict::Widen => {
                     self.has_widened = true;
                     return None;
                 }
                 Verdict::Count => return Some(End::Count { ring: on.number }),
-                Verdict::Lost => {}
-                Verdict::Pass => refusals += u32::from(is_placed),
+                Verdict::Lost(_) => {}
+                Verdict::Pass(_) => refusals += u32::from(is_placed),
             }
             if self.withheld && (self.is_told || !self.is_first) {
                 match self.survey(on.number) {

@@ -6,6 +6,7 @@
 //! endpoints kept. Counting takes a look at each endpoint, so it is done when a call meets a shield, and then at most every
 //! [`COUNTED_EACH_MS`].
 
+use super::explain::Witness;
 use super::judge::is_operators;
 use super::pick::Walk;
 use super::table::{SCOPES, identity};
@@ -74,7 +75,7 @@ pub(super) fn known(head: Shared<'_>, ring: u32, generation: u64, now: Nanos, an
 /// Looks at each endpoint of a ring, for this call and all that come within the next [`COUNTED_EACH_MS`].
 #[cold]
 #[inline(never)]
-pub(super) fn count(walk: &mut Walk<'_, '_, '_>, ring: u32) {
+pub(super) fn count<W: Witness>(walk: &mut Walk<'_, '_, '_, W>, ring: u32) {
     walk.counted |= 1 << ring;
     let survey = surveyed(walk, ring as usize);
     let word = u64::from(wrapping_ms(walk.now))
@@ -86,7 +87,7 @@ pub(super) fn count(walk: &mut Walk<'_, '_, '_>, ring: u32) {
 }
 
 #[inline]
-fn surveyed(walk: &Walk<'_, '_, '_>, ring: usize) -> Survey {
+fn surveyed<W: Witness>(walk: &Walk<'_, '_, '_, W>, ring: usize) -> Survey {
     // The lowest limit below which there are enough is looked for by halving, since a table of all has no place on the stack of
     // a coroutine. Beginning with all.
     let (mut limit, mut high, mut below) = (0, SEVERITIES, SEVERITIES);
@@ -124,7 +125,7 @@ struct Tally {
 }
 
 #[inline]
-fn tally(walk: &Walk<'_, '_, '_>, ring: usize, below: usize) -> Tally {
+fn tally<W: Witness>(walk: &Walk<'_, '_, '_, W>, ring: usize, below: usize) -> Tally {
     let mut tally = Tally { endpoints: 0, unwell: 0, shielded: 0, cursor: Cursor(0) };
     let table = walk.table();
     for index in 0..table.len() {
@@ -151,7 +152,7 @@ fn tally(walk: &Walk<'_, '_, '_>, ring: usize, below: usize) -> Tally {
 
 /// Kept apart, so that what it needs is not on the stack while an endpoint is looked up.
 #[inline(never)]
-fn is_on_ring(walk: &Walk<'_, '_, '_>, ring: usize, index: usize) -> bool {
+fn is_on_ring<W: Witness>(walk: &Walk<'_, '_, '_, W>, ring: usize, index: usize) -> bool {
     let table = walk.table();
     let group = table.ring_place(ring / SCOPES, ring % SCOPES).group;
     table.is_member(index, group, ring % SCOPES, &walk.set.settings)

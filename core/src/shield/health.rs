@@ -235,6 +235,13 @@ impl<'a> Health<'a> {
         cursor_in(self.0.load(CURSOR), now)
     }
 
+    /// As [`Health::cursor`], with how long it still holds; `None` if it admits all.
+    pub fn cursor_in_force(&self, now: Nanos) -> Option<(Cursor, u32)> {
+        let cursor = self.cursor(now);
+        let left_ms = (self.0.load(CURSOR) as u32).wrapping_sub(wrapping_ms(now));
+        (cursor != Cursor::OPEN).then_some((cursor, left_ms.min(MAX_HOLD_MS)))
+    }
+
     /// Whether a call that a pass rate holds back is to be made all the same, to measure. One in [`MEASURED_EACH_MS`] is,
     /// of all who ask.
     #[cold]

@@ -6,6 +6,7 @@ mod cap;
 mod corners;
 mod damage;
 mod demand;
+mod explain;
 mod fast_reject;
 mod fleet;
 mod groups;

@@ -1,6 +1,8 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use mcrpc_core::admission::Cursor;
+use mcrpc_core::admission::posed::Gate;
 use mcrpc_core::host::region::{Shared, View};
 use mcrpc_core::host::seat::{COMMON, CpuSample, MAX_SEATS, NAME_LEN, Occupant, QueueReport};
 use mcrpc_core::host::stat::{self, Column, CounterKey, Counters, Kind, MAX_COUNTERS, MAX_ID, Stat};
@@ -205,6 +207,17 @@ fn a_seat_shows_its_owner() {
         capacity_mrps: 10,
         refused: std::array::from_fn(|reason| 100 + reason as u64),
         would_refuse: std::array::from_fn(|reason| 200 + reason as u64),
+        gate: Some(Gate {
+            marginal_cursor: Cursor(7),
+            ns_per_request: 11,
+            service_floor_ns: 12,
+            hard_wait_limit_us: 13,
+            target_wait_ms: 14,
+            soft_wait_limit_ms: 15,
+            workers: 16,
+            enforced: Per10k::ALL,
+            is_cpu_bound: false,
+        }),
     };
     seats.set_name(seat, &name);
     seats.beat(seat, 17, at(3.0));

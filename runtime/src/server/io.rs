@@ -35,6 +35,8 @@ const MAX_ANSWERS: usize = 128 << 10;
 const KEPT_ANSWERS: usize = 256 << 10;
 /// How often each connection is looked at.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How often the operator is asked: a kill switch takes force within twice that.
+const HEED: Duration = Duration::from_millis(50);
 /// How often, while the server ends.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
 /// So long callers have to notice that the server goes away, and to hang up, when all is answered.
@@ -90,6 +92,7 @@ impl IoThread {
     pub(crate) async fn run(self: Rc<Self>, mut accepted: UnboundedReceiver<Accepted>) {
         tokio::task::spawn_local(self.clone().hand_over());
         let mut sweep = tokio::time::interval(SWEEP);
+        let mut heed = tokio::time::interval(HEED);
         loop {
             let told_to_end = self.shared.told_to_end.notified();
             if self.shared.is_draining.load(Relaxed) {
@@ -103,6 +106,7 @@ impl IoThread {
                     None => break,
                 },
                 _ = sweep.tick() => self.sweep(clock::now()),
+                _ = heed.tick(), if self.number == 0 => self.shared.heed_operator(),
             }
         }
         self.drain(accepted).await;

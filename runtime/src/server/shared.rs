@@ -190,8 +190,14 @@ impl Shared {
             return;
         };
         host.look(clock::now());
-        let known = host.known();
-        self.salt.store(known.salt().0, Relaxed);
+        self.salt.store(host.known().salt().0, Relaxed);
+        self.heed_operator();
+    }
+
+    /// Does what the operator says of admission in the segment that is mapped: a few loads, often enough for a kill switch.
+    pub(crate) fn heed_operator(&self) {
+        let Some(host) = &self.host else { return };
+        let (known, own_mode) = (host.known(), self.live().mode);
         for pool in self.pools() {
             pool.admission.follow(known.control(), own_mode);
         }

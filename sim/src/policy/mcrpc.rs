@@ -102,7 +102,7 @@ impl Mcrpc {
         self.without != Some(part)
     }
 
-    fn config(&self, service: &Service, queues: usize) -> Config {
+    pub(super) fn config(&self, service: &Service, queues: usize) -> Config {
         const NO_LIMIT_MS: u32 = Config::MAX_MS;
         let workers = if self.has(Part::Workers) { service.workers_per_queue } else { 0 };
         let defaults = Config::DEFAULT;
