@@ -38,7 +38,7 @@ enum Command {
     /// Simulate services under overload, controlled by the real core and by its rivals, and judge what was reached
     Sim(sim::Options),
     /// Own the host's directory of shared segments, publish strategies, and find services by name
-    Agent(agent::Options),
+    Agent(Box<agent::Options>),
     /// Show live what the programs of this host do: queues, refusals, strategies, counters, records
     Top(top::Options),
     /// Show what is in a shared segment, and whether it is to be believed

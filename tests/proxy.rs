@@ -2,7 +2,6 @@
 //! them.
 
 #[path = "../discovery/tests/support/etcd.rs"]
-#[allow(dead_code)]
 mod etcd;
 mod support;
 

@@ -101,7 +101,7 @@ fn given_a_million_decisions_when_each_is_observed_and_enforced_then_they_agree(
         let mut now = Nanos(MS);
         while server.asked < DECISIONS / 20 {
             // 2 000 per second can be served: a second of half of that, a second of three times it.
-            let mean_gap_ns = if now.0 / 1_000 / MS % 2 == 0 { 1_000_000 } else { 167_000 };
+            let mean_gap_ns = if (now.0 / 1_000 / MS).is_multiple_of(2) { 1_000_000 } else { 167_000 };
             now = now.plus(random.below(2 * mean_gap_ns));
             server.work(now);
             let deadline = match random.below(10) {

@@ -33,7 +33,7 @@ pub(super) fn examine(dir: &Path, examined: &mut Examined) {
     let limits = Limits {
         files: getrlimit(Resource::Nofile).current,
         backlog: number("/proc/sys/net/core/somaxconn"),
-        is_in_memory: statfs.as_ref().map(|statfs| IN_MEMORY.contains(&(statfs.f_type as i64))),
+        is_in_memory: statfs.as_ref().map(|statfs| IN_MEMORY.contains(&statfs.f_type)),
         room: statfs.as_ref().map(|statfs| statfs.f_bavail.saturating_mul(statfs.f_bsize as u64)),
         quota: quota(),
         cpus_allowed: std::thread::available_parallelism().map_or(1, usize::from),

@@ -163,8 +163,7 @@ fn candidate(client: &Client<'_>, told: &Told, index: usize, now: &Moment) -> Op
         .looks
         .iter()
         .enumerate()
-        .filter(|(_, look)| look.index as usize == index && look.answer != Answer::RingLeft)
-        .last();
+        .rfind(|(_, look)| look.index as usize == index && look.answer != Answer::RingLeft);
     let (answer, obstacle, is_probe) = last.map_or(("not_looked_at", None, false), |(_, look)| in_words(look));
     let reject_cursor = health.cursor_in_force(now.monotonic());
     let strategies = client.known.strategies.as_ref().filter(|strategies| strategies.is_fresh);
@@ -224,7 +223,7 @@ fn breaker_in_words(state: State, reason: &str) -> String {
         State::Shielded { left_ms } => format!("shielded by {reason}, for another {}", span_ms(left_ms.into())),
         State::Due => format!("shielded by {reason}, a probe is due"),
         State::Probing => format!("shielded by {reason}, being probed"),
-        State::Recovering { share } => format!("recovering, has {} % of its users", share * 100 >> 16),
+        State::Recovering { share } => format!("recovering, has {} % of its users", (share * 100) >> 16),
     }
 }
 

@@ -142,7 +142,7 @@ impl Shown {
                 _ => None,
             },
             recovering_percent: match row.state {
-                State::Recovering { share } => Some((u64::from(share) * 100 >> 16) as u32),
+                State::Recovering { share } => Some(((u64::from(share) * 100) >> 16) as u32),
                 _ => None,
             },
             reason: (reading.shields > 0).then(|| reading.breaker.reason().name()),
