@@ -101,7 +101,11 @@ impl Drop for Host {
 
 fn agent(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcrpc"));
-    command.args(["agent", "--probe", "off", "--seats", "8", "--counters", "64", "--listen"]).args(arguments);
+    command.args(["agent", "--probe", "off"]);
+    if !arguments.contains(&"--seats") {
+        command.args(["--seats", "8", "--counters", "64"]);
+    }
+    command.arg("--listen").args(arguments);
     command.env("MCRPC_DIR", dir).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
