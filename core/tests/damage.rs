@@ -7,6 +7,7 @@ use mcrpc_core::host::control::{self, Author, Control, Mechanism, Operator, Targ
 use mcrpc_core::host::fail::{self, BucketId, FailBuckets, Levels};
 use mcrpc_core::host::files::Segment;
 use mcrpc_core::host::header::{self, Mismatch, State};
+use mcrpc_core::host::log::{self, Level, Log, Logs, Origin, Progress, Written};
 use mcrpc_core::host::region::{Shared, View};
 use mcrpc_core::host::stat::{self, Column, CounterKey, Counters, Kind, Stat};
 use mcrpc_core::host::trace::{self, MAX_RECORD_LEN, Record, Trace, Traces};
@@ -29,6 +30,7 @@ const CAPACITY: u32 = 64;
 const SEATS: u32 = 3;
 const COLUMNS: u32 = 40;
 const CELLS: u32 = 16;
+const LOG_CELLS: u32 = 64;
 const IDENTITY: Identity = Identity { seed: 5, instance: 6, pid: 7 };
 const AUTHOR: Author = Author { uid: 1, at_s: 2 };
 const NOW: Nanos = Nanos(1_000_000_000_000);
@@ -137,6 +139,11 @@ fn whole(kind: Segment) -> Vec<AtomicU64> {
             let ring = Trace::attach(words, words.view().len() as u64 * 8).unwrap().ring(0);
             (0..20).for_each(|n| ring.write(1, &[n; 100], NOW).unwrap());
         }),
+        Segment::Log => with(log::segment_len(SEATS, LOG_CELLS), &|words| {
+            log::create(words, SEATS, LOG_CELLS, 1, 2).unwrap();
+            let ring = Log::attach(words, words.view().len() as u64 * 8).unwrap().ring(0);
+            (0..20).for_each(|n| ring.write(Level::Info, &Origin::default(), &[n; 100]).unwrap());
+        }),
     }
 }
 
@@ -158,6 +165,7 @@ fn attach(kind: Segment, words: &[AtomicU64], len: u64) -> Result<(), Mismatch> 
         Segment::Stat => Stat::attach(shared, len).map(drop),
         Segment::Trace => Trace::attach(shared, len).map(drop),
         Segment::Cold => Records::attach(view, len).map(drop),
+        Segment::Log => Log::attach(shared, len).map(drop),
     }
 }
 
@@ -171,6 +179,7 @@ fn inspect(kind: Segment, words: &[AtomicU64], len: u64) -> Result<(), Mismatch>
         Segment::Stat => Counters::attach(view, len).map(drop),
         Segment::Trace => Traces::attach(view, len).map(drop),
         Segment::Cold => Records::attach(view, len).map(drop),
+        Segment::Log => Logs::attach(view, len).map(drop),
     }
 }
 
@@ -268,6 +277,26 @@ fn use_it(kind: Segment, words: &[AtomicU64], seed: u64, times: u64) -> u64 {
                 ring.write(key as u8, &[7; 200], NOW).ok();
             }
             (0..=SEATS).for_each(|seat| trace.ring(seat).recover());
+        }
+        Segment::Log => {
+            let Ok(log) = Log::attach(shared, len) else { return 0 };
+            let mut entry = log::Entry::default();
+            for key in keys {
+                let (seat, journal) = (key as u32 % 6, log.journal());
+                let (ring, tail) = (log.ring(seat), journal.progress(seat).tail);
+                ring.write(Level::Warn, &Origin::default(), &[7; 200]).ok();
+                let head = ring.head(tail);
+                assert!(head.wrapping_sub(tail) <= LOG_CELLS.into());
+                for position in [key, tail, head.wrapping_sub(1 + key % 20)] {
+                    ring.read(position, &mut entry);
+                    assert!(entry.text().len() <= log::MAX_TEXT_LEN);
+                }
+                ring.close(key);
+                ring.empty_until(head);
+                let rings = (0..=SEATS).map(|_| Progress { tail: head, dropped: ring.dropped() });
+                journal.record(&Written { len: key, ..journal.written() }, rings);
+                let _ = Logs::attach(view, len).map(|logs| logs.fill(seat));
+            }
         }
     }
     times
@@ -483,7 +512,10 @@ fn any_bytes_behind_the_header_are_survived() {
             questions += use_it(kind, &words, round, 2_000);
         }
     }
-    assert!(questions == 6 * rounds * 2_000 && (cfg!(debug_assertions) || questions >= 4_000_000), "{questions}");
+    assert!(
+        questions == Segment::ALL.len() as u64 * rounds * 2_000 && (cfg!(debug_assertions) || questions >= 4_000_000),
+        "{questions}"
+    );
 }
 
 /// A writer takes over any bytes at all: what it can make no sense of it drops, and goes on with the rest.

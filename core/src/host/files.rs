@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use super::header::Format;
 use super::trust::Writers;
-use super::{control, fail, stat, trace};
+use super::{control, fail, log, stat, trace};
 use crate::strategy::{cold, table};
 
 /// The directory unless a program is told otherwise.
@@ -32,12 +32,21 @@ pub enum Segment {
     Trace = 4,
     /// [`crate::strategy::cold`].
     Cold = 5,
+    /// [`log`].
+    Log = 6,
 }
 
 impl Segment {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Segment; 6] =
-        [Segment::Strategy, Segment::Control, Segment::Fail, Segment::Stat, Segment::Trace, Segment::Cold];
+    pub const ALL: [Segment; 7] = [
+        Segment::Strategy,
+        Segment::Control,
+        Segment::Fail,
+        Segment::Stat,
+        Segment::Trace,
+        Segment::Cold,
+        Segment::Log,
+    ];
 
     /// The segment with this number.
     pub fn from_number(number: u32) -> Option<Segment> {
@@ -53,6 +62,7 @@ impl Segment {
             Segment::Stat => "stat",
             Segment::Trace => "trace",
             Segment::Cold => "cold",
+            Segment::Log => "log",
         }
     }
 
@@ -65,6 +75,7 @@ impl Segment {
             Segment::Stat => c"stat.v1",
             Segment::Trace => c"trace.v1",
             Segment::Cold => c"strategy.cold.v1",
+            Segment::Log => c"log.v1",
         }
     }
 
@@ -72,7 +83,7 @@ impl Segment {
     pub const fn writers(self) -> Writers {
         match self {
             Segment::Strategy | Segment::Control | Segment::Cold => Writers::Owner,
-            Segment::Fail | Segment::Stat | Segment::Trace => Writers::Everybody,
+            Segment::Fail | Segment::Stat | Segment::Trace | Segment::Log => Writers::Everybody,
         }
     }
 
@@ -85,6 +96,7 @@ impl Segment {
             Segment::Stat => stat::FORMAT,
             Segment::Trace => trace::FORMAT,
             Segment::Cold => cold::FORMAT,
+            Segment::Log => log::FORMAT,
         }
     }
 }

@@ -13,7 +13,8 @@
 //! | [`fail`] | leaky buckets that all processes share |
 //! | [`control`] | what an operator says to the whole host: kill switch, modes, shields, skips |
 //! | [`calls`] | who calls whom, as counters |
-//! | [`trace`] | decisions and log lines, readable also when their process hangs or is dead |
+//! | [`trace`] | decisions and sampled calls, readable also when their process hangs or is dead |
+//! | [`log`] | lines of text, each handed to the agent exactly once or counted |
 //!
 //! The table of strategies, which every process reads on every call, is in [`crate::strategy`].
 
@@ -23,6 +24,7 @@ pub mod control;
 pub mod fail;
 pub mod files;
 pub mod header;
+pub mod log;
 pub mod region;
 pub mod seat;
 pub mod stat;

@@ -1,4 +1,4 @@
-//! Decisions, log lines and sampled calls: a ring of records for each seat, which a tool can read also when the process
+//! Decisions and sampled calls: a ring of records for each seat, which a tool can read also when the process
 //! hangs or is dead.
 //!
 //! A record is one cell of 64 bytes or several in turn. The first word of a cell says what is in it, and is written last:

@@ -46,6 +46,9 @@ mod id;
 #[path = "../../src/shield/leak.rs"]
 #[allow(dead_code)]
 mod leak;
+#[path = "../../src/host/log.rs"]
+#[allow(dead_code)]
+mod log;
 #[path = "../../src/shield/outcome.rs"]
 #[allow(dead_code)]
 mod outcome;

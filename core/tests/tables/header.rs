@@ -92,7 +92,7 @@ fn what_is_behind_the_end_of_a_segment_is_zero() {
 #[test]
 fn segments_are_told_apart_by_name_file_and_magic() {
     let names = Segment::ALL.map(Segment::name);
-    assert_eq!(names, ["strategy", "control", "fail", "stat", "trace", "cold"]);
+    assert_eq!(names, ["strategy", "control", "fail", "stat", "trace", "cold", "log"]);
     for (number, segment) in (0..).zip(Segment::ALL) {
         assert_eq!(Segment::from_number(number), Some(segment));
         let same = |other: &&Segment| {

@@ -3,6 +3,7 @@
 mod control;
 mod fail;
 mod header;
+mod log;
 mod stat;
 mod strategy;
 mod trace;
