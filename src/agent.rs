@@ -4,6 +4,7 @@
 //! few seconds later, and the next agent goes on where this one stopped.
 
 mod discovery;
+mod logs;
 mod proxy;
 mod web;
 
@@ -70,6 +71,8 @@ pub struct Options {
     #[command(flatten)]
     proxy: proxy::Options,
     #[command(flatten)]
+    logs: logs::Options,
+    #[command(flatten)]
     web: web::Options,
 }
 
@@ -119,7 +122,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let discovery = options.discovery.settings(&options.dir, socket_mode)?;
     let proxy = options.proxy.settings(&options.dir, socket_mode)?;
     let probes = matches!(options.probe, Switch::On);
-    let settings = Settings { capacity, seats, counters, shared_mode, ..DEFAULT };
+    let log_cells = options.logs.cells();
+    let settings = Settings { capacity, seats, counters, log_cells, shared_mode, ..DEFAULT };
     // Before anything is touched: a bad file should not cost the good entries of the agent before.
     let file = options.strategies.as_deref().map(StrategiesFile::open).transpose()?;
     let generator = match &options.generator {
@@ -139,6 +143,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
                 _ = interrupted.recv() => {}
             }
         };
+        let logs = options.logs.start(&options.dir)?;
         let discovery = Discovery::start(discovery)?;
         let proxy = proxy.map(|settings| Proxy::start(settings, tell_of_proxy)).transpose()?;
         options.web.start(&options.dir, discovery.names())?;
@@ -149,6 +154,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             () = discovery.run(tell_of_services) => {}
         }
         proxy.into_iter().for_each(Proxy::drain);
+        drop(logs);
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -8,6 +8,7 @@ mod doctor;
 mod r#gen;
 mod host;
 mod inspect;
+mod logs;
 mod man;
 mod operator;
 mod record;
@@ -47,6 +48,8 @@ enum Command {
     Why(why::Options),
     /// Find out what is wrong with this host: files, owners, versions, clocks, processes, limits; and what to do
     Doctor(doctor::Options),
+    /// Print the log lines of this host's programs, by program, user, trace, level and time
+    Logs(logs::Options),
     /// Record what servers decide of requests, for replay
     Record(record::Options),
     /// Decide recorded requests again under another policy, and show the difference
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Command::Inspect(options) => inspect::run(&options),
         Command::Why(options) => why::run(&options),
         Command::Doctor(options) => doctor::run(&options),
+        Command::Logs(options) => logs::run(&options),
         Command::Record(options) => record::run(&options),
         Command::Replay(options) => replay::run(&options),
         Command::Route(options) => route::run(&options),

@@ -18,7 +18,7 @@ use mcrpc_core::host::files::{SEATS_LOCK, Segment};
 use mcrpc_core::host::header::{self, Mismatch};
 use mcrpc_core::host::trust::{self, Facts};
 use mcrpc_core::status::Status;
-use rustix::fs::{FileType, Gid, Mode, OFlags, Stat, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -157,6 +157,18 @@ impl Directory {
         self.give_to_directorys_owner(&file).map_err(io_error(&path, "giving it to the directory's owner"))?;
         let mode = Mode::from_raw_mode(replacement::mode_of(segment, shared_mode));
         rustix::fs::fchmod(&file, mode).map_err(io_error(&path, "setting its mode"))
+    }
+
+    /// Removes a segment's name, if it is there. Who has mapped it keeps the mapping.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub(crate) fn remove(&self, segment: Segment) -> Result<(), Error> {
+        match rustix::fs::unlinkat(&self.fd, segment.file_name(), AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(io_error(&self.path_of(segment.file_name()), "removing it")(error)),
+        }
     }
 
     /// Opens the file whose bytes the processes with a seat lock, and says which file it is: device and inode.

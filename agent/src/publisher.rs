@@ -38,6 +38,8 @@ pub struct Settings {
     pub counters: u32,
     /// Cells of 64 bytes in a trace ring: a power of two.
     pub trace_cells: u32,
+    /// Cells of 64 bytes in a log ring, a power of two from 64 on; `None`: nobody writes logs to files.
+    pub log_cells: Option<u32>,
     /// Endpoints whose health is known to all processes.
     pub fail_capacity: u32,
     /// Who may write the segments that all processes write.
@@ -51,6 +53,7 @@ impl Settings {
         seats: 128,
         counters: 2_048,
         trace_cells: 512,
+        log_cells: None,
         fail_capacity: 16_384,
         shared_mode: SharedMode::GROUP,
     };

@@ -6,6 +6,7 @@ use mcrpc_core::host::control::{self, Control};
 use mcrpc_core::host::fail::{self, FailBuckets};
 use mcrpc_core::host::files::{CONTROL_LOCK, Segment};
 use mcrpc_core::host::header::Mismatch;
+use mcrpc_core::host::log::{self, Log};
 use mcrpc_core::host::region::Shared;
 use mcrpc_core::host::stat::{self, Stat};
 use mcrpc_core::host::trace::{self, Trace};
@@ -47,7 +48,7 @@ pub enum Done {
 ///
 /// There is no room, the directory cannot be written, or the settings are impossible.
 pub(crate) fn keep_or_make(directory: &Directory, settings: &Settings) -> Result<Vec<Outcome>, Error> {
-    let Settings { mut seats, counters, trace_cells, fail_capacity, shared_mode, .. } = *settings;
+    let Settings { mut seats, counters, trace_cells, log_cells, fail_capacity, shared_mode, .. } = *settings;
     let kept = Keeper { directory, settings };
     let control = {
         // Not while a command makes it, or has just said something into one that would be replaced.
@@ -78,8 +79,21 @@ pub(crate) fn keep_or_make(directory: &Directory, settings: &Settings) -> Result
         |words, len| Trace::attach(words, len).map(|_| ()),
         |words| trace::create(words, seats, trace_cells, rand::random(), rand::random()),
     )?;
+    let log = match log_cells {
+        Some(cells) => Some(kept.keep_or_make(
+            Segment::Log,
+            log::segment_len(seats, cells),
+            |words, len| Log::attach(words, len).map(|_| ()),
+            |words| log::create(words, seats, cells, rand::random(), rand::random()),
+        )?),
+        None => {
+            // Processes that start from now on know that nobody takes their lines.
+            directory.remove(Segment::Log)?;
+            None
+        }
+    };
     directory.create_seats_lock(shared_mode)?;
-    Ok(vec![control, fail, stat, trace])
+    Ok([control, fail, stat, trace].into_iter().chain(log).collect())
 }
 
 struct Keeper<'a> {

@@ -202,7 +202,7 @@ statuses! {
     KEY_COLLISION = -321, "key_collision", Host, "Another key has the same fingerprint in the same place: make the table anew with another seed.";
     STALE_ID = -322, "stale_id", Host, "The number belongs to a segment that has been replaced: ask for a new one.";
     RECORD_DROPPED = -323, "record_dropped", Host, "The cell for the record is still being written by another thread, so this record was dropped: nothing to do.";
-    LINE_DROPPED = -324, "line_dropped", Host, "The agent has not taken earlier lines out of the process's log ring yet, so this line was dropped and counted: write less, or give the rings more cells.";
+    LINE_DROPPED = -324, "line_dropped", Host, "The log ring is full, so this line was dropped and counted: write less, or make the rings larger.";
 }
 
 impl Status {

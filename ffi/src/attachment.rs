@@ -65,8 +65,7 @@ impl<T: Copy> Attachment<T> {
         if let Some(place) = self.values.get(number as usize - 1) {
             // SAFETY: the place was never used, or retired so long ago that nobody reads it any more.
             unsafe { place.get().write(MaybeUninit::new(value)) };
-            self.versions.newest.store(number, Ordering::Release);
-            self.versions.resume();
+            self.versions.use_newest(number);
         }
         true
     }
@@ -169,6 +168,13 @@ impl Versions {
             }
         }
         Some(index as u32 + 1)
+    }
+
+    /// Lets readers use this generation, which is the newest.
+    #[inline(never)]
+    fn use_newest(&self, number: u32) {
+        self.newest.store(number, Ordering::Release);
+        self.resume();
     }
 
     /// Lets readers use what was attached last.

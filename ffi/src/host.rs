@@ -27,6 +27,8 @@ pub const MCRPC_SEGMENT_FAIL: u32 = 2;
 pub const MCRPC_SEGMENT_STAT: u32 = 3;
 /// Trace rings; written by all processes.
 pub const MCRPC_SEGMENT_TRACE: u32 = 4;
+/// Log lines on their way to the agent; written by all processes. It is there if the agent keeps logs.
+pub const MCRPC_SEGMENT_LOG: u32 = 6;
 
 /// Bytes of a process's name.
 pub const MCRPC_NAME_LEN: usize = 32;
@@ -283,14 +285,16 @@ pub unsafe extern "C" fn mcrpc_host_segment_status(
     code((|| {
         // SAFETY: the caller's promise.
         let host = unsafe { get(host) }?;
-        let reason: Mismatch = match Segment::from_number(segment).ok_or(Status::INVALID_ARGUMENT)? {
-            Segment::Strategy => host.strategy.versions.status(),
-            Segment::Control => host.control.versions.status(),
-            Segment::Fail => host.fail.versions.status(),
-            Segment::Stat => host.stat.versions.status(),
-            Segment::Trace => host.trace.versions.status(),
+        let versions = match Segment::from_number(segment).ok_or(Status::INVALID_ARGUMENT)? {
+            Segment::Strategy => &host.strategy.versions,
+            Segment::Control => &host.control.versions,
+            Segment::Fail => &host.fail.versions,
+            Segment::Stat => &host.stat.versions,
+            Segment::Trace => &host.trace.versions,
+            Segment::Log => &host.log.versions,
             Segment::Cold => return Err(Status::INVALID_ARGUMENT),
         };
+        let reason: Mismatch = versions.status();
         let answer = mcrpc_segment_status_t {
             struct_size: 0,
             status: reason.status.0,

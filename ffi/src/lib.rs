@@ -27,6 +27,7 @@ pub mod frame;
 pub mod header;
 pub mod host;
 pub mod limits;
+pub mod log;
 mod mapping;
 pub mod metadata;
 mod pointer;

@@ -27,6 +27,10 @@ pub(crate) struct Process {
     unanswered: AtomicU64,
     /// 1 once the seat lock is this process's own, not an inherited one.
     owns_lock: AtomicU32,
+    /// The process's number, for its lines; 0 before its first housekeeping.
+    pid: AtomicU32,
+    /// The instance of the logs in which it has said who has the seat.
+    log_instance: AtomicU64,
 }
 
 impl Process {
@@ -37,6 +41,7 @@ impl Process {
     }
 
     pub(crate) fn set_seat(&self, seat: u32, instance: u64) {
+        self.log_instance.store(0, Ordering::Relaxed);
         self.seat_instance.store(instance, Ordering::Relaxed);
         self.seat.store(seat, Ordering::Relaxed);
     }
@@ -44,6 +49,20 @@ impl Process {
     /// The segment in which the seat was taken.
     pub(crate) fn seat_instance(&self) -> u64 {
         self.seat_instance.load(Ordering::Relaxed)
+    }
+
+    /// The process's number, if it is known. Hot.
+    #[inline]
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.load(Ordering::Relaxed)
+    }
+
+    /// Says in these logs who has the seat, unless that was said. Hot.
+    #[inline]
+    pub(crate) fn announce(&self, log_instance: u64, say: impl FnOnce() -> bool) {
+        if self.log_instance.load(Ordering::Relaxed) != log_instance && say() {
+            self.log_instance.store(log_instance, Ordering::Relaxed);
+        }
     }
 
     /// Counts an answer that was *no policy*.
@@ -61,6 +80,7 @@ impl Process {
     pub(crate) fn exclusively(&self, pid: u32, work: impl FnOnce()) {
         let held = self.busy.load(Ordering::Relaxed);
         if held != pid && self.busy.compare_exchange(held, pid, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            self.pid.store(pid, Ordering::Relaxed);
             work();
             self.busy.store(0, Ordering::Release);
         }

@@ -8,6 +8,7 @@ use mcrpc_core::host::control::{Control, Mechanism};
 use mcrpc_core::host::fail::{self, FailBuckets};
 use mcrpc_core::host::files::Segment;
 use mcrpc_core::host::header::{self, Mismatch};
+use mcrpc_core::host::log::Log;
 use mcrpc_core::host::region::{Shared, View};
 use mcrpc_core::host::seat::{COMMON, NAME_LEN};
 use mcrpc_core::host::stat::{self, Stat};
@@ -70,6 +71,7 @@ pub(crate) struct Host {
     pub(crate) fail: Attachment<FailBuckets<'static>>,
     pub(crate) stat: Attachment<Stat<'static>>,
     pub(crate) trace: Attachment<Trace<'static>>,
+    pub(crate) log: Attachment<Log<'static>>,
     pub(crate) process: ProcessPlace,
     settings: Settings,
     /// Empty: there is none, or the segments are in the caller's memory.
@@ -93,6 +95,7 @@ impl Host {
             fail: Attachment::new(),
             stat: Attachment::new(),
             trace: Attachment::new(),
+            log: Attachment::new(),
             process: ProcessPlace::new(),
             settings,
             path,
@@ -189,6 +192,7 @@ impl Host {
             renew(&self.trace, Segment::Trace, directory, grace, |mapped| {
                 Trace::attach(shared(mapped), mapped.len as u64)
             });
+            renew(&self.log, Segment::Log, directory, grace, |mapped| Log::attach(shared(mapped), mapped.len as u64));
             let is_new = renew(&self.strategy, Segment::Strategy, directory, grace, |mapped| {
                 Table::attach(view(mapped), mapped.len as u64)
             });
@@ -203,14 +207,22 @@ impl Host {
         }
     }
 
+    #[inline(never)]
+    fn all_versions(&self) -> [&Versions; 6] {
+        [
+            &self.strategy.versions,
+            &self.control.versions,
+            &self.fail.versions,
+            &self.stat.versions,
+            &self.trace.versions,
+            &self.log.versions,
+        ]
+    }
+
     /// The directory cannot be entered any more. What is mapped is still good, and the strategies grow stale by
     /// themselves; what is not mapped has this as its reason.
     fn lose_sight(&self, reason: Mismatch) {
-        self.strategy.versions.suspend_unless_mapped(reason);
-        self.control.versions.suspend_unless_mapped(reason);
-        self.fail.versions.suspend_unless_mapped(reason);
-        self.stat.versions.suspend_unless_mapped(reason);
-        self.trace.versions.suspend_unless_mapped(reason);
+        self.all_versions().iter().for_each(|versions| versions.suspend_unless_mapped(reason));
     }
 
     /// Believes the strategies only while their writer lives.
@@ -247,22 +259,31 @@ impl Host {
 
     /// Says that the process lives.
     fn beat(&self, now: Nanos) {
-        let process = self.process.get();
-        if let Some(stat) = self.stat.get()
-            && process.seat() != COMMON
-            && process.seat_instance() == stat.instance()
-        {
-            stat.seats().beat(process.seat(), process.unanswered(), now);
+        if let Some((stat, seat)) = self.own_seat() {
+            stat.seats().beat(seat, self.process.get().unanswered(), now);
         }
+    }
+
+    /// What the process is called. Hot.
+    #[inline]
+    pub(crate) fn name(&self) -> &[u8; NAME_LEN] {
+        &self.settings.name
+    }
+
+    /// The seat of this process in the counters that are attached, if it has one of its own.
+    #[inline(never)]
+    fn own_seat(&self) -> Option<(&Stat<'static>, u32)> {
+        let (process, stat) = (self.process.get(), self.stat.get()?);
+        let is_own = process.seat() != COMMON && process.seat_instance() == stat.instance();
+        is_own.then_some((stat, process.seat()))
     }
 
     /// Whether the seat is still this process's: in these counters, by a lock on the file that all others lock.
     fn is_seated(&self, directory: Option<&Directory>, stat: &Stat<'_>) -> bool {
-        let process = self.process.get();
         let has_lock = directory.is_none_or(|directory| self.process.lock(directory).is_some());
-        let is_seated = has_lock && process.seat() != COMMON && process.seat_instance() == stat.instance();
+        let is_seated = has_lock && self.own_seat().is_some();
         if !is_seated {
-            process.set_seat(COMMON, stat.instance());
+            self.process.get().set_seat(COMMON, stat.instance());
         }
         is_seated
     }
@@ -283,20 +304,12 @@ impl Host {
     ///
     /// Nobody uses the host any more.
     pub(crate) unsafe fn close(&self) {
-        let process = self.process.get();
-        if let Some(stat) = self.stat.get()
-            && process.seat() != COMMON
-            && process.seat_instance() == stat.instance()
-        {
-            stat.seats().release(process.seat());
+        if let Some((stat, seat)) = self.own_seat() {
+            stat.seats().release(seat);
         }
         // SAFETY: the caller's promise.
         unsafe {
-            self.strategy.versions.close();
-            self.control.versions.close();
-            self.fail.versions.close();
-            self.stat.versions.close();
-            self.trace.versions.close();
+            self.all_versions().iter().for_each(|versions| versions.close());
             self.process.close();
         }
     }

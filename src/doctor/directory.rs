@@ -14,6 +14,7 @@ use mcrpc_core::status::Status;
 use super::finding::{Examined, Severity};
 use crate::host::control::mode_name;
 use crate::host::health::{Health, status_name};
+use crate::host::logs;
 use crate::host::place::{Moment, Place, advised};
 use crate::host::strategy;
 use crate::host::text::span_ms;
@@ -55,10 +56,14 @@ fn file(directory: &Directory, segment: Segment, now: &Moment, examined: &mut Ex
     let mapping = match directory.map(segment) {
         Ok(mapping) => mapping,
         Err(error) => {
-            // An operator who has never said anything needs no segment.
-            let is_needed = segment != Segment::Control || error.status() != Status::SEGMENT_MISSING;
+            // An operator who has never said anything needs no segment, nor does a host that keeps no logs.
+            let may_be_missing = matches!(segment, Segment::Control | Segment::Log);
+            let is_needed = !may_be_missing || error.status() != Status::SEGMENT_MISSING;
             let severity = if is_needed { Severity::Error } else { Severity::Note };
             let remedy = match error.status() {
+                Status::SEGMENT_MISSING if segment == Segment::Log => {
+                    "mcrpc agent --logs DIR keeps the lines that programs log; until then they get no_policy for each"
+                }
                 Status::SEGMENT_MISSING => {
                     "start the agent, which makes it; until then what is in it is not known to calls"
                 }
@@ -96,6 +101,7 @@ fn file(directory: &Directory, segment: Segment, now: &Moment, examined: &mut Ex
         Segment::Control => orders(view, len, now, examined),
         Segment::Fail => cells(view, len, now, examined),
         Segment::Trace => rings(view, len, now, examined),
+        Segment::Log => log_rings(view, len, examined),
         Segment::Stat | Segment::Cold => false,
     };
     if !remarks {
@@ -218,6 +224,17 @@ fn cells(view: View<'_>, len: u64, now: &Moment, examined: &mut Examined) -> boo
         );
     }
     used * 100 >= slots * FULL_PERCENT || damaged > 0
+}
+
+/// Lines that wait, and lines that had no room.
+fn log_rings(view: View<'_>, len: u64, examined: &mut Examined) -> bool {
+    let Ok(rings) = logs::read(view, len) else { return false };
+    if rings.dropped > 0 {
+        let text = format!("{} lines were dropped so far, since their rings were full", rings.dropped);
+        let remedy = "log less, or give the rings room with mcrpc agent --log-cells; if it goes on, look whether the agent can write";
+        examined.found(Severity::Warning, "log", "dropped", text, remedy);
+    }
+    rings.dropped > 0
 }
 
 fn rings(view: View<'_>, len: u64, now: &Moment, examined: &mut Examined) -> bool {

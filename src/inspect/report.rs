@@ -13,6 +13,7 @@ use crate::host::control::{self, Orders};
 use crate::host::endpoints::{self, Endpoints};
 use crate::host::health::{Health, state_name};
 use crate::host::liveness::SeatLocks;
+use crate::host::logs::{self, LogRings};
 use crate::host::place::Moment;
 use crate::host::stat::{self, Stat};
 use crate::host::strategy::{self, Keys, Strategies};
@@ -59,6 +60,7 @@ enum Contents {
     Stat(Stat),
     Trace(Traces),
     Cold(Keys),
+    Log(LogRings),
 }
 
 impl Report {
@@ -143,6 +145,7 @@ fn read(segment: Segment, copy: &Copy, dir: &Path, limit: usize, now: &Moment) -
         Segment::Stat => Contents::Stat(stat::read(view, len, &SeatLocks::open(dir), now)?),
         Segment::Trace => Contents::Trace(trace::read(view, len, limit, now)?),
         Segment::Cold => Contents::Cold(strategy::read_keys(view, len, now)?),
+        Segment::Log => Contents::Log(logs::read(view, len)?),
     })
 }
 
@@ -204,7 +207,7 @@ fn geometry(segment: Option<Segment>, word: u64) -> String {
         Some(Segment::Strategy | Segment::Control) => format!("{word} buckets"),
         Some(Segment::Fail) => format!("{word} slots"),
         Some(Segment::Stat) => format!("{high} seats, {low} columns"),
-        Some(Segment::Trace) => format!("{high} seats, {low} cells each"),
+        Some(Segment::Trace | Segment::Log) => format!("{high} seats, {low} cells each"),
         Some(Segment::Cold) => format!("{word} records"),
         None => format!("{word:#x}"),
     }
@@ -251,6 +254,10 @@ impl Contents {
                 vec![format!("written   {} cells; {} records dropped", traces.written, traces.dropped)]
             }
             Contents::Cold(keys) => vec![format!("records   {} of {} used", keys.used, keys.capacity)],
+            Contents::Log(rings) => vec![
+                format!("written   {} cells; {} wait for the agent", rings.written, rings.waiting),
+                format!("dropped   {} lines", rings.dropped),
+            ],
         }
     }
 
@@ -267,6 +274,7 @@ impl Contents {
             Contents::Stat(stat) => vec![listings::processes(stat, None), listings::counters(stat, None)],
             Contents::Trace(traces) => vec![listings::traces(traces, None)],
             Contents::Cold(keys) => vec![listings::keys(keys)],
+            Contents::Log(_) => Vec::new(),
         }
     }
 }

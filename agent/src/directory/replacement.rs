@@ -121,7 +121,7 @@ pub(super) fn mode_of(segment: Segment, shared_mode: SharedMode) -> u32 {
     match segment {
         Segment::Strategy | Segment::Control => 0o644,
         Segment::Cold => 0o640,
-        Segment::Fail | Segment::Stat | Segment::Trace => shared_mode.0,
+        Segment::Fail | Segment::Stat | Segment::Trace | Segment::Log => shared_mode.0,
     }
 }
 

@@ -17,19 +17,22 @@
 //! leaves lines in the file that the journal does not know of: the next one cuts them off, and reads them from their rings again. So every
 //! line gets into the files exactly once.
 
-use super::header::{self, Format, Header, Mismatch, State, layout_hash};
+use super::header::{self, Format, Mismatch, layout_hash};
 use super::region::{LINE, Shared, View};
+use super::rings::{self, Geometry, Shape};
 use super::seat::MAX_SEATS;
 use crate::id::Uin;
 use crate::status::Status;
 use crate::time::Nanos;
 
 const PAGE: usize = header::PAGE / 8;
-/// The word that says which copy of the journal is in force, and the copies' own words before those of the rings.
+/// The word that says which copy of the journal is in force, and the copies: words of the file, then of each ring that there can be.
 const IN_FORCE: usize = PAGE;
 const COPIES: usize = PAGE + LINE;
 const FILE_WORDS: usize = LINE;
 const RING_WORDS: usize = 2;
+const COPY_LEN: usize = FILE_WORDS + (MAX_SEATS as usize + 1) * RING_WORDS;
+const RINGS: usize = (COPIES + 2 * COPY_LEN).next_multiple_of(LINE);
 
 /// Words before the cells of a ring: what was taken, what was dropped, what the agent has emptied, each on a line of its own.
 const HEAD_LEN: usize = 3 * LINE;
@@ -49,7 +52,7 @@ const MAX_CELLS: usize = 64;
 /// The most bytes of text in a line; what is longer is cut off.
 pub const MAX_TEXT_LEN: usize = (MAX_CELLS - 1) * TEXT_BYTES;
 /// The most cells of a ring.
-pub const MAX_RING_CELLS: u32 = 1 << 16;
+pub const MAX_RING_CELLS: u32 = rings::MAX_CELLS;
 /// How often a writer tries to take cells while others take theirs.
 const TRIES: usize = 64;
 
@@ -64,6 +67,7 @@ pub const FORMAT: Format = Format {
         COPIES as u64,
         FILE_WORDS as u64,
         RING_WORDS as u64,
+        RINGS as u64,
         HEAD_LEN as u64,
         DROPPED as u64,
         TAIL as u64,
@@ -74,48 +78,11 @@ pub const FORMAT: Format = Format {
     ]),
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Geometry {
-    seats: u32,
-    cells: u32,
-}
-
-impl Geometry {
-    const fn is_valid(self) -> bool {
-        1 <= self.seats
-            && self.seats <= MAX_SEATS
-            && MAX_CELLS as u32 <= self.cells
-            && self.cells <= MAX_RING_CELLS
-            && self.cells.is_power_of_two()
-    }
-
-    /// Words of a copy of the journal, a whole number of lines.
-    const fn copy_len(self) -> usize {
-        FILE_WORDS + ((self.seats as usize + 1) * RING_WORDS).next_multiple_of(LINE)
-    }
-
-    const fn rings_at(self) -> usize {
-        COPIES + 2 * self.copy_len()
-    }
-
-    const fn ring_len(self) -> usize {
-        HEAD_LEN + self.cells as usize * LINE
-    }
-
-    /// The first word of a seat's ring; behind the end of the segment if there is no such seat.
-    #[inline]
-    const fn ring_at(self, seat: u32) -> usize {
-        if seat <= self.seats { self.rings_at() + seat as usize * self.ring_len() } else { usize::MAX }
-    }
-
-    const fn segment_len(self) -> usize {
-        header::total_len(self.rings_at(), self.seats as usize + 1, self.ring_len())
-    }
-}
+const SHAPE: Shape = Shape { format: FORMAT, rings_at: RINGS, head_len: HEAD_LEN, min_cells: MAX_CELLS as u32 };
 
 /// Bytes of the segment for this many processes, with so many cells each.
 pub const fn segment_len(seats: u32, cells: u32) -> usize {
-    Geometry { seats, cells }.segment_len()
+    SHAPE.segment_len(Geometry { seats, cells })
 }
 
 /// Lays out a new segment in zeroed memory, ready.
@@ -126,18 +93,7 @@ pub const fn segment_len(seats: u32, cells: u32) -> usize {
 /// [`Status::TOO_SMALL`].
 #[cold]
 pub fn create(words: Shared<'_>, seats: u32, cells: u32, seed: u64, instance: u64) -> Result<(), Status> {
-    let geometry = Geometry { seats, cells };
-    if !geometry.is_valid() {
-        return Err(Status::INVALID_ARGUMENT);
-    }
-    if words.view().len() * 8 < geometry.segment_len() {
-        return Err(Status::TOO_SMALL);
-    }
-    let total_len = geometry.segment_len() as u64;
-    let geometry = u64::from(seats) << 32 | u64::from(cells);
-    header::write(words, &FORMAT, &Header { total_len, geometry, seed, instance });
-    header::set_state(words, State::Ready);
-    Ok(())
+    SHAPE.create(words, Geometry { seats, cells }, seed, instance)
 }
 
 /// How much a line matters.
@@ -225,6 +181,7 @@ impl Origin {
 pub struct Log<'a> {
     words: Shared<'a>,
     geometry: Geometry,
+    instance: u64,
 }
 
 impl<'a> Log<'a> {
@@ -236,7 +193,7 @@ impl<'a> Log<'a> {
     #[cold]
     pub fn attach(words: Shared<'a>, len: u64) -> Result<Log<'a>, Mismatch> {
         let header = header::read_ready(words.view(), len, &FORMAT)?;
-        Ok(Log { words, geometry: checked_geometry(words.view(), &header)? })
+        Ok(Log { words, geometry: SHAPE.geometry(words.view(), &header)?, instance: header.instance })
     }
 
     /// How many seats have a ring, besides the common one.
@@ -245,29 +202,20 @@ impl<'a> Log<'a> {
         self.geometry.seats
     }
 
-    /// Whether an agent still empties it, as far as the agent has said otherwise.
-    ///
-    /// # Errors
-    ///
-    /// [`Status::SEGMENT_NOT_READY`] with the state that was found.
-    pub fn check_ready(&self) -> Result<(), Mismatch> {
-        header::check_ready(self.words.view())
+    /// The random number of this segment.
+    pub const fn instance(&self) -> u64 {
+        self.instance
     }
 
     /// The ring of a seat; one that takes nothing if there is no such seat.
     #[inline]
     pub fn ring(&self, seat: u32) -> Ring<'a> {
-        Ring::over(self.words.part(self.geometry.ring_at(seat), self.geometry.ring_len()))
+        Ring::over(self.words.part(SHAPE.ring_at(self.geometry, seat), SHAPE.ring_len(self.geometry)))
     }
 
     /// How far the agent has come.
     pub fn journal(&self) -> Journal<'a> {
-        let len = 2 * self.geometry.copy_len();
-        Journal {
-            in_force: self.words.part(IN_FORCE, LINE),
-            copies: self.words.part(COPIES, len),
-            copy_len: self.geometry.copy_len(),
-        }
+        Journal { in_force: self.words.part(IN_FORCE, LINE), copies: self.words.part(COPIES, 2 * COPY_LEN) }
     }
 }
 
@@ -297,7 +245,7 @@ impl<'a> Logs<'a> {
     /// Why it is not believed.
     pub fn attach(words: View<'a>, len: u64) -> Result<Logs<'a>, Mismatch> {
         let header = header::read(words, len, &FORMAT)?;
-        Ok(Logs { words, geometry: checked_geometry(words, &header)? })
+        Ok(Logs { words, geometry: SHAPE.geometry(words, &header)? })
     }
 
     /// How many seats have a ring, besides the common one.
@@ -307,15 +255,9 @@ impl<'a> Logs<'a> {
 
     /// The ring of a seat.
     pub fn fill(&self, seat: u32) -> Fill {
-        let ring = self.words.part(self.geometry.ring_at(seat), self.geometry.ring_len());
+        let ring = self.words.part(SHAPE.ring_at(self.geometry, seat), SHAPE.ring_len(self.geometry));
         Fill { taken: ring.load(HEAD), emptied: ring.load(TAIL), dropped: ring.load(DROPPED) }
     }
-}
-
-fn checked_geometry(words: View<'_>, header: &Header) -> Result<Geometry, Mismatch> {
-    let geometry = Geometry { seats: (header.geometry >> 32) as u32, cells: header.geometry as u32 };
-    header.check_room(words, geometry.is_valid().then(|| geometry.segment_len()))?;
-    Ok(geometry)
 }
 
 /// A ring of lines.
@@ -341,7 +283,6 @@ impl<'a> Ring<'a> {
     ///
     /// [`Status::LINE_DROPPED`] if the agent has not emptied enough cells, or the line's place was closed while this thread was
     /// stopped. It is counted.
-    #[inline]
     pub fn write(&self, level: Level, origin: &Origin, text: &[u8]) -> Result<(), Status> {
         self.append(level as u8, origin, text)
     }
@@ -398,23 +339,23 @@ impl<'a> Ring<'a> {
         while !rest.is_empty() {
             let (bytes, behind) = rest.split_at_checked(TEXT_BYTES).unwrap_or((rest, &[]));
             let more = if behind.is_empty() { 0 } else { MORE };
-            if !self.commit(at, more | bytes.len() as u64, packed(bytes)) {
+            if !self.commit(at, more | bytes.len() as u64, &packed(bytes)) {
                 return false;
             }
             (rest, at) = (behind, at.wrapping_add(1));
         }
-        self.commit(position, meta | if text.is_empty() { 0 } else { MORE }, origin.to_words())
+        self.commit(position, meta | if text.is_empty() { 0 } else { MORE }, &origin.to_words())
     }
 
     /// Fills one cell, unless it was closed.
-    #[inline]
-    fn commit(&self, position: u64, meta: u64, words: [u64; LINE - 1]) -> bool {
+    #[inline(never)]
+    fn commit(&self, position: u64, meta: u64, words: &[u64; LINE - 1]) -> bool {
         let cell = self.cell(position);
         let old = self.words.load(cell);
         if is_at(old, position) {
             return false;
         }
-        for (index, word) in words.into_iter().enumerate() {
+        for (index, &word) in words.iter().enumerate() {
             self.words.set(cell + 1 + index, word);
         }
         self.words.exchange(cell, old, stamp(position) | meta).is_ok()
@@ -582,7 +523,6 @@ pub struct Progress {
 pub struct Journal<'a> {
     in_force: Shared<'a>,
     copies: Shared<'a>,
-    copy_len: usize,
 }
 
 impl Journal<'_> {
@@ -614,6 +554,6 @@ impl Journal<'_> {
     }
 
     fn copy(&self, which: u64) -> Shared<'_> {
-        self.copies.part((which & 1) as usize * self.copy_len, self.copy_len)
+        self.copies.part((which & 1) as usize * COPY_LEN, COPY_LEN)
     }
 }

@@ -13,6 +13,7 @@
 //! | [`fail`] | leaky buckets that all processes share |
 //! | [`control`] | what an operator says to the whole host: kill switch, modes, shields, skips |
 //! | [`calls`] | who calls whom, as counters |
+//! | `rings` | segments with a ring for each seat |
 //! | [`trace`] | decisions and sampled calls, readable also when their process hangs or is dead |
 //! | [`log`] | lines of text, each handed to the agent exactly once or counted |
 //!
@@ -26,6 +27,7 @@ pub mod files;
 pub mod header;
 pub mod log;
 pub mod region;
+mod rings;
 pub mod seat;
 pub mod stat;
 pub mod trace;

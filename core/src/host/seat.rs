@@ -215,7 +215,6 @@ impl<'a> Seats<'a> {
 
     /// Says what the process's admission controller does.
     pub fn report(&self, seat: u32, report: &QueueReport) {
-        let mut words = [0; WOULD_REFUSE + REASONS - REPORT];
         let gauges = [
             report.reported_ns,
             report.queued,
@@ -228,20 +227,13 @@ impl<'a> Seats<'a> {
             report.demand_mrps,
             report.capacity_mrps,
         ];
-        let (head, reasons) = words.split_at_mut(REFUSED - REPORT);
-        let (refused, would_refuse) = reasons.split_at_mut(REASONS);
-        for (places, values) in [(head, &gauges[..]), (refused, &report.refused), (would_refuse, &report.would_refuse)]
-        {
-            for (place, &value) in places.iter_mut().zip(values) {
-                *place = value;
-            }
-        }
-        for (index, value) in words.into_iter().enumerate() {
-            self.words.set(word(seat) + REPORT + index, value);
-        }
         let gate = report.gate.map_or([0; GATE_WORDS], |gate| gate.to_words());
-        for (index, value) in gate.into_iter().enumerate() {
-            self.words.set(word(seat) + GATE + index, value);
+        let parts: [(usize, &[u64]); 4] =
+            [(REPORT, &gauges), (REFUSED, &report.refused), (WOULD_REFUSE, &report.would_refuse), (GATE, &gate)];
+        for (start, values) in parts {
+            for (index, &value) in values.iter().enumerate() {
+                self.words.set(word(seat) + start + index, value);
+            }
         }
     }
 }

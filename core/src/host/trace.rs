@@ -12,9 +12,9 @@
 //! are overwritten; a reader sees from the positions what it missed. Commit word and fences are those of a sequence
 //! lock (Boehm, "Can seqlocks get along with programming language memory models?", MSPC 2012), in which every word is atomic.
 
-use super::header::{self, Format, Header, Mismatch, State, layout_hash};
+use super::header::{self, Format, Mismatch, layout_hash};
 use super::region::{LINE, Shared, View};
-use super::seat::MAX_SEATS;
+use super::rings::{self, Geometry, Shape};
 use crate::status::Status;
 use crate::time::Nanos;
 
@@ -38,7 +38,7 @@ const MAX_CELLS: usize = 16;
 /// The most bytes of a record; what is longer is cut off.
 pub const MAX_RECORD_LEN: usize = FIRST_BYTES + (MAX_CELLS - 1) * NEXT_BYTES;
 /// The most cells of a ring.
-pub const MAX_RING_CELLS: u32 = 1 << 16;
+pub const MAX_RING_CELLS: u32 = rings::MAX_CELLS;
 
 /// The format of the segment.
 pub const FORMAT: Format = Format {
@@ -58,39 +58,11 @@ pub const FORMAT: Format = Format {
     ]),
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Geometry {
-    seats: u32,
-    cells: u32,
-}
-
-impl Geometry {
-    const fn is_valid(self) -> bool {
-        1 <= self.seats
-            && self.seats <= MAX_SEATS
-            && MAX_CELLS as u32 <= self.cells
-            && self.cells <= MAX_RING_CELLS
-            && self.cells.is_power_of_two()
-    }
-
-    const fn ring_len(self) -> usize {
-        HEAD_LEN + self.cells as usize * LINE
-    }
-
-    /// The first word of a seat's ring; behind the end of the segment if there is no such seat.
-    #[inline]
-    const fn ring_at(self, seat: u32) -> usize {
-        if seat <= self.seats { RINGS + seat as usize * self.ring_len() } else { usize::MAX }
-    }
-
-    const fn segment_len(self) -> usize {
-        header::total_len(RINGS, self.seats as usize + 1, self.ring_len())
-    }
-}
+const SHAPE: Shape = Shape { format: FORMAT, rings_at: RINGS, head_len: HEAD_LEN, min_cells: MAX_CELLS as u32 };
 
 /// Bytes of the segment for this many processes, with so many cells each.
 pub const fn segment_len(seats: u32, cells: u32) -> usize {
-    Geometry { seats, cells }.segment_len()
+    SHAPE.segment_len(Geometry { seats, cells })
 }
 
 /// Lays out a new segment in zeroed memory, ready.
@@ -101,18 +73,7 @@ pub const fn segment_len(seats: u32, cells: u32) -> usize {
 /// [`Status::TOO_SMALL`].
 #[cold]
 pub fn create(words: Shared<'_>, seats: u32, cells: u32, seed: u64, instance: u64) -> Result<(), Status> {
-    let geometry = Geometry { seats, cells };
-    if !geometry.is_valid() {
-        return Err(Status::INVALID_ARGUMENT);
-    }
-    if words.view().len() * 8 < geometry.segment_len() {
-        return Err(Status::TOO_SMALL);
-    }
-    let total_len = geometry.segment_len() as u64;
-    let geometry = u64::from(seats) << 32 | u64::from(cells);
-    header::write(words, &FORMAT, &Header { total_len, geometry, seed, instance });
-    header::set_state(words, State::Ready);
-    Ok(())
+    SHAPE.create(words, Geometry { seats, cells }, seed, instance)
 }
 
 /// The rings, as the processes that write see them.
@@ -131,7 +92,7 @@ impl<'a> Trace<'a> {
     #[cold]
     pub fn attach(words: Shared<'a>, len: u64) -> Result<Trace<'a>, Mismatch> {
         let header = header::read_ready(words.view(), len, &FORMAT)?;
-        Ok(Trace { words, geometry: checked_geometry(words.view(), &header)? })
+        Ok(Trace { words, geometry: SHAPE.geometry(words.view(), &header)? })
     }
 
     /// How many seats have a ring, besides the common one.
@@ -143,7 +104,7 @@ impl<'a> Trace<'a> {
     /// The ring of a seat; one that takes nothing if there is no such seat.
     #[inline]
     pub fn ring(&self, seat: u32) -> Ring<'a> {
-        Ring::over(self.words.part(self.geometry.ring_at(seat), self.geometry.ring_len()))
+        Ring::over(self.words.part(SHAPE.ring_at(self.geometry, seat), SHAPE.ring_len(self.geometry)))
     }
 }
 
@@ -162,7 +123,7 @@ impl<'a> Traces<'a> {
     /// Why it is not believed.
     pub fn attach(words: View<'a>, len: u64) -> Result<Traces<'a>, Mismatch> {
         let header = header::read(words, len, &FORMAT)?;
-        Ok(Traces { words, geometry: checked_geometry(words, &header)? })
+        Ok(Traces { words, geometry: SHAPE.geometry(words, &header)? })
     }
 
     /// How many seats have a ring, besides the common one.
@@ -172,14 +133,8 @@ impl<'a> Traces<'a> {
 
     /// The records of a seat's ring.
     pub fn ring(&self, seat: u32) -> Records<'a> {
-        Records::over(self.words.part(self.geometry.ring_at(seat), self.geometry.ring_len()))
+        Records::over(self.words.part(SHAPE.ring_at(self.geometry, seat), SHAPE.ring_len(self.geometry)))
     }
-}
-
-fn checked_geometry(words: View<'_>, header: &Header) -> Result<Geometry, Mismatch> {
-    let geometry = Geometry { seats: (header.geometry >> 32) as u32, cells: header.geometry as u32 };
-    header.check_room(words, geometry.is_valid().then(|| geometry.segment_len()))?;
-    Ok(geometry)
 }
 
 /// A ring, to write.

@@ -58,6 +58,9 @@ mod placement;
 #[path = "../../src/host/region.rs"]
 #[allow(dead_code)]
 mod region;
+#[path = "../../src/host/rings.rs"]
+#[allow(dead_code)]
+mod rings;
 #[path = "../../src/host/seat.rs"]
 #[allow(dead_code)]
 mod seat;

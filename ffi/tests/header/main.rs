@@ -17,7 +17,7 @@ use mcrpc_core::wire::metadata::Compression;
 use mcrpc_core::wire::{Features, Flags, HEADER_LEN, Kind, Limits, Protocol, Tag};
 use mcrpc_ffi::host::mcrpc_host_config_t;
 
-const SOURCES: [&str; 16] = [
+const SOURCES: [&str; 17] = [
     "status",
     "bytes",
     "limits",
@@ -32,6 +32,7 @@ const SOURCES: [&str; 16] = [
     "host",
     "strategy",
     "counters",
+    "log",
     "endpoints",
     "select",
 ];
@@ -250,6 +251,9 @@ fn constants() -> String {
 
 // A leak to start from: ten failures at once fill the bucket, one per second leaks out, and it is empty after 30 s.
 #define MCRPC_LEAK_INIT {{ UINT64_C({}), UINT64_C({}), UINT64_C({}) }}
+
+// A line of text to start from: INFO, of no thread, coroutine or request that is known.
+#define MCRPC_LOG_LINE_INIT {{ sizeof(mcrpc_log_line_t), MCRPC_LOG_INFO, 0, 0, 0, 0, NULL }}
 
 // A meta of baidu_std with nothing in it.
 #define MCRPC_BAIDU_META_INIT \\
