@@ -293,7 +293,8 @@ fn use_it(kind: Segment, words: &[AtomicU64], seed: u64, times: u64) -> u64 {
                 }
                 ring.close(key);
                 ring.empty_until(head);
-                let rings = (0..=SEATS).map(|_| Progress { tail: head, dropped: ring.dropped() });
+                let rings =
+                    (0..=SEATS).map(|_| Progress { tail: head, dropped: ring.dropped(), ..Progress::default() });
                 journal.record(&Written { len: key, ..journal.written() }, rings);
                 let _ = Logs::attach(view, len).map(|logs| logs.fill(seat));
             }

@@ -100,7 +100,7 @@ fn finish_all(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(DONE)) {
-            Names::of(&path).finish()?;
+            Names::of(&path.with_extension("")).finish()?;
         }
     }
     Ok(())
@@ -138,7 +138,7 @@ struct Names {
 }
 
 impl Names {
-    /// Of a plain file, or one that is done.
+    /// Of a plain file.
     fn of(path: &Path) -> Names {
         let with = |extension| path.with_extension(extension);
         Names { whole: with("log.gz"), partial: with("log.gz.part"), done: with("log.done") }

@@ -9,7 +9,7 @@ use mcrpc_agent::directory::{Directory, Error as DirectoryError};
 use mcrpc_agent::mapping::{Mapping, WritableMapping};
 use mcrpc_core::host::files::Segment;
 use mcrpc_core::host::log::{Entry, Found, Level, Log, Origin, Progress, Ring};
-use mcrpc_core::host::seat::COMMON;
+use mcrpc_core::host::seat::{COMMON, NAME_LEN};
 use mcrpc_core::host::stat::Counters;
 use mcrpc_core::time::{NANOS_PER_SECOND, Nanos};
 use rustix::time::{ClockId, clock_gettime};
@@ -38,10 +38,9 @@ pub(crate) struct Collector<T> {
 }
 
 /// One ring, and who writes to it.
-#[derive(Default)]
 struct State {
     progress: Progress,
-    pid: u32,
+    /// Of the process that the journal names.
     name: String,
     /// Where a line is begun and not filled: when that was seen, and what was taken by then.
     pending: Option<(Nanos, u64)>,
@@ -74,7 +73,7 @@ impl<T: Fn(&Event) + Clone + Send + 'static> Collector<T> {
             let progress = journal.progress(seat);
             // The agent before may have been killed between its journal and this.
             log.ring(seat).empty_until(progress.tail);
-            State { progress, ..State::default() }
+            State { progress, name: line::name(&progress.name), pending: None }
         });
         let rings = rings.collect();
         let archivist = start_archivist(settings, tell.clone()).map_err(failed("starting a thread"))?;
@@ -155,7 +154,7 @@ impl<T: Fn(&Event) + Clone + Send + 'static> Collector<T> {
                 Found::Entry { next } => {
                     at = next;
                     let Some(level) = self.entry.level() else {
-                        (state.pid, state.name) = (self.entry.origin.pid, line::name(self.entry.text()));
+                        state.is_of(self.entry.origin.pid, self.entry.text());
                         continue;
                     };
                     let (entry, unix_ns) = (&self.entry, epoch_ns + i128::from(self.entry.origin.time.0));
@@ -173,7 +172,7 @@ impl<T: Fn(&Event) + Clone + Send + 'static> Collector<T> {
         let dropped = ring.dropped().wrapping_sub(state.progress.dropped);
         if dropped > 0 {
             state.progress.dropped = ring.dropped();
-            let origin = Origin { time: now, pid: state.pid, ..Origin::default() };
+            let origin = Origin { time: now, pid: state.progress.pid, ..Origin::default() };
             let mut text = String::new();
             let _ = write!(text, "{dropped} lines were dropped: there was no room in the ring of the process");
             let (bytes, unix_ns) = (&mut self.lines.bytes, epoch_ns + i128::from(now.0));
@@ -189,16 +188,22 @@ fn whose<'s>(state: &'s mut State, seat: u32, pid: u32, stat: Option<&Mapping>) 
     if seat == COMMON {
         return "";
     }
-    if state.pid != pid {
+    if state.progress.pid != pid {
         let counters = stat.and_then(|stat| Counters::attach(stat.view(), stat.len()).ok());
         let occupant = counters.and_then(|counters| counters.occupant(seat)).filter(|occupant| occupant.pid == pid);
-        state.pid = pid;
-        state.name = occupant.map_or(String::new(), |occupant| line::name(&occupant.name));
+        state.is_of(pid, occupant.as_ref().map_or(&[], |occupant| &occupant.name));
     }
     &state.name
 }
 
 impl State {
+    /// What follows is of this process.
+    fn is_of(&mut self, pid: u32, name: &[u8]) {
+        (self.progress.pid, self.name) = (pid, line::name(name));
+        self.progress.name = [0; NAME_LEN];
+        self.progress.name.iter_mut().zip(name).for_each(|(to, byte)| *to = *byte);
+    }
+
     /// Whether the place at `at`, which was taken and not filled, is closed now, or filled.
     fn gives_up(&mut self, ring: &Ring<'_>, at: u64, head: u64, now: Nanos) -> bool {
         let (since, until) = *self.pending.get_or_insert((now, head));

@@ -6,16 +6,10 @@ use mcrpc_core::time::Nanos;
 use mcrpc_logs::line::{self, Line, trace_id};
 use proptest::prelude::*;
 
-const TRACE: [u8; 16] = [0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36];
-const ALL: Origin = Origin {
-    time: Nanos(0),
-    pid: 4711,
-    thread: 4713,
-    coroutine: 7,
-    uin: Uin(42),
-    call_graph_id: 5,
-    trace_id: TRACE,
-};
+const TRACE: [u8; 16] =
+    [0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36];
+const ALL: Origin =
+    Origin { time: Nanos(0), pid: 4711, thread: 4713, coroutine: 7, uin: Uin(42), call_graph_id: 5, trace_id: TRACE };
 /// 2026-11-23T10:15:02.123456Z, and a bit.
 const TIME: i128 = 1_795_428_902_123_456_789;
 

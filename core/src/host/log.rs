@@ -20,7 +20,7 @@
 use super::header::{self, Format, Mismatch, layout_hash};
 use super::region::{LINE, Shared, View};
 use super::rings::{self, Geometry, Shape};
-use super::seat::MAX_SEATS;
+use super::seat::{MAX_SEATS, NAME_LEN};
 use crate::id::Uin;
 use crate::status::Status;
 use crate::time::Nanos;
@@ -30,7 +30,7 @@ const PAGE: usize = header::PAGE / 8;
 const IN_FORCE: usize = PAGE;
 const COPIES: usize = PAGE + LINE;
 const FILE_WORDS: usize = LINE;
-const RING_WORDS: usize = 2;
+const RING_WORDS: usize = LINE;
 const COPY_LEN: usize = FILE_WORDS + (MAX_SEATS as usize + 1) * RING_WORDS;
 const RINGS: usize = (COPIES + 2 * COPY_LEN).next_multiple_of(LINE);
 
@@ -516,7 +516,13 @@ pub struct Progress {
     pub tail: u64,
     /// The dropped lines that were told of.
     pub dropped: u64,
+    /// The process that last said that the ring is its own; 0: none has.
+    pub pid: u32,
+    /// Its name; bytes after the first 0 do not count.
+    pub name: [u8; NAME_LEN],
 }
+
+const _: () = assert!(3 + NAME_LEN / 8 <= RING_WORDS);
 
 /// How far the agent has come. Only the agent may use it.
 #[derive(Clone, Copy)]
@@ -536,7 +542,11 @@ impl Journal<'_> {
     pub fn progress(&self, seat: u32) -> Progress {
         let copy = self.copy(self.in_force.load(0));
         let at = FILE_WORDS + seat as usize * RING_WORDS;
-        Progress { tail: copy.load(at), dropped: copy.load(at + 1) }
+        let mut name = [0; NAME_LEN];
+        for (index, bytes) in name.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            *bytes = copy.load(at + 3 + index).to_le_bytes();
+        }
+        Progress { tail: copy.load(at), dropped: copy.load(at + 1), pid: copy.load(at + 2) as u32, name }
     }
 
     /// Says how far the agent has come, with the rings in the order of their seats: all at once.
@@ -547,8 +557,11 @@ impl Journal<'_> {
             copy.set(index, word);
         }
         for (index, progress) in rings.enumerate() {
-            copy.set(FILE_WORDS + index * RING_WORDS, progress.tail);
-            copy.set(FILE_WORDS + index * RING_WORDS + 1, progress.dropped);
+            let name = progress.name.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
+            let words = [progress.tail, progress.dropped, progress.pid.into()].into_iter().chain(name);
+            for (word, value) in words.enumerate() {
+                copy.set(FILE_WORDS + index * RING_WORDS + word, value);
+            }
         }
         self.in_force.publish(0, next & 1);
     }

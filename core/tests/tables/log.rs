@@ -175,7 +175,8 @@ fn the_journal_is_all_old_or_all_new() {
     assert_eq!((journal.written(), journal.progress(2)), (Written::default(), Progress::default()));
     for n in 1..5 {
         let written = Written { file: [n, n + 1], len: n + 2, hour: n + 3 };
-        let progress = |seat: u64| Progress { tail: 10 * n + seat, dropped: 100 * n + seat };
+        let progress =
+            |seat: u64| Progress { tail: 10 * n + seat, dropped: 100 * n + seat, pid: n as u32, name: [n as u8; 32] };
         journal.record(&written, (0..3).map(progress));
         let look = || (journal.written(), [0, 1, 2].map(|seat| journal.progress(seat)));
         assert_eq!(look(), (written, [0, 1, 2].map(progress)));
