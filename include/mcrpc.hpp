@@ -567,6 +567,15 @@ struct CounterId {
     std::uint64_t number = 0;
 };
 
+// What is known of a line of text: of this level and moment, of no thread, coroutine or request that is known.
+struct LogLine : mcrpc_log_line_t {
+    constexpr explicit LogLine(std::uint32_t level_of_line, std::uint64_t at_ns) noexcept
+        : mcrpc_log_line_t MCRPC_LOG_LINE_INIT {
+        level = level_of_line;
+        now_ns = at_ns;
+    }
+};
+
 // The host's shared segments as this process sees them. It stays where it is: neither copied nor moved. Any number of
 // threads may use it at once, and a child after fork(). Closed when it is destroyed, when nobody may use it any more.
 class Host {
@@ -665,6 +674,11 @@ public:
     Status trace(std::uint8_t kind, std::string_view text, std::uint64_t now_ns) const noexcept {
         return Status(
             mcrpc_trace(&host_, kind, reinterpret_cast<const std::uint8_t *>(text.data()), text.size(), now_ns));
+    }
+
+    // Hands a line to the agent, which writes it into a file. MCRPC_NO_POLICY: the agent keeps no logs.
+    Status log(const LogLine &line, std::string_view text) const noexcept {
+        return Status(mcrpc_log(&host_, &line, text.data(), text.size()));
     }
 
     // For the functions of mcrpc.h.

@@ -179,6 +179,9 @@ structs! {
     counters::mcrpc_leak_t, 24 {
         drain_ns 0, limit_ns 8, capacity_ns 16,
     }
+    log::mcrpc_log_line_t, 40 {
+        struct_size 0, level 4, thread 8, reserved 12, coroutine 16, now_ns 24, context 32,
+    }
     endpoints::mcrpc_endpoints_config_t, 80 {
         struct_size 0, capacity 4, scope 8, zone_strategy 12, region 16, zone 20, max_attempts 24,
         max_shielded_per_10k 28, retry_ratio_per_10k 32, retry_burst 36, backup_ratio_per_10k 40, backup_burst 44,

@@ -313,10 +313,14 @@ static void hosts(void) {
                                    [MCRPC_SEGMENT_CONTROL] = MCRPC_NO_POLICY,
                                    [MCRPC_SEGMENT_FAIL] = MCRPC_OK,
                                    [MCRPC_SEGMENT_STAT] = MCRPC_OK,
-                                   [MCRPC_SEGMENT_TRACE] = MCRPC_OK};
+                                   [MCRPC_SEGMENT_TRACE] = MCRPC_OK,
+                                   [5] = MCRPC_INVALID_ARGUMENT,
+                                   [MCRPC_SEGMENT_LOG] = MCRPC_NO_POLICY};
     for (uint32_t n = 0; n < sizeof of_segments / sizeof *of_segments; n++) {
-        EXPECT(mcrpc_host_segment_status(&host, n, &status), MCRPC_OK);
-        EXPECT(status.status, of_segments[n]);
+        if (of_segments[n] != MCRPC_INVALID_ARGUMENT) {
+            EXPECT(mcrpc_host_segment_status(&host, n, &status), MCRPC_OK);
+            EXPECT(status.status, of_segments[n]);
+        }
     }
 }
 
@@ -388,6 +392,25 @@ static void questions_to_a_host(void) {
     EXPECT(mcrpc_trace(&host, 1, NULL, 0, 1), MCRPC_OK);
     EXPECT(mcrpc_trace(&host, 1, address, SIZE_MAX, 1), MCRPC_INVALID_ARGUMENT);
     EXPECT(mcrpc_trace(&host, 1, host_memory, 100000, 1), MCRPC_OK);
+
+    mcrpc_log_line_t line = MCRPC_LOG_LINE_INIT;
+    EXPECT(mcrpc_log(NULL, &line, "x", 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_log(&host, NULL, "x", 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_log(&host, &line, NULL, 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_log(&host, &line, "x", SIZE_MAX), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_log(&host, &line, NULL, 0), MCRPC_NO_POLICY);
+    const uint32_t levels[] = {0, MCRPC_LOG_TRACE + 1, UINT32_MAX};
+    for (size_t n = 0; n < sizeof levels / sizeof *levels; n++) {
+        line.level = levels[n];
+        EXPECT(mcrpc_log(&host, &line, "x", 1), MCRPC_INVALID_ARGUMENT);
+    }
+    line.level = MCRPC_LOG_ERROR;
+    line.struct_size = 8;
+    EXPECT(mcrpc_log(&host, &line, "x", 1), MCRPC_BAD_STRUCT_SIZE);
+    line.struct_size = sizeof line;
+    const mcrpc_context_t zeroed = {0};
+    line.context = &zeroed;
+    EXPECT(mcrpc_log(&host, &line, "x", 1), MCRPC_BAD_STRUCT_SIZE);
 
     mcrpc_admission_t admission = {0};
     EXPECT(mcrpc_host_cpu(NULL, 1, NULL), MCRPC_NULL_ARGUMENT);

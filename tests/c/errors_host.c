@@ -2,7 +2,8 @@
  *
  *   errors_host file DIRECTORY SEGMENT [OWNER]   why the segment is not used; the directory is to belong to OWNER
  *   errors_host stale DIRECTORY                  the same of strategies that nobody refreshes for six seconds
- *   errors_host operator DIRECTORY               what an operator has said: 10.0.0.9:80 is shielded, service 7 skipped
+ *   errors_host operator DIRECTORY               what an operator has said: 10.0.0.9:80 is shielded, service 7 skipped; and a
+ *                                                log that nobody empties
  *   errors_host memory                           what needs no directory */
 #include "errors.h"
 
@@ -39,6 +40,15 @@ static int of_stale(const char *directory) {
     return tell(segment_status(MCRPC_SEGMENT_STRATEGY));
 }
 
+static int32_t log_until_it_is_full(void) {
+    const mcrpc_log_line_t line = MCRPC_LOG_LINE_INIT;
+    int32_t status = MCRPC_OK;
+    for (int n = 0; n < 1000 && status == MCRPC_OK; n++) {
+        status = mcrpc_log(&host, &line, "x", 1);
+    }
+    return status;
+}
+
 static int of_operator(const char *directory) {
     const uint8_t address[4] = {10, 0, 0, 9};
     const uint64_t uin = 1;
@@ -46,6 +56,7 @@ static int of_operator(const char *directory) {
     CHECK(mcrpc_endpoint_v4(address, 80, 0, &endpoint) == MCRPC_OK);
     CHECK(mcrpc_host_open(directory, NULL, SECOND, &host) == MCRPC_OK);
     PROVOKE(MCRPC_SHIELDED, mcrpc_shield_check, mcrpc_shield_check(&host, &endpoint, uin, SECOND));
+    PROVOKE(MCRPC_LINE_DROPPED, mcrpc_log, log_until_it_is_full());
     PROVOKE(MCRPC_SKIPPED, mcrpc_skip_check, mcrpc_skip_check(&host, 7, mcrpc_method_id((const uint8_t *)"a", 1), uin));
     return 0;
 }

@@ -94,6 +94,12 @@ static int32_t write_endpoints_snapshot(void *it) {
     return mcrpc_endpoints_snapshot(&endpoints, it);
 }
 
+/* Nobody takes lines from this host: the struct was read if it says so. */
+static int32_t read_log_line(void *it) {
+    int32_t status = mcrpc_log(&host, it, "x", 1);
+    return status == MCRPC_NO_POLICY ? MCRPC_OK : status;
+}
+
 static int32_t write_health(void *it) {
     return mcrpc_endpoints_health(&endpoints, NULL, 0, 1, it);
 }
@@ -106,6 +112,7 @@ static const mcrpc_context_t context = MCRPC_CONTEXT_INIT;
 static const mcrpc_admission_config_t admission_config = MCRPC_ADMISSION_CONFIG_INIT;
 static const mcrpc_host_config_t host_config = MCRPC_HOST_CONFIG_INIT;
 static const mcrpc_endpoints_config_t endpoints_config = MCRPC_ENDPOINTS_CONFIG_INIT;
+static const mcrpc_log_line_t log_line = MCRPC_LOG_LINE_INIT;
 static mcrpc_baidu_meta_t meta = MCRPC_BAIDU_META_INIT;
 
 enum { READ = 1, WRITTEN = 2 };
@@ -131,6 +138,7 @@ static const struct kind {
     {"admission config", read_admission_config, READ, LENS(mcrpc_admission_config_t, fair_share), &admission_config},
     {"host config", read_host_config, READ, LENS(mcrpc_host_config_t, name), &host_config},
     {"endpoints config", read_endpoints_config, READ, LENS(mcrpc_endpoints_config_t, ring_seed), &endpoints_config},
+    {"log line", read_log_line, READ, LENS(mcrpc_log_line_t, context), &log_line},
     {"tenant", write_tenant_snapshot, WRITTEN, LENS(mcrpc_tenant_snapshot_t, admitted), NULL},
     {"admission", write_admission_snapshot, WRITTEN, LENS(mcrpc_admission_snapshot_t, service_floor_ns), NULL},
     {"queue", write_queue_snapshot, WRITTEN, LENS(mcrpc_queue_snapshot_t, would_refuse), NULL},

@@ -28,6 +28,10 @@ static void finish(struct world *w) {
 static void new_call(struct world *w) {
     w->call.attempts = 0;
 }
+static void take_lines(struct world *w) {
+    (void)w;
+    empty_logs();
+}
 static void empty_bucket(struct world *w) {
     mcrpc_bucket_empty(w->host, w->bucket);
 }
@@ -100,6 +104,8 @@ static inline uintptr_t stack_pointer(void) {
     CALL(mcrpc_count, (w->host, 1, 1, 1), r == MCRPC_OK, NULL, NULL) \
     CALL(mcrpc_set_max, (w->host, 1, 2, 7, w->now), r == MCRPC_OK, NULL, NULL) \
     CALL(mcrpc_trace, (w->host, 1, line, sizeof line, w->now), r == MCRPC_OK || r == MCRPC_RECORD_DROPPED, NULL, NULL) \
+    CALL(mcrpc_log, (w->host, &w->log_line, (const char *)line, sizeof line), r == MCRPC_OK || r == MCRPC_LINE_DROPPED, \
+         take_lines, NULL) \
     CALL(mcrpc_select, (&w->endpoints, w->host, &w->call, MCRPC_ATTEMPT_NEXT, w->now, &w->out_choice), \
          r == MCRPC_OK && w->out_choice.index == w->choice.index, new_call, NULL) \
     CALL(mcrpc_report, (&w->endpoints, w->host, &w->choice, MCRPC_OUTCOME_OK, MS, w->now), r == MCRPC_OK, NULL, NULL) \

@@ -41,6 +41,7 @@ struct world {
     mcrpc_call_t call;
     mcrpc_choice_t choice, out_choice;
     mcrpc_leak_t leak;
+    mcrpc_log_line_t log_line;
     uint64_t counter, maximum, bucket, number;
     size_t used;
     uint8_t tag;
@@ -76,6 +77,9 @@ const mcrpc_context_t *current_context(void);
 
 /* Fills in the arguments of a caller that uses one of the controller's queues. */
 void fill_world(struct world *world, uint32_t queue);
+
+/* Takes all lines out of the log rings, as the agent does. */
+void empty_logs(void);
 
 /* The call with what belongs to it: whether it returned what it should. */
 int run_hot_call(const struct hot_call *call, struct world *world);

@@ -2,8 +2,11 @@
 #define _GNU_SOURCE
 #include "hot_calls.h"
 
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static mcrpc_admission_t admission;
 static mcrpc_endpoints_t endpoints;
@@ -47,6 +50,29 @@ static void open_endpoints(void) {
     CHECK(mcrpc_endpoints_replace(&endpoints, &host, specs, ENDPOINTS, NULL, 0) == MCRPC_OK);
 }
 
+/* log.v1 as docs/shared-memory.md lays it out. */
+enum { GEOMETRY = 4, RINGS = 512 + 8 + 2 * (8 + 8 * 4097), RING_HEAD = 24, TAIL = 16 };
+static _Atomic uint64_t *log_words;
+
+static void open_log(const char *directory) {
+    char path[512];
+    CHECK(snprintf(path, sizeof path, "%s/log.v1", directory) < (int)sizeof path);
+    int file = open(path, O_RDWR);
+    CHECK(file >= 0);
+    off_t len = lseek(file, 0, SEEK_END);
+    log_words = mmap(NULL, (size_t)len, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    CHECK(log_words != MAP_FAILED && close(file) == 0);
+}
+
+void empty_logs(void) {
+    const uint64_t geometry = log_words[GEOMETRY];
+    const size_t ring_len = RING_HEAD + (uint32_t)geometry * 8;
+    for (size_t seat = 0; seat <= geometry >> 32; seat++) {
+        _Atomic uint64_t *ring = log_words + RINGS + seat * ring_len;
+        atomic_store(&ring[TAIL], atomic_load(&ring[0]));
+    }
+}
+
 static const mcrpc_context_t *lookup(void) {
     return &process_context;
 }
@@ -57,6 +83,7 @@ void open_shared(const char *directory) {
     mcrpc_host_config_t config = MCRPC_HOST_CONFIG_INIT;
     config.max_age_ms = 3600000;
     CHECK(mcrpc_host_open(directory, &config, MS, &host) == MCRPC_OK);
+    open_log(directory);
     open_admission();
     open_endpoints();
 }
@@ -118,7 +145,11 @@ void fill_world(struct world *world, uint32_t queue) {
     static const mcrpc_metadata_t no_metadata = MCRPC_METADATA_INIT;
     static const mcrpc_context_t no_context = MCRPC_CONTEXT_INIT;
     static const mcrpc_baidu_meta_t no_meta = MCRPC_BAIDU_META_INIT;
+    static const mcrpc_log_line_t info = MCRPC_LOG_LINE_INIT;
     memset(world, 0, sizeof *world);
+    world->log_line = info;
+    world->log_line.context = &world->context;
+    world->log_line.now_ns = 2 * MS;
     world->admission = admission;
     world->endpoints = endpoints;
     world->host = &host;

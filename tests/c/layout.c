@@ -10,6 +10,7 @@ static const mcrpc_request_t request = MCRPC_REQUEST_INIT;
 static const mcrpc_host_config_t host = MCRPC_HOST_CONFIG_INIT;
 static const mcrpc_endpoints_config_t endpoints = MCRPC_ENDPOINTS_CONFIG_INIT;
 static const mcrpc_leak_t leak = MCRPC_LEAK_INIT;
+static const mcrpc_log_line_t log_line = MCRPC_LOG_LINE_INIT;
 static const mcrpc_baidu_meta_t meta = MCRPC_BAIDU_META_INIT;
 
 _Static_assert(MCRPC_VERSION_NUMBER ==
@@ -25,6 +26,6 @@ int main(void) {
     return !(limits.struct_size == sizeof limits && metadata.struct_size == sizeof metadata &&
              context.struct_size == sizeof context && admission.struct_size == sizeof admission &&
              host.struct_size == sizeof host && endpoints.struct_size == sizeof endpoints &&
-             meta.struct_size == sizeof meta && context.deadline_ns == MCRPC_NO_DEADLINE &&
+             meta.struct_size == sizeof meta && log_line.struct_size == sizeof log_line && context.deadline_ns == MCRPC_NO_DEADLINE &&
              request.deadline_ns == MCRPC_NO_DEADLINE && leak.drain_ns <= leak.capacity_ns);
 }

@@ -247,6 +247,14 @@ AT(mcrpc_leak_t, drain_ns, 0, 8);
 AT(mcrpc_leak_t, limit_ns, 8, 8);
 AT(mcrpc_leak_t, capacity_ns, 16, 8);
 
+GROWS(mcrpc_log_line_t, 40);
+AT(mcrpc_log_line_t, level, 4, 4);
+AT(mcrpc_log_line_t, thread, 8, 4);
+AT(mcrpc_log_line_t, reserved, 12, 4);
+AT(mcrpc_log_line_t, coroutine, 16, 8);
+AT(mcrpc_log_line_t, now_ns, 24, 8);
+AT(mcrpc_log_line_t, context, 32, 8);
+
 GROWS(mcrpc_endpoints_config_t, 80);
 AT(mcrpc_endpoints_config_t, struct_size, 0, 4);
 AT(mcrpc_endpoints_config_t, capacity, 4, 4);

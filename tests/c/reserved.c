@@ -64,6 +64,11 @@ static int32_t ask_strategy(void *it) {
     return status == MCRPC_NO_POLICY ? MCRPC_OK : status;
 }
 
+static int32_t log_text(void *it) {
+    int32_t status = mcrpc_log(&host, it, "x", 1);
+    return status == MCRPC_NO_POLICY ? MCRPC_OK : status;
+}
+
 static int32_t use_spec(void *it) {
     return mcrpc_endpoints_replace(&endpoints, NULL, it, 1, NULL, 0);
 }
@@ -83,6 +88,7 @@ static const mcrpc_metadata_t metadata = MCRPC_METADATA_INIT;
 static const mcrpc_context_t context = MCRPC_CONTEXT_INIT;
 static const mcrpc_request_t request = MCRPC_REQUEST_INIT;
 static const mcrpc_host_config_t host_config = MCRPC_HOST_CONFIG_INIT;
+static const mcrpc_log_line_t log_line = MCRPC_LOG_LINE_INIT;
 static mcrpc_baidu_meta_t meta = MCRPC_BAIDU_META_INIT;
 static const mcrpc_baidu_origin_t origin;
 static const mcrpc_endpoint_t endpoint;
@@ -108,6 +114,7 @@ static const struct {
     CASE(open_bucket, endpoint, mcrpc_endpoint_t, reserved),
     CASE(check_shield, endpoint, mcrpc_endpoint_t, reserved),
     CASE(ask_strategy, endpoint, mcrpc_endpoint_t, reserved),
+    CASE(log_text, log_line, mcrpc_log_line_t, reserved),
     CASE(use_spec, spec, mcrpc_endpoint_spec_t, endpoint.reserved),
     CASE(use_spec, spec, mcrpc_endpoint_spec_t, reserved),
     CASE(use_rule, rule, mcrpc_group_rule_t, reserved),

@@ -104,4 +104,5 @@ pub const CAUSES: &[(Status, &str)] = &[
         Status::RECORD_DROPPED,
         "A thread was stopped or killed while it wrote, and the ring has come round to its place.",
     ),
+    (Status::LINE_DROPPED, "More lines than the agent can write, a full disk, or no agent."),
 ];

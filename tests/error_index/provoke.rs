@@ -22,8 +22,15 @@ use tempfile::TempDir;
 
 use super::support::{Linkage, compile, run};
 
-const SETTINGS: Settings =
-    Settings { capacity: 100, seats: 2, counters: 64, trace_cells: 64, fail_capacity: 100, ..Settings::DEFAULT };
+const SETTINGS: Settings = Settings {
+    capacity: 100,
+    seats: 2,
+    counters: 64,
+    trace_cells: 64,
+    log_cells: Some(64),
+    fail_capacity: 100,
+    ..Settings::DEFAULT
+};
 /// Nobody who runs tests.
 const STRANGER_UID: u32 = u32::MAX - 1;
 const NOBODY: u32 = 65_534;

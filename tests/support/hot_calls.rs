@@ -31,7 +31,7 @@ pub fn names() -> BTreeSet<String> {
 
 /// Makes the host's directory. It is there, and its strategies are believed, for as long as the publisher is refreshed.
 pub fn publish(directory: &Path) -> Publisher {
-    let settings = Settings { capacity: 1_000, seats: 64, counters: 64, ..Settings::default() };
+    let settings = Settings { capacity: 1_000, seats: 64, counters: 64, log_cells: Some(64), ..Settings::default() };
     let (mut publisher, _) = Publisher::open(directory, settings).unwrap();
     let entry = Entry { pass_rate: Per10k::new(5_000).unwrap(), kind: Kind::Normal, reject_level: RejectLevel::OPEN };
     publisher.set(&endpoint("10.0.0.1:1"), &entry, Counts::default()).unwrap();

@@ -8,8 +8,8 @@
 // C++          #include <mcrpc.hpp> instead: the same with types and without casts, C++17, header only.
 // Memory       All of it is yours. The library allocates nothing, frees nothing. A handle or a decoder is a plain struct:
 //              copy it, drop it; there is nothing to destroy. A host alone maps files and keeps one open: it stays where
-//              it is, and mcrpc_host_close() gives both back. There is one word of global state, and no thread-local one:
-//              the address of your function that mcrpc_context_set_lookup() is given.
+//              it is, and mcrpc_host_close() gives both back. There is no thread-local state, and one word that is global: the
+//              address of your function that mcrpc_context_set_lookup() is given. (And a byte: what the processor can do.)
 // Errors       0 is success, negative is failure; mcrpc_status_name() and mcrpc_status_text() say which and what to
 //              do. Outputs come last and are written only on success, unless a function's comment says more. NULL,
 //              misaligned and nonsense arguments give a status, never a fault.
@@ -57,6 +57,12 @@
 //     mcrpc_endpoints_tick(&set, &host);                                       // five times a second
 //     mcrpc_host_tick(&host, now);                                             // once a second
 //
+// A line for the agent's log files:
+//
+//     mcrpc_log_line_t line = MCRPC_LOG_LINE_INIT;                             // level, thread, coroutine
+//     line.context = mcrpc_context_current(), line.now_ns = now;
+//     mcrpc_log(&host, &line, text, len);                                      // _NO_POLICY: the agent keeps no logs
+//
 // The same, one question at a time, for those who choose machines themselves: mcrpc_skip_check(), mcrpc_shield_check(),
 // mcrpc_bucket_check(), mcrpc_strategy(), and mcrpc_bucket_pour() after a failure.
 //
@@ -102,6 +108,9 @@
 //     after fork: yes: in the common seat until the first tick; stack: 512 bytes
 // mcrpc_bucket_empty, mcrpc_host_report_queue
 //     threads: any number; does: nothing; signal handler: yes; after fork: yes
+// mcrpc_log
+//     hot; threads: any number, any processes; does: nothing; signal handler: yes;
+//     after fork: yes: as a process without a name until the first tick; stack: 512 bytes
 // mcrpc_select, mcrpc_report, mcrpc_heard, mcrpc_outcome_of, mcrpc_outcome_is_retriable
 //     hot; threads: any number, any processes; a call by one at a time; does: nothing; signal handler: yes;
 //     after fork: yes; stack: 512 bytes
@@ -236,6 +245,9 @@
 
 // A leak to start from: ten failures at once fill the bucket, one per second leaks out, and it is empty after 30 s.
 #define MCRPC_LEAK_INIT { UINT64_C(1000000000), UINT64_C(9000000000), UINT64_C(30000000000) }
+
+// A line of text to start from: INFO, of no thread, coroutine or request that is known.
+#define MCRPC_LOG_LINE_INIT { sizeof(mcrpc_log_line_t), MCRPC_LOG_INFO, 0, 0, 0, 0, NULL }
 
 // A meta of baidu_std with nothing in it.
 #define MCRPC_BAIDU_META_INIT \
@@ -384,6 +396,8 @@ enum {
     MCRPC_STALE_ID = -322,
     // The cell for the record is still being written by another thread, so this record was dropped: nothing to do.
     MCRPC_RECORD_DROPPED = -323,
+    // The log ring is full, so this line was dropped and counted: write less, or make the rings larger.
+    MCRPC_LINE_DROPPED = -324,
 };
 
 // Nothing yet: all bytes were used, feed more when they arrive.
@@ -569,6 +583,9 @@ enum {
 // Trace rings; written by all processes.
 #define MCRPC_SEGMENT_TRACE 4
 
+// Log lines on their way to the agent; written by all processes. It is there if the agent keeps logs.
+#define MCRPC_SEGMENT_LOG 6
+
 // Bytes of a process's name.
 #define MCRPC_NAME_LEN 32
 
@@ -610,6 +627,24 @@ enum {
 
 // The most bytes of a trace record; what is longer is cut off.
 #define MCRPC_TRACE_MAX_LEN 888
+
+// A line that says that something failed.
+#define MCRPC_LOG_ERROR 1
+
+// A line that says that something is not as it should be.
+#define MCRPC_LOG_WARN 2
+
+// A line for operators.
+#define MCRPC_LOG_INFO 3
+
+// A line for developers.
+#define MCRPC_LOG_DEBUG 4
+
+// A line about a single step.
+#define MCRPC_LOG_TRACE 5
+
+// The most bytes of text in a line; of a longer one the rest is cut off, and the file says so.
+#define MCRPC_LOG_MAX_LEN 3528
 
 // All processes of the host share what they know of the endpoints; each has its own while there is no host.
 #define MCRPC_SCOPE_HOST 0
@@ -1149,6 +1184,24 @@ typedef struct {
     uint64_t capacity_ns;
 } mcrpc_leak_t;
 
+// What is known of a line of text. Start from MCRPC_LOG_LINE_INIT.
+typedef struct {
+    // sizeof(mcrpc_log_line_t)
+    uint32_t struct_size;
+    // MCRPC_LOG_...
+    uint32_t level;
+    // The thread, as the program numbers them, for instance gettid() kept in a variable of the thread; 0: not said.
+    uint32_t thread;
+    // Must be 0.
+    uint32_t reserved;
+    // The coroutine, as the program numbers them; 0: none.
+    uint64_t coroutine;
+    // Now, in ns of CLOCK_MONOTONIC.
+    uint64_t now_ns;
+    // Whose user, call graph and trace the line gets, usually mcrpc_context_current(); NULL: nobody's.
+    const mcrpc_context_t *context;
+} mcrpc_log_line_t;
+
 // Settings of a set. Start from MCRPC_ENDPOINTS_CONFIG_INIT. All sets of a host that call the same endpoints should have
 // the same times.
 typedef struct {
@@ -1579,7 +1632,8 @@ int32_t mcrpc_admission_withheld(const mcrpc_admission_t *admission, uint32_t qu
 int32_t mcrpc_admission_set_mode(const mcrpc_admission_t *admission, uint32_t mode);
 
 // Puts in force what the operator of `host` says of admission (`mcrpc mode admission enforce --share 5%`, `mcrpc kill on`):
-// mode and share; without a word of his, `own_mode` for all. Once a second. Returns MCRPC_OK, also when there is no host;
+// mode and share; without a word of his, `own_mode` for all. Often: a kill switch reaches admission with the next call of this, which
+// is a few loads, so twenty times a second is not too much. Returns MCRPC_OK, also when there is no host;
 // MCRPC_INVALID_ARGUMENT for a number that is no MCRPC_MODE_. Any thread; no allocation, lock or system call. Since 0.1.
 int32_t mcrpc_admission_follow(const mcrpc_admission_t *admission, const mcrpc_host_t *host, uint32_t own_mode);
 
@@ -1823,6 +1877,16 @@ int32_t mcrpc_host_report_queue(const mcrpc_host_t *host, const mcrpc_admission_
 // (which is in another PID namespace, or has no seat of its own).
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
 int32_t mcrpc_host_cpu(const mcrpc_host_t *host, uint64_t now_ns, uint64_t *sampled_ns);
+
+// Hands a line of text to the host's agent, which writes it into a file with its time, process, thread, coroutine, user, call
+// graph and trace. `text` needs no end of line and no NUL; control characters in it are written as \n, \t, \x1b.
+//
+// The line is safe as soon as this returns: the agent takes it out of shared memory also when the process is killed with
+// the next instruction. Nothing waits: if the agent has not taken earlier lines yet, the line is dropped and counted.
+// Returns MCRPC_NO_POLICY when the agent keeps no logs (write the line somewhere else), MCRPC_LINE_DROPPED,
+// MCRPC_INVALID_ARGUMENT for an unknown level, MCRPC_BAD_STRUCT_SIZE.
+// Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
+int32_t mcrpc_log(const mcrpc_host_t *host, const mcrpc_log_line_t *line, const char *text, size_t len);
 
 // The bytes that a set with these settings needs. `config` may be NULL.
 // Returns MCRPC_INVALID_ARGUMENT or _BAD_STRUCT_SIZE. Any thread; no allocation, lock or system call. Since 0.1.
