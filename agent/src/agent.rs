@@ -133,6 +133,11 @@ impl Agent {
         }
     }
 
+    /// Whether there is something to add reports to: not before the first second, nor while the segment is damaged.
+    pub fn counts(&self) -> bool {
+        self.cells.get().is_some()
+    }
+
     /// A process that cannot use the shared memory has sent a report ([`crate::reports`]). What it is answered.
     pub fn reported(&mut self, datagram: &[u8], sender: Option<&Sender>, now: Nanos) -> String {
         let Agent { publisher, file, cells, computed, desk, .. } = self;

@@ -33,8 +33,8 @@ pub async fn run(mut agent: Agent, mut reports: Reports, end: impl Future<Output
             }
             Some(probed) = prober.next() => agent.probed(&probed, clock::monotonic()),
             _ = levels.tick(), if agent.has_levels() => agent.follow_levels(clock::monotonic()),
-            // Last, so that no flood of them keeps the agent from anything else.
-            Ok((datagram, sender)) = reports.next() => {
+            // Last, so that no flood of them keeps the agent from anything else; they wait while there is nothing to count in.
+            Ok((datagram, sender)) = reports.next(), if agent.counts() => {
                 let answer = agent.reported(datagram, sender.as_ref(), clock::monotonic());
                 sender.iter().for_each(|sender| reports.answer(&answer, sender));
             }

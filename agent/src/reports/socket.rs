@@ -4,10 +4,12 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
-use rustix::net::{RecvFlags, SendFlags, SocketAddrUnix, recvfrom, sendto};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType, recvfrom, sendto, socket};
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 
@@ -69,6 +71,13 @@ impl Reports {
 
     /// Answers, unless the receiver has gone or has no room.
     pub fn answer(&self, text: &str, to: &Sender) {
-        let _ = sendto(&self.socket, text.as_bytes(), SendFlags::DONTWAIT | SendFlags::NOSIGNAL, to);
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let send = |from: BorrowedFd<'_>| sendto(from, text.as_bytes(), flags, to);
+        // What is not read takes room of the socket that it was sent from: who reads nothing must not take that of others.
+        let Ok(own) = socket(AddressFamily::UNIX, SocketType::DGRAM, None) else { return };
+        if send(own.as_fd()) == Err(Errno::PERM) {
+            // It has connected its socket, and hears nobody else.
+            let _ = send(self.socket.as_fd());
+        }
     }
 }
