@@ -113,7 +113,7 @@ fn kill_agents(kills: u32) {
 
 /// Spread evenly over a life, in no order.
 fn life_us(kill: u32) -> u64 {
-    u64::from(kill.wrapping_mul(0x9E37_79B9)) * (LIFE_MS * 1_000) >> 32
+    (u64::from(kill.wrapping_mul(0x9E37_79B9)) * LIFE_MS * 1_000) >> 32
 }
 
 #[test]
