@@ -19,7 +19,9 @@ use mcrpc_agent::directory::SharedMode;
 use mcrpc_agent::event::Event;
 use mcrpc_agent::file::StrategiesFile;
 use mcrpc_agent::generator::{Choice, Generator};
+use mcrpc_agent::probe::Question;
 use mcrpc_agent::publisher::{Publisher, Settings};
+use mcrpc_agent::reports::socket::{Reports, socket_of};
 use mcrpc_agent::run;
 use mcrpc_core::host::files::DEFAULT_DIRECTORY;
 use mcrpc_core::host::seat::MAX_SEATS;
@@ -51,9 +53,10 @@ pub struct Options {
     /// Shield an endpoint that failed so many calls of all processes within ten seconds, and this share of them; or off
     #[arg(long, value_name = "N,RATE|off", default_value = "20,20%")]
     judge_failures: Judge,
-    /// Ask shielded endpoints over the network whether they listen again
-    #[arg(long, value_enum, default_value_t = Switch::On)]
-    probe: Switch,
+    /// Ask shielded endpoints over the network whether they work again: by a ping of the wire format, or only whether they
+    /// accept a connection
+    #[arg(long, value_enum, default_value_t = Probe::Ping)]
+    probe: Probe,
     /// Endpoints in the table of strategies; it grows when they are more
     #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT.capacity, value_parser = up_to(MAX_CAPACITY))]
     capacity: u32,
@@ -87,8 +90,9 @@ enum SharedWith {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Switch {
-    On,
+enum Probe {
+    Ping,
+    Tcp,
     Off,
 }
 
@@ -121,7 +125,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     };
     let discovery = options.discovery.settings(&options.dir, socket_mode)?;
     let proxy = options.proxy.settings(&options.dir, socket_mode)?;
-    let probes = matches!(options.probe, Switch::On);
+    let probes = match options.probe {
+        Probe::Ping => Some(Question::Ping),
+        Probe::Tcp => Some(Question::Tcp),
+        Probe::Off => None,
+    };
     let log_cells = options.logs.cells();
     let settings = Settings { capacity, seats, counters, log_cells, shared_mode, ..DEFAULT };
     // Before anything is touched: a bad file should not cost the good entries of the agent before.
@@ -144,11 +152,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             }
         };
         let logs = options.logs.start(&options.dir)?;
+        let reports = Reports::open(&options.dir, socket_mode)
+            .with_context(|| format!("cannot take reports at {}", socket_of(&options.dir).display()))?;
         let discovery = Discovery::start(discovery)?;
         let proxy = proxy.map(|settings| Proxy::start(settings, tell_of_proxy)).transpose()?;
         options.web.start(&options.dir, discovery.names())?;
         let cpu = Some(Sampler::new(&Places::default()));
-        let agent = run::run(Agent::new(publisher, Sources { file, generator, rules, probes, cpu }), end, tell);
+        let agent = Agent::new(publisher, Sources { file, generator, rules, probes, cpu });
+        let agent = run::run(agent, reports, end, tell);
         tokio::select! {
             () = agent => {}
             () = discovery.run(tell_of_services) => {}

@@ -213,7 +213,7 @@ fn what_processes_report_becomes_a_pass_rate_and_a_shield_without_a_file() {
 #[test]
 fn a_shielded_endpoint_whose_port_begins_to_listen_is_due() {
     let host = Host::new("");
-    let agent = host.spawn(&["--generator", "none", "--judge-failures", "off"]);
+    let agent = host.spawn(&["--generator", "none", "--judge-failures", "off", "--probe", "tcp"]);
     // Bound, so that nobody else gets the port, and refusing as long as it does not listen.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();

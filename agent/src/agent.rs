@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 
+use mcrpc_core::host::control::Control;
 use mcrpc_core::host::fail::FailBuckets;
+use mcrpc_core::host::files::Segment;
 use mcrpc_core::id::Per10k;
 use mcrpc_core::shield::rate::RateRules;
 use mcrpc_core::strategy::cold::Counts;
@@ -21,8 +23,10 @@ use crate::endpoints::{Endpoints, Look};
 use crate::event::Event;
 use crate::file::StrategiesFile;
 use crate::generator::Generator;
-use crate::probe::Probed;
+use crate::probe::{Probed, Prober, Question};
 use crate::publisher::Publisher;
+use crate::reports::desk::{Desk, Host};
+use crate::reports::socket::Sender;
 
 const PASSES_ALL: Entry = Entry { pass_rate: Per10k::ALL, kind: Kind::Normal, reject_level: RejectLevel::OPEN };
 
@@ -35,8 +39,8 @@ pub struct Sources {
     pub generator: Option<Generator>,
     /// When an endpoint is shielded for the outcomes of all processes together.
     pub rules: Option<RateRules>,
-    /// Whether shielded endpoints are probed.
-    pub probes: bool,
+    /// What shielded endpoints are asked; `None`: they are not probed.
+    pub probes: Option<Question>,
     /// How busy the CPUs of the processes are.
     pub cpu: Option<Sampler>,
 }
@@ -46,7 +50,7 @@ pub struct Agent {
     publisher: Publisher,
     file: Option<StrategiesFile>,
     generator: Option<Generator>,
-    probes: bool,
+    probes: Option<Question>,
     cells: Cells,
     cpu: Option<CpuSeats>,
     endpoints: Endpoints,
@@ -55,6 +59,7 @@ pub struct Agent {
     /// Whether a reject level is among it.
     has_levels: bool,
     to_probe: Vec<Endpoint>,
+    desk: Desk,
     is_first: bool,
     last_table_error: String,
     last_cells_error: String,
@@ -81,6 +86,7 @@ impl Agent {
             computed: HashMap::new(),
             has_levels: false,
             to_probe: Vec::new(),
+            desk: Desk::default(),
             is_first: true,
             last_table_error: String::new(),
             last_cells_error: String::new(),
@@ -101,12 +107,18 @@ impl Agent {
         if let Some(cpu) = &mut self.cpu {
             cpu.second(self.publisher.directory(), now);
         }
-        self.to_probe = if self.probes { look.to_probe } else { Vec::new() };
+        self.to_probe = if self.probes.is_some() { look.to_probe } else { Vec::new() };
         if !look.judged.is_empty() {
             events.push(Event::Judged(look.judged));
         }
+        events.extend(self.desk.refused().map(Event::ReportsRefused));
         self.is_first = false;
         events
+    }
+
+    /// Who asks what this agent wants to be asked.
+    pub fn prober(&self) -> Prober {
+        Prober::new(self.probes.unwrap_or_default())
     }
 
     /// The endpoints that are to be probed in this second, once.
@@ -119,6 +131,23 @@ impl Agent {
         if let Some(cells) = self.cells.get() {
             self.endpoints.probed(&probed.endpoint, probed.is_answered, &cells, now);
         }
+    }
+
+    /// Whether there is something to add reports to: not before the first second, nor while the segment is damaged.
+    pub fn counts(&self) -> bool {
+        self.cells.get().is_some()
+    }
+
+    /// A process that cannot use the shared memory has sent a report ([`crate::reports`]). What it is answered.
+    pub fn reported(&mut self, datagram: &[u8], sender: Option<&Sender>, now: Nanos) -> String {
+        let Agent { publisher, file, cells, computed, desk, .. } = self;
+        let mapping = publisher.directory().map(Segment::Control).ok();
+        let control = mapping.as_ref().and_then(|mapping| Control::attach(mapping.view(), mapping.len()).ok());
+        let published = |endpoint: &Endpoint| {
+            let said = file.as_ref().and_then(|file| file.strategies().get(endpoint));
+            said.or_else(|| computed.get(endpoint).map(|it| &it.entry)).copied().unwrap_or(PASSES_ALL)
+        };
+        desk.take(datagram, sender, &Host { cells: cells.get(), control, published: &published }, now)
     }
 
     /// Whether an endpoint's reject level is published.

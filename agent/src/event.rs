@@ -4,6 +4,7 @@ use std::fmt;
 
 use mcrpc_core::strategy::endpoint::Endpoint;
 
+use crate::reports::desk::Refused;
 use crate::segments::{Done, Outcome};
 use crate::watched::FileError;
 
@@ -25,12 +26,17 @@ pub enum Event {
     NoOutcomes(String),
     /// Endpoints were judged bad by count and rate of their failures, and are shielded.
     Judged(Vec<Endpoint>),
+    /// Lines of reports were not taken in this second.
+    ReportsRefused(Refused),
 }
 
 impl Event {
     /// Whether a person should do something about it.
     pub fn is_error(&self) -> bool {
-        matches!(self, Event::FileRefused(_) | Event::TableNotReplaced(_) | Event::NoOutcomes(_))
+        matches!(
+            self,
+            Event::FileRefused(_) | Event::TableNotReplaced(_) | Event::NoOutcomes(_) | Event::ReportsRefused(_)
+        )
     }
 
     /// Something done to a segment, if it was something.
@@ -50,6 +56,9 @@ impl fmt::Display for Event {
             }
             Event::SegmentMade(outcome) => write!(f, "made {}", outcome.segment.name()),
             Event::NoOutcomes(why) => write!(f, "cannot see what calls meet: {why}"),
+            Event::ReportsRefused(Refused { lines, first }) => {
+                write!(f, "refused {lines} lines of reports, the first for this: {first}")
+            }
             Event::Judged(endpoints) => {
                 f.write_str("shielded, since too many and too large a share of their calls failed: ")?;
                 for (index, endpoint) in endpoints.iter().take(NAMED).enumerate() {

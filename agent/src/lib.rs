@@ -10,6 +10,7 @@
 //! | [`cpu`] | how busy the CPUs are that each process may use |
 //! | [`endpoints`] | what the agent knows of each endpoint |
 //! | [`probe`] | looks whether shielded endpoints answer again |
+//! | [`reports`] | outcomes from processes that cannot use the shared memory |
 //! | [`publisher`] | the one process of a host that publishes strategies |
 //! | [`started`] | what it found when it started, and what it did about it |
 //! | [`strategies`] | the table and its cold segment: adopt, make, replace |
@@ -37,6 +38,7 @@ pub mod mapping;
 pub mod names;
 pub mod probe;
 pub mod publisher;
+pub mod reports;
 pub mod route;
 pub mod run;
 pub mod segments;

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use mcrpc_agent::names::Place;
 use mcrpc_agent::route::{NAME_EXPECTED, is_name, strategy_of};
 use mcrpc_core::select::settings::ZoneStrategy;
 use mcrpc_discovery::Settings;
 use mcrpc_discovery::etcd::Prefix;
+use mcrpc_discovery::etcd::access::Access;
 use mcrpc_discovery::etcd::follow::Etcd;
 
 /// How services are found.
@@ -22,6 +23,21 @@ pub(super) struct Options {
     /// are asked when this one does not answer
     #[arg(long, value_name = "URL")]
     etcd: Vec<String>,
+    /// The certificates in this file, one of which has signed etcd's, for members at https://
+    #[arg(long, value_name = "FILE", requires = "etcd")]
+    etcd_ca: Option<PathBuf>,
+    /// Show etcd this certificate
+    #[arg(long, value_name = "FILE", requires_all = ["etcd_ca", "etcd_key"])]
+    etcd_cert: Option<PathBuf>,
+    /// The private key of that certificate
+    #[arg(long, value_name = "FILE", requires = "etcd_cert")]
+    etcd_key: Option<PathBuf>,
+    /// Be this user to etcd
+    #[arg(long, value_name = "NAME", requires_all = ["etcd", "etcd_password_file"])]
+    etcd_user: Option<String>,
+    /// The password of that user is the first line of this file
+    #[arg(long, value_name = "FILE", requires = "etcd_user")]
+    etcd_password_file: Option<PathBuf>,
     /// What the keys of servers begin with in etcd
     #[arg(long, value_name = "PREFIX", default_value = "/mcrpc/services/")]
     etcd_prefix: Prefix,
@@ -82,7 +98,14 @@ impl Options {
         if matches!(strategy, ZoneStrategy::ZoneFirst | ZoneStrategy::ZoneOnly) && zone.is_empty() {
             bail!("--zone-strategy zone_first and zone_only need --zone");
         }
-        let etcd = Etcd { endpoints: self.etcd.clone(), prefix: self.etcd_prefix.clone(), ttl: self.lease };
+        let access = Access {
+            ca: self.etcd_ca.clone(),
+            identity: self.etcd_cert.clone().zip(self.etcd_key.clone()),
+            user: self.etcd_user.clone().zip(self.etcd_password_file.clone()),
+        };
+        access.check(&self.etcd).context("--etcd")?;
+        let prefix = self.etcd_prefix.clone();
+        let etcd = Etcd { endpoints: self.etcd.clone(), access, prefix, ttl: self.lease };
         Ok(Settings {
             host: host.to_owned(),
             cache: self.names_cache.clone(),

@@ -6,6 +6,7 @@ mod damage;
 mod judge;
 mod levels;
 mod probes;
+mod reports;
 mod scale;
 mod strategies;
 

@@ -4,18 +4,19 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use mcrpc_agent::agent::Sources;
-use mcrpc_agent::probe::{Probed, Prober};
+use mcrpc_agent::probe::{Probed, Prober, Question};
 use mcrpc_core::shield::breaker::State;
 use mcrpc_core::shield::outcome::Outcome;
 use mcrpc_core::strategy::endpoint::Endpoint;
 use mcrpc_core::time::NANOS_PER_SECOND;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpSocket;
 use tokio::runtime::{Builder, Runtime};
 
 use super::{Host, RULES, at, endpoint};
 
 fn probing() -> Host {
-    Host::new(Sources { probes: true, ..Sources::default() })
+    Host::new(Sources { probes: Some(Question::Tcp), ..Sources::default() })
 }
 
 fn runtime() -> Runtime {
@@ -77,10 +78,38 @@ fn who_listens_answers_and_who_does_not_does_not() {
     let _entered = runtime.enter();
     let ((accepting, accepts), (_refusing, refuses)) = (refusing(), refusing());
     let _listener = accepting.listen(16).unwrap();
-    let mut probed = runtime.block_on(round(&mut Prober::default(), vec![at(accepts), at(refuses)]));
+    let mut probed = runtime.block_on(round(&mut Prober::new(Question::Tcp), vec![at(accepts), at(refuses)]));
     probed.sort_by_key(|probed| probed.is_answered);
     let expected = [(at(refuses), false), (at(accepts), true)];
     assert_eq!(probed.iter().map(|it| (it.endpoint, it.is_answered)).collect::<Vec<_>>(), expected);
+}
+
+/// A server that hangs up, or says something that is no pong, speaks another protocol.
+#[test]
+fn a_ping_is_answered_by_all_who_do_not_hang() {
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let [greets, hangs_up, hangs] = [(); 3].map(|()| {
+        let (socket, address) = refusing();
+        (socket.listen(16).unwrap(), at(address))
+    });
+    let (_refusing, refuses) = refusing();
+    let endpoints = vec![greets.1, hangs_up.1, hangs.1, at(refuses)];
+    let serve = async {
+        let (mut stream, _) = greets.0.accept().await.unwrap();
+        stream.write_all(b"220 hello\r\n").await.unwrap();
+        drop(hangs_up.0.accept().await.unwrap());
+        std::future::pending::<()>().await;
+    };
+    let mut prober = Prober::new(Question::Ping);
+    let mut probed = runtime.block_on(async {
+        tokio::select! {
+            probed = round(&mut prober, endpoints.clone()) => probed,
+            () = serve => unreachable!("it serves for ever"),
+        }
+    });
+    probed.sort_by_key(|probed| endpoints.iter().position(|endpoint| *endpoint == probed.endpoint));
+    assert_eq!(probed.iter().map(|probed| probed.is_answered).collect::<Vec<_>>(), [true, true, false, false]);
 }
 
 #[test]
@@ -100,7 +129,7 @@ fn a_round_is_bounded_and_the_others_have_their_turn() {
 
 #[test]
 fn a_shielded_endpoint_that_listens_again_is_due_and_a_call_settles_it() {
-    let (mut host, runtime, mut prober) = (probing(), runtime(), Prober::default());
+    let (mut host, runtime, mut prober) = (probing(), runtime(), Prober::new(Question::Tcp));
     let _entered = runtime.enter();
     let (socket, address) = refusing();
     shield_for_long(&mut host, at(address));
@@ -116,7 +145,7 @@ fn a_shielded_endpoint_that_listens_again_is_due_and_a_call_settles_it() {
 /// A machine that hangs accepts connections, and fails the call that is made for it.
 #[test]
 fn an_answer_counts_once_until_a_probe_fails() {
-    let (mut host, runtime, mut prober) = (probing(), runtime(), Prober::default());
+    let (mut host, runtime, mut prober) = (probing(), runtime(), Prober::new(Question::Tcp));
     let _entered = runtime.enter();
     let (socket, address) = refusing();
     let endpoint = at(address);
@@ -156,9 +185,9 @@ fn only_shielded_endpoints_that_somebody_wants_are_probed() {
     assert_eq!(to_probe(&mut host), [wanted]);
     shield_again(&mut host, wanted);
     let sources = |probes| Sources { probes, ..Sources::default() };
-    host.restart(sources(true));
+    host.restart(sources(Some(Question::Tcp)));
     assert_eq!(to_probe(&mut host), [wanted], "an agent knows of no ten minutes before it");
-    host.restart(sources(false));
+    host.restart(sources(None));
     shield_again(&mut host, wanted);
     assert_eq!(to_probe(&mut host), [], "probes are off");
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use mcrpc_agent::agent::{Agent, Sources};
 use mcrpc_agent::directory::Directory;
+use mcrpc_agent::probe::Question;
 use mcrpc_agent::publisher::{Publisher, Settings};
 use mcrpc_core::host::fail::FailBuckets;
 use mcrpc_core::host::files::Segment;
@@ -24,7 +25,8 @@ fn a_second_of_all_endpoints() {
     let root = tempfile::tempdir().unwrap();
     let (publisher, _) = Publisher::open(&root.path().join("mcrpc"), Settings::DEFAULT).unwrap();
     let directory = Directory::open(publisher.directory().path(), None).unwrap();
-    let sources = Sources { rules: Some(RateRules::DEFAULT), probes: true, ..super::generating("default") };
+    let sources =
+        Sources { rules: Some(RateRules::DEFAULT), probes: Some(Question::Ping), ..super::generating("default") };
     let mut agent = Agent::new(publisher, sources);
     let mapping = directory.map_writable(Segment::Fail).unwrap();
     let cells = FailBuckets::attach(mapping.shared(), mapping.len()).unwrap();

@@ -6,16 +6,19 @@ use tokio::sync::mpsc;
 use tokio::time::{error::Elapsed, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataValue;
-use tonic::transport::{Channel, Endpoint};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
 
+use super::access::{Access, AccessError, Token, root_of};
+use super::api::auth_client::AuthClient;
 use super::api::kv_client::KvClient;
 use super::api::lease_client::LeaseClient;
 use super::api::watch_client::WatchClient;
 use super::api::watch_request::RequestUnion;
 use super::api::{
-    DeleteRangeRequest, KeyValue, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, PutRequest,
-    RangeRequest, WatchCreateRequest, WatchRequest, WatchResponse,
+    AuthenticateRequest, DeleteRangeRequest, KeyValue, LeaseGrantRequest, LeaseKeepAliveRequest,
+    LeaseKeepAliveResponse, PutRequest, RangeRequest, WatchCreateRequest, WatchRequest, WatchResponse,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,6 +36,9 @@ pub enum EtcdError {
     /// Nobody is there.
     #[error("no connection to {0}: {1}")]
     Connect(String, String),
+    /// What it takes to reach it is not there.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// A call failed.
     #[error("{}", .0.message())]
     Call(#[from] Status),
@@ -47,7 +53,7 @@ pub enum EtcdError {
 /// A connection to one etcd.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
-    channel: Channel,
+    channel: InterceptedService<Channel, Token>,
 }
 
 /// A watch, from its beginning on.
@@ -65,15 +71,23 @@ pub(super) struct Lease {
 }
 
 impl Client {
-    pub(super) async fn connect(address: &str) -> Result<Client, EtcdError> {
+    pub(super) async fn connect(address: &str, access: &Access) -> Result<Client, EtcdError> {
         let cannot = |error: tonic::transport::Error| EtcdError::Connect(address.to_owned(), root_of(&error));
-        let endpoint = Endpoint::from_shared(address.to_owned()).map_err(cannot)?;
-        let endpoint = endpoint
+        let endpoint = access
+            .endpoint(address)?
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(ASKED_EACH)
             .keep_alive_timeout(ANSWERED_WITHIN)
             .keep_alive_while_idle(true);
-        Ok(Client { channel: endpoint.connect().await.map_err(cannot)? })
+        let channel = endpoint.connect().await.map_err(cannot)?;
+        let mut token = Token::default();
+        if let Some((name, password)) = access.password()? {
+            let who = AuthenticateRequest { name, password };
+            let answer = timeout(CALL_TIMEOUT, AuthClient::new(channel.clone()).authenticate(who)).await??.into_inner();
+            let value = answer.token.parse().map_err(|_| EtcdError::Ended("its token is none".to_owned()))?;
+            token = Token(Some(value));
+        }
+        Ok(Client { channel: InterceptedService::new(channel, token) })
     }
 
     /// All keys from one on and before another, as they are at one revision, and that revision.
@@ -173,13 +187,4 @@ impl Watch {
         }
         Ok(next)
     }
-}
-
-/// What is behind an error that only says that there was one.
-fn root_of(error: &dyn std::error::Error) -> String {
-    let mut root = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    root.to_string()
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
+use super::access::Access;
 use super::api::event::EventType;
 use super::backoff::Backoff;
 use super::client::{Client, EtcdError};
@@ -21,8 +22,10 @@ const GOOD: Duration = Duration::from_secs(10);
 /// Where etcd is, and what is there.
 #[derive(Clone, Debug)]
 pub struct Etcd {
-    /// Its members, as `http://127.0.0.1:2379`; another one is asked after each fault.
+    /// Its members, as `http://127.0.0.1:2379` or `https://`; another one is asked after each fault.
     pub endpoints: Vec<String>,
+    /// How they are reached, and who this agent is to them.
+    pub access: Access,
     /// What the keys of servers begin with.
     pub prefix: Prefix,
     /// Servers leave etcd when their agent has been silent for so long.
@@ -31,7 +34,7 @@ pub struct Etcd {
 
 /// Follows etcd for ever.
 pub(crate) async fn follow(etcd: &Etcd, names: &Names, tell: &UnboundedSender<Event>) {
-    let mut backoff = Backoff::default();
+    let (mut backoff, mut is_told) = (Backoff::default(), false);
     for address in etcd.endpoints.iter().cycle() {
         let began = Instant::now();
         let Err(error) = follow_one(etcd, address, names, tell).await;
@@ -40,8 +43,9 @@ pub(crate) async fn follow(etcd: &Etcd, names: &Names, tell: &UnboundedSender<Ev
         }
         let state = EtcdState::Away(error.to_string());
         let before = std::mem::replace(&mut names.table().etcd, state);
-        // Once for each time that it goes away.
-        if !matches!(before, EtcdState::Away(_)) {
+        // Once for each time that it goes away, or if it is away from the beginning.
+        if !is_told || !matches!(before, EtcdState::Away(_)) {
+            is_told = true;
             let _ = tell.send(Event::NotFollowed(error));
         }
         sleep(backoff.next()).await;
@@ -49,12 +53,12 @@ pub(crate) async fn follow(etcd: &Etcd, names: &Names, tell: &UnboundedSender<Ev
 }
 
 async fn follow_one(
-    Etcd { prefix, .. }: &Etcd,
+    Etcd { prefix, access, .. }: &Etcd,
     address: &str,
     names: &Names,
     tell: &UnboundedSender<Event>,
 ) -> Result<Infallible, EtcdError> {
-    let client = Client::connect(address).await?;
+    let client = Client::connect(address, access).await?;
     let (keys, revision) = client.list(prefix.range()).await?;
     let mut bad = Vec::new();
     let servers: Vec<_> =

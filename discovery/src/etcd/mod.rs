@@ -2,6 +2,7 @@
 //!
 //! | module | |
 //! |---|---|
+//! | [`access`] | how it is reached: TLS, and a user with a password |
 //! | `client` | the few calls of etcd's interface that are needed |
 //! | `entry` | a server as it stands in etcd |
 //! | [`follow`] | what etcd has is listed, then watched; listed again after each fault |
@@ -11,6 +12,7 @@
 //! breaks never goes on by itself, and the revision that it would go on from may be compacted. So after each fault the
 //! connection is made anew, everything is listed, and the difference takes effect.
 
+pub mod access;
 mod backoff;
 mod client;
 mod entry;

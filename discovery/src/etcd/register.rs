@@ -56,12 +56,12 @@ fn wanted(names: &Names) -> Entries {
 }
 
 async fn register_at(
-    Etcd { prefix, ttl, .. }: &Etcd,
+    Etcd { prefix, access, ttl, .. }: &Etcd,
     address: &str,
     names: &Names,
     mut registered: impl FnMut(usize),
 ) -> Result<Infallible, EtcdError> {
-    let client = Client::connect(address).await?;
+    let client = Client::connect(address, access).await?;
     let mut lease = client.grant(*ttl).await?;
     let mut done = Entries::new();
     let (mut looks, mut renewed) = (interval(LOOKED_EACH), Instant::now());

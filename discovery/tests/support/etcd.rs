@@ -25,7 +25,7 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// Stops a test with the name of the Debian package when a program that it runs is not installed.
-fn need(program: &str, package: &str) {
+pub fn need(program: &str, package: &str) {
     let found =
         std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|path| path.join(program).is_file());
     assert!(found, "this test runs {program}: install it (Debian: apt install {package})");

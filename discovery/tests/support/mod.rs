@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use mcrpc::{Client, Host, Server};
 use mcrpc_agent::names::{ListFile, Place, directory_of, file_of};
+use mcrpc_discovery::etcd::access::Access;
 use mcrpc_discovery::etcd::follow::Etcd as At;
 use mcrpc_discovery::{Discovery, Settings};
 use tempfile::TempDir;
@@ -46,7 +47,12 @@ impl OneHost {
 
     pub fn with(url: Option<String>, change: impl Fn(Settings) -> Settings + 'static) -> OneHost {
         let settings = move |settings| {
-            let at = |url: &String| At { endpoints: vec![url.clone()], prefix: PREFIX.parse().unwrap(), ttl: LEASE };
+            let at = |url: &String| At {
+                endpoints: vec![url.clone()],
+                access: Access::default(),
+                prefix: PREFIX.parse().unwrap(),
+                ttl: LEASE,
+            };
             change(Settings { etcd: url.as_ref().map(at), ..settings })
         };
         let mut host = OneHost { root: tempfile::tempdir().unwrap(), settings: Box::new(settings), agent: None };
