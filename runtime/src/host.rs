@@ -19,6 +19,7 @@ use mcrpc_agent::watched::FileError;
 use mcrpc_core::host::control::Control;
 use mcrpc_core::host::fail::FailBuckets;
 use mcrpc_core::host::files::Segment;
+use mcrpc_core::host::seat::QueueReport;
 use mcrpc_core::id::Salt;
 use mcrpc_core::select::host_view::HostView;
 use mcrpc_core::shield::health::Totals;
@@ -150,6 +151,11 @@ impl Host {
     /// Counts what this process's calls to a service met. `false` without a seat, or without room.
     pub(crate) fn count_calls(&self, service_id: u32, totals: &Totals) -> bool {
         self.watch.lock().seat.count_calls(service_id, totals)
+    }
+
+    /// Says what this process's admission does: a tool sees the last report of each process. Nothing without a seat.
+    pub(crate) fn report(&self, report: &QueueReport) {
+        self.watch.lock().seat.report(report);
     }
 
     /// Looks at the files. To be called about twice a second.

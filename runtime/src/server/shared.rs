@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
+use mcrpc_core::host::seat::QueueReport;
 use mcrpc_core::id::Salt;
 use mcrpc_core::time::{Millis, Nanos};
 use parking_lot::Mutex;
@@ -16,6 +17,7 @@ use super::memory::Memory;
 use super::observed::Observed;
 use super::pool::Pool;
 use super::rates::{Caller, Rates};
+use super::report;
 use super::segment::Segment;
 use crate::clock;
 use crate::host::{Host, Known};
@@ -201,6 +203,18 @@ impl Shared {
         for pool in self.pools() {
             pool.admission.follow(known.control(), own_mode);
         }
+    }
+
+    /// Tells the host what admission does.
+    pub(crate) fn report(&self, now: Nanos) {
+        if let Some((host, report)) = self.host.as_ref().zip(report::of(self, now)) {
+            host.report(&report);
+        }
+    }
+
+    /// The server has ended: its admission is of no interest any more, though the process may go on.
+    pub(crate) fn report_nothing(&self) {
+        self.host.iter().for_each(|host| host.report(&QueueReport::default()));
     }
 
     /// A method, and who runs it.
