@@ -1,5 +1,6 @@
 //! A call that is being made: its attempts, and which of them are worth making.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use mcrpc_core::id::Uin;
 use mcrpc_core::select::call::{Attempt, Call as Attempts, Choice};
 use mcrpc_core::shield::outcome::Outcome;
 use mcrpc_core::status::{Class, Status};
-use mcrpc_core::time::Nanos;
+use mcrpc_core::time::{NANOS_PER_MICRO, Nanos};
 use mcrpc_core::wire::Kind;
 
 use super::Inner;
@@ -25,6 +26,9 @@ use crate::clock;
 use crate::context::Context;
 use crate::failure::{Failure, Reject};
 use crate::host::Known;
+use crate::spans::TraceId;
+use crate::stats::codes::name_of;
+use crate::trail;
 
 /// For how long a cursor holds whose server did not say.
 const CURSOR_HOLD_MS: u32 = 300;
@@ -154,7 +158,36 @@ impl<'c> Making<'c> {
     }
 
     fn select(&self, known: &Known, attempts: &mut Attempts, attempt: Attempt, now: Nanos) -> Result<Choice, Status> {
-        self.callee.service.with_set(known, |set, host| set.select(attempts, attempt, host, now))
+        let chosen = self.callee.service.with_set(known, |set, host| set.select(attempts, attempt, host, now));
+        if known.has_dyes() {
+            self.tell_choice(known, &chosen, attempts.attempts, now);
+        }
+        chosen
+    }
+
+    /// Records where an attempt is made, or why none is.
+    #[cold]
+    fn tell_choice(&self, known: &Known, chosen: &Result<Choice, Status>, number: u8, now: Nanos) {
+        match chosen {
+            Ok(choice) => {
+                let to = self.callee.service.endpoint(choice.user_data, &choice.endpoint);
+                let to = to.map_or_else(String::new, |endpoint| endpoint.address.to_string());
+                self.tell(known, "calls", format_args!("attempt={number} to={to}"), now);
+            }
+            Err(status) => self.tell(known, "gives up", format_args!("status={}", name_of(*status)), now),
+        }
+    }
+
+    /// A line of the user's trail, if it is dyed.
+    #[cold]
+    fn tell(&self, known: &Known, what: &str, more: fmt::Arguments<'_>, now: Nanos) {
+        let uin = self.concern().uin;
+        if let Some(ring) = known.ring_of_dyed(uin, now) {
+            let Callee { service, stats, .. } = self.callee;
+            let trace = TraceId(self.context.and_then(Context::trace_id));
+            let text = format_args!("{what} {} {} uin={} {more} trace={trace}", service.name, stats.name, uin.0);
+            trail::write(&ring, trail::CLIENT_KIND, now, text);
+        }
     }
 
     /// Another server may do better, and nothing is done twice that must not be.
@@ -215,7 +248,13 @@ impl<'c> Making<'c> {
         if let Some(context) = self.context.filter(|_| matches!(outcome, Outcome::Ok | Outcome::Logic)) {
             context.serve(self.callee.service.id);
         }
-        self.callee.service.with_set(&self.client.known(), |set, host| {
+        let known = self.client.known();
+        if known.has_dyes() {
+            let (status, took_us) = (answer.status, ended.since(began) / NANOS_PER_MICRO);
+            let more = format_args!("attempt={number} status={} code={} took_us={took_us}", name_of(status), status.0);
+            self.tell(&known, "hears", more, ended);
+        }
+        self.callee.service.with_set(&known, |set, host| {
             set.report(choice, outcome, ended.since(began), host, ended);
             if self.is_for_a_proxy() {
                 // What one service says through it does not hold for the others.

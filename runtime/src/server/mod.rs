@@ -32,6 +32,7 @@
 //! | `held` | what a worker has answered and not yet written |
 //! | `reply` | an answer as it goes over the wire |
 //! | `memory` | what requests may take up |
+//! | `noted` | a request that is recorded |
 //! | `report` | what the host is told of its admission |
 //! | `observed` | what the pages and the metrics show beside the methods |
 //!
@@ -57,6 +58,7 @@ mod listener;
 mod live;
 mod memory;
 mod native;
+pub(crate) mod noted;
 mod observed;
 mod pages;
 pub(crate) mod pool;
