@@ -11,6 +11,7 @@ use bytes::Bytes;
 use mcrpc_core::admission::Cursor;
 use mcrpc_core::context::{Carried, Context as Concern};
 use mcrpc_core::host::control::Target;
+use mcrpc_core::host::trace::Ring;
 use mcrpc_core::id::Uin;
 use mcrpc_core::select::call::{Attempt, Call as Attempts, Choice};
 use mcrpc_core::shield::outcome::Outcome;
@@ -159,35 +160,38 @@ impl<'c> Making<'c> {
 
     fn select(&self, known: &Known, attempts: &mut Attempts, attempt: Attempt, now: Nanos) -> Result<Choice, Status> {
         let chosen = self.callee.service.with_set(known, |set, host| set.select(attempts, attempt, host, now));
-        if known.has_dyes() {
-            self.tell_choice(known, &chosen, attempts.attempts, now);
+        if let Some(ring) = self.ring(known, now) {
+            self.tell_choice(&ring, &chosen, attempts.attempts, now);
         }
         chosen
     }
 
+    /// Where it is recorded, if its user is dyed.
+    #[inline]
+    fn ring<'k>(&self, known: &'k Known, now: Nanos) -> Option<Ring<'k>> {
+        if known.has_dyes() { known.ring_of_dyed(self.concern().uin, now) } else { None }
+    }
+
     /// Records where an attempt is made, or why none is.
     #[cold]
-    fn tell_choice(&self, known: &Known, chosen: &Result<Choice, Status>, number: u8, now: Nanos) {
+    fn tell_choice(&self, ring: &Ring<'_>, chosen: &Result<Choice, Status>, number: u8, now: Nanos) {
         match chosen {
             Ok(choice) => {
                 let to = self.callee.service.endpoint(choice.user_data, &choice.endpoint);
                 let to = to.map_or_else(String::new, |endpoint| endpoint.address.to_string());
-                self.tell(known, "calls", format_args!("attempt={number} to={to}"), now);
+                self.tell(ring, "calls", format_args!("attempt={number} to={to}"), now);
             }
-            Err(status) => self.tell(known, "gives up", format_args!("status={}", name_of(*status)), now),
+            Err(status) => self.tell(ring, "gives up", format_args!("status={}", name_of(*status)), now),
         }
     }
 
-    /// A line of the user's trail, if it is dyed.
+    /// A line of the user's trail.
     #[cold]
-    fn tell(&self, known: &Known, what: &str, more: fmt::Arguments<'_>, now: Nanos) {
-        let uin = self.concern().uin;
-        if let Some(ring) = known.ring_of_dyed(uin, now) {
-            let Callee { service, stats, .. } = self.callee;
-            let trace = TraceId(self.context.and_then(Context::trace_id));
-            let text = format_args!("{what} {} {} uin={} {more} trace={trace}", service.name, stats.name, uin.0);
-            trail::write(&ring, trail::CLIENT_KIND, now, text);
-        }
+    fn tell(&self, ring: &Ring<'_>, what: &str, more: fmt::Arguments<'_>, now: Nanos) {
+        let (Callee { service, stats, .. }, uin) = (self.callee, self.concern().uin.0);
+        let trace = TraceId(self.context.and_then(Context::trace_id));
+        let text = format_args!("{what} {} {} uin={uin} {more} trace={trace}", service.name, stats.name);
+        trail::write(ring, trail::CLIENT_KIND, now, text);
     }
 
     /// Another server may do better, and nothing is done twice that must not be.
@@ -249,10 +253,10 @@ impl<'c> Making<'c> {
             context.serve(self.callee.service.id);
         }
         let known = self.client.known();
-        if known.has_dyes() {
+        if let Some(ring) = self.ring(&known, ended) {
             let (status, took_us) = (answer.status, ended.since(began) / NANOS_PER_MICRO);
             let more = format_args!("attempt={number} status={} code={} took_us={took_us}", name_of(status), status.0);
-            self.tell(&known, "hears", more, ended);
+            self.tell(&ring, "hears", more, ended);
         }
         self.callee.service.with_set(&known, |set, host| {
             set.report(choice, outcome, ended.since(began), host, ended);
