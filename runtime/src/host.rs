@@ -3,7 +3,8 @@
 //!
 //! The files of the host's directory are mapped, and looked at again twice a second by whoever has the host: files that are new are
 //! mapped, strategies whose writer is silent are not believed, and what cannot be used is as if it were not there. Calls go on
-//! without waiting for any of it. Whoever has the host has a seat in it, so that `mcrpc top` shows the process.
+//! without waiting for any of it. Whoever has the host has a seat in it, so that `mcrpc top` shows the process and what its admission
+//! does, and a ring for what is recorded.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -326,6 +326,46 @@ fn given_a_server_that_records_decisions_then_there_is_one_record_for_each_reque
 }
 
 #[test]
+fn given_requests_that_leave_the_queue_or_are_refused_early_then_each_has_one_record_too() {
+    let seen = Seen::new();
+    let admission = Admission { mode: Mode::Off, ..Admission::DEFAULT };
+    let config = Config { queue_limit: 2, admission, record_decisions: true, ..Config::default() };
+    let server = slow_server(config).host(seen.host()).start().unwrap();
+    let mut caller = Caller::of(&server);
+    let statuses = burst(&mut caller, 3);
+    let full = statuses.iter().filter(|status| **status == Status::QUEUE_FULL).count();
+    assert!(full > 0);
+    until("all are recorded", || (seen.decisions().len() == statuses.len()).then_some(()));
+    let of_full = seen.decisions().into_iter().filter(|decision| decision.decision == Status::QUEUE_FULL);
+    assert_eq!(of_full.inspect(|decision| assert_eq!(decision.service_us, 0)).count(), full);
+
+    let seen = Seen::new();
+    let config = Config { record_decisions: true, ..Config::default() };
+    let server = slow_server(config).host(seen.host()).start().unwrap();
+    let mut caller = Caller::of(&server);
+    let (mut answers, mut uin) = (0, 100);
+    until("a request is refused by its header", || {
+        answers += burst(&mut caller, 3).len();
+        (1..=40).for_each(|call_id| caller.call(&request(SLOW, call_id), b""));
+        uin += 1;
+        let header = mcrpc_core::wire::Header { uin, priority: 63, ..request(SLOW, 1) };
+        let whole = support::frame(&header, &[0; 100]);
+        let (head, body) = whole.split_at(mcrpc_core::wire::HEADER_LEN);
+        let mut other = Caller::of(&server);
+        other.send(head);
+        // Its thread has read it when it has answered somebody who came later.
+        let mut later = Caller::of(&server);
+        later.call(&request("t.T.Nothing", 1), b"");
+        assert_eq!(later.answer().status(), Status::NO_METHOD);
+        other.send(body);
+        answers += 41;
+        (0..40).for_each(|_| _ = caller.answer());
+        (other.answer().status() == Status::BELOW_CURSOR).then_some(())
+    });
+    until("all are recorded", || (seen.decisions().len() == answers).then_some(()));
+}
+
+#[test]
 fn given_a_server_that_only_observes_then_its_records_say_what_it_would_have_refused() {
     let seen = Seen::new();
     let admission = Admission { mode: Mode::Observe, ..Admission::DEFAULT };
