@@ -200,7 +200,8 @@ impl Shared {
         self.heed_operator();
     }
 
-    /// Does what the operator says of admission in the segment that is mapped: a few loads, often enough for a kill switch.
+    /// Does what the operator says of admission and of users whose calls are recorded, in the segment that is mapped: a few loads,
+    /// often enough for a kill switch.
     pub(crate) fn heed_operator(&self) {
         let Some(host) = &self.host else { return };
         let (known, own_mode) = (host.known(), self.live().mode);
@@ -219,7 +220,9 @@ impl Shared {
 
     /// Tells the host what admission does.
     pub(crate) fn report(&self, now: Nanos) {
-        if let Some((host, report)) = self.host.as_ref().zip(report::of(self, now)) {
+        if let Some(host) = &self.host
+            && let Some(report) = report::of(self, now)
+        {
             host.report(&report);
         }
     }
