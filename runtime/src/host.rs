@@ -3,7 +3,8 @@
 //!
 //! The files of the host's directory are mapped, and looked at again twice a second by whoever has the host: files that are new are
 //! mapped, strategies whose writer is silent are not believed, and what cannot be used is as if it were not there. Calls go on
-//! without waiting for any of it. Whoever has the host has a seat in it, so that `mcrpc top` shows the process.
+//! without waiting for any of it. Whoever has the host has a seat in it, so that `mcrpc top` shows the process and what its admission
+//! does, and a ring for what is recorded.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,9 @@ use mcrpc_agent::watched::FileError;
 use mcrpc_core::host::control::Control;
 use mcrpc_core::host::fail::FailBuckets;
 use mcrpc_core::host::files::Segment;
-use mcrpc_core::id::Salt;
+use mcrpc_core::host::seat::{COMMON, QueueReport};
+use mcrpc_core::host::trace::{Ring, Trace};
+use mcrpc_core::id::{Salt, Uin};
 use mcrpc_core::select::host_view::HostView;
 use mcrpc_core::shield::health::Totals;
 use mcrpc_core::strategy::liveness::{Liveness, MAX_AGE_MS};
@@ -57,6 +60,14 @@ self_cell!(
     }
 );
 
+self_cell!(
+    struct TraceFile {
+        owner: WritableMapping,
+        #[covariant]
+        dependent: Trace,
+    }
+);
+
 /// A host's directory, as one process sees it.
 pub struct Host {
     directory: PathBuf,
@@ -81,6 +92,9 @@ pub(crate) struct Known {
     control: Option<Arc<ControlFile>>,
     strategy: Option<Arc<StrategyFile>>,
     fail: Option<Arc<FailFile>>,
+    trace: Option<Arc<TraceFile>>,
+    /// Whose ring of the traces is this process's.
+    seat: u32,
 }
 
 /// What is remembered from one look to the next.
@@ -90,6 +104,7 @@ struct Watch {
     control: Option<(u64, u64)>,
     strategy: Option<(u64, u64)>,
     fail: Option<(u64, u64)>,
+    trace: Option<(u64, u64)>,
     seat: Seat,
     /// The strategies that were mapped last, and whether their writer lives.
     newest: Option<(Arc<StrategyFile>, Liveness)>,
@@ -108,6 +123,23 @@ impl Known {
     /// What the operator said.
     pub(crate) fn control(&self) -> Option<&Control<'_>> {
         self.control.as_deref().map(ControlFile::borrow_dependent)
+    }
+
+    /// Where this process records, if it can.
+    pub(crate) fn ring(&self) -> Option<Ring<'_>> {
+        let trace = self.trace.as_deref()?.borrow_dependent();
+        Some(trace.ring(if self.seat <= trace.seat_count() { self.seat } else { COMMON }))
+    }
+
+    /// Whether the calls of anybody are recorded.
+    #[inline]
+    pub(crate) fn has_dyes(&self) -> bool {
+        self.control().is_some_and(Control::has_dyes)
+    }
+
+    /// Where the calls of this user are recorded, if they are.
+    pub(crate) fn ring_of_dyed(&self, uin: Uin, now: Nanos) -> Option<Ring<'_>> {
+        if self.control()?.is_dyed(uin, now) { self.ring() } else { None }
     }
 
     /// The key of the host's order of users, in this hour: that of programs in C and C++ that give `mcrpc_key()` the hour as its
@@ -152,6 +184,11 @@ impl Host {
         self.watch.lock().seat.count_calls(service_id, totals)
     }
 
+    /// Says what this process's admission does: a tool sees the last report of each process. Nothing without a seat.
+    pub(crate) fn report(&self, report: &QueueReport) {
+        self.watch.lock().seat.report(report);
+    }
+
     /// Looks at the files. To be called about twice a second.
     pub(crate) fn look(&self, now: Nanos) {
         let mut watch = self.watch.lock();
@@ -168,7 +205,16 @@ impl Host {
                 let liveness = first_sign(file.borrow_dependent(), now);
                 watch.newest = Some((Arc::new(file), liveness));
             }
+            if let Some(file) = renew(&directory, Segment::Trace, &mut watch.trace, map_trace) {
+                known.trace = Some(Arc::new(file));
+            }
             watch.seat.look(&directory, now);
+            let seat = watch.seat.number();
+            if known.seat != seat {
+                known.seat = seat;
+                // What the seat's last owner left half-written when it died. Nobody of this process writes there yet.
+                known.ring().filter(|_| seat != COMMON).iter().for_each(Ring::recover);
+            }
         }
         known.strategy = watch.newest.as_mut().and_then(|(file, liveness)| {
             let table = file.borrow_dependent();
@@ -188,6 +234,11 @@ fn map_control(directory: &Directory) -> Option<ControlFile> {
 fn map_fail(directory: &Directory) -> Option<FailFile> {
     let mapping = directory.map_writable(Segment::Fail).ok()?;
     FailFile::try_new(mapping, |mapping| FailBuckets::attach(mapping.shared(), mapping.len())).ok()
+}
+
+fn map_trace(directory: &Directory) -> Option<TraceFile> {
+    let mapping = directory.map_writable(Segment::Trace).ok()?;
+    TraceFile::try_new(mapping, |mapping| Trace::attach(mapping.shared(), mapping.len())).ok()
 }
 
 fn map_strategy(directory: &Directory) -> Option<StrategyFile> {

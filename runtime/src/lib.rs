@@ -27,6 +27,7 @@ mod seat;
 pub mod server;
 mod spans;
 pub mod stats;
+mod trail;
 
 pub use client::{Call, Client, Started};
 pub use context::Context;

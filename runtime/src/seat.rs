@@ -13,7 +13,7 @@ use mcrpc_agent::directory::Directory;
 use mcrpc_agent::mapping::WritableMapping;
 use mcrpc_core::host::calls::CallCounters;
 use mcrpc_core::host::files::{SEATS_LOCK, Segment};
-use mcrpc_core::host::seat::{NAME_LEN, Seats};
+use mcrpc_core::host::seat::{COMMON, NAME_LEN, QueueReport, Seats};
 use mcrpc_core::host::stat::Stat;
 use mcrpc_core::shield::health::Totals;
 use mcrpc_core::time::Nanos;
@@ -50,6 +50,18 @@ impl Seat {
         }
         if let Some(taken) = &self.0 {
             taken.with_seats(|seats| seats.beat(taken.number, 0, now));
+        }
+    }
+
+    /// Its number; [`COMMON`] without a seat.
+    pub(crate) fn number(&self) -> u32 {
+        self.0.as_ref().map_or(COMMON, |taken| taken.number)
+    }
+
+    /// Says what the process's admission does. Nobody is told without a seat.
+    pub(crate) fn report(&self, report: &QueueReport) {
+        if let Some(taken) = &self.0 {
+            taken.with_seats(|seats| seats.report(taken.number, report));
         }
     }
 

@@ -3,27 +3,36 @@
 mod support;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, SendStream};
 use http::{Method, Request as HttpRequest, Response, StatusCode};
-use mcrpc::server::Config;
-use mcrpc::{Address, Failure, Request, Server, Status};
+use mcrpc::server::{Builder, Config};
+use mcrpc::{Address, Failure, Host, Request, Server, Status};
+use mcrpc_agent::directory::Directory;
+use mcrpc_agent::publisher::{Publisher, Settings};
+use mcrpc_core::host::control::{Author, Operator};
+use mcrpc_core::host::files::Segment;
+use mcrpc_core::host::trace::{Read, Record, Traces};
+use mcrpc_core::id::Uin;
 use mcrpc_core::wire::Limits;
 use support::PATIENCE;
 use tokio::net::TcpStream;
 
 fn server(config: Config) -> Server {
+    builder(config).start().unwrap()
+}
+
+fn builder(config: Config) -> Builder {
     Server::builder()
         .listen("127.0.0.1:0")
         .config(Config { workers: 1, ..config })
         .method("echo.Echo.Say", |request: Request| async move { Ok(request.into_payload()) })
         .method("echo.Echo.Long", |_| async { Ok(Bytes::from(vec![7; 1 << 20])) })
         .inline_method("echo.Echo.Refuse", |_, _| Err(Failure::of_system(Status::QUEUE_FULL)))
-        .start()
-        .unwrap()
 }
 
 type Fields = HashMap<String, String>;
@@ -189,4 +198,36 @@ fn so_many_calls_as_the_limits_say_are_open_at_a_time() {
         client.call(say, b"\0\0\0\0\0").await;
         assert_eq!(client.0.current_max_send_streams(), 3);
     });
+}
+
+#[test]
+fn a_call_of_a_dyed_user_leaves_the_same_trail_as_a_native_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = dir.path().join("host");
+    let _agent = Publisher::open(&host, Settings { capacity: 100, seats: 2, ..Settings::DEFAULT }).unwrap();
+    let directory = Directory::open(&host, None).unwrap();
+    let control = directory.map_writable(Segment::Control).unwrap();
+    let operator = Operator::attach(control.shared(), control.len()).unwrap();
+    operator.dye(Uin(7), None, mcrpc::clock::now(), Author { uid: 0, at_s: 0 }).unwrap();
+    let server = builder(Config::default()).host(Arc::new(Host::new(&host))).start().unwrap();
+    run(async {
+        let say = post("/echo.Echo/Say").header("mc-uin", "7").body(()).unwrap();
+        let (code, ..) = Client::of(&server).await.call(say, b"\0\0\0\0\x02hi").await;
+        assert_eq!(code, StatusCode::OK);
+    });
+    // What was answered is written when the server has ended.
+    server.drain();
+    let trace = directory.map(Segment::Trace).unwrap();
+    let traces = Traces::attach(trace.view(), trace.len()).unwrap();
+    let (mut steps, mut record) = (Vec::new(), Record::default());
+    for seat in 0..=traces.seat_count() {
+        let mut at = 0;
+        while let Read::Record { next } = traces.ring(seat).read(at, &mut record) {
+            let line = str::from_utf8(record.data()).unwrap();
+            assert!(line.contains(" echo.Echo.Say uin=7 call="), "{line}");
+            steps.push(line.split(" echo.").next().unwrap().to_owned());
+            at = next;
+        }
+    }
+    assert_eq!(steps, ["T0 received", "T1 admitted", "T2 taken", "T3 answered", "T4 written"]);
 }

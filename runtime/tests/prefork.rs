@@ -7,13 +7,18 @@ mod support;
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mcrpc::server::{Config, Role};
-use mcrpc::{Client, Request, Server, Status};
+use mcrpc::{Client, Host, Request, Server, Status};
+use mcrpc_agent::directory::Directory;
+use mcrpc_agent::publisher::{Publisher, Settings};
+use mcrpc_core::host::files::Segment;
+use mcrpc_core::host::stat::Counters;
 use mcrpc_core::wire::Kind;
 use rustix::process::{Pid, Signal, kill_process};
 use support::{Caller, PATIENCE, request};
@@ -21,6 +26,7 @@ use support::{Caller, PATIENCE, request};
 const LISTEN: &str = "MCRPC_TEST_LISTEN";
 const SETTINGS: &str = "MCRPC_TEST_SETTINGS";
 const FAIL: &str = "MCRPC_TEST_FAIL";
+const HOST: &str = "MCRPC_TEST_HOST";
 const PROCESSES: usize = 3;
 
 /// The program: a server, whose master does what it is told on its standard input.
@@ -35,6 +41,10 @@ fn program() {
     let builder = match std::env::var(SETTINGS) {
         Ok(path) => Server::builder().config_file(path),
         Err(_) => Server::builder(),
+    };
+    let builder = match std::env::var(HOST) {
+        Ok(path) => builder.host(Arc::new(Host::new(path))),
+        Err(_) => builder,
     };
     let server = builder
         .listen(listen)
@@ -183,8 +193,15 @@ fn kill(pid: &str) {
 }
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    until_some(what, || is_so().then_some(()));
+}
+
+fn until_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
-    while !is_so() {
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
         assert!(began.elapsed() < PATIENCE, "{what}");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -342,4 +359,43 @@ fn processes_heed_the_settings_file_and_when_it_is_bad_a_new_one_begins_with_wha
     std::fs::write(&path, "[server]\nprocesses = \"two\"\n").unwrap();
     kill(before.iter().next().unwrap());
     until("it is replaced", || program.pids().difference(&before).count() == 1);
+}
+
+#[test]
+fn each_process_reports_its_own_queue_of_the_controller_that_they_share() {
+    const CALLS: u64 = 30;
+    let dir = tempfile::tempdir().unwrap();
+    let host = dir.path().join("host");
+    let settings = Settings { capacity: 100, seats: 8, counters: 64, ..Settings::DEFAULT };
+    let _agent = Publisher::open(&host, settings).unwrap();
+    let mut command = Program::command("127.0.0.1:0");
+    command.env(HOST, &host);
+    let mut program = Program::spawn(command);
+    program.address = program.hear("serving");
+    let mut admitted: HashMap<String, u64> = HashMap::new();
+    while admitted.len() < PROCESSES {
+        let (mut caller, pid) = program.connect_to_some();
+        for call_id in 0..CALLS {
+            caller.call(&request("t.P.Slow", call_id as u32), b"");
+        }
+        (0..CALLS).for_each(|_| assert_eq!(caller.answer().status(), Status::OK));
+        *admitted.entry(pid).or_default() += CALLS + 1;
+    }
+    let stat = Directory::open(&host, None).unwrap().map(Segment::Stat).unwrap();
+    let counters = Counters::attach(stat.view(), stat.len()).unwrap();
+    let reports = until_some("all have reported", || {
+        let occupants: Vec<_> = (1..=counters.seat_count()).filter_map(|seat| counters.occupant(seat)).collect();
+        let told: HashMap<String, u64> =
+            occupants.iter().map(|occupant| (occupant.pid.to_string(), occupant.queue.completed)).collect();
+        (told == admitted).then_some(occupants)
+    });
+    assert!(reports.iter().all(|occupant| occupant.queue.admitted == occupant.queue.completed));
+
+    let victim = reports[0].pid.to_string();
+    kill(&victim);
+    until("the one in its place reports too", || {
+        let occupants = (1..=counters.seat_count()).filter_map(|seat| counters.occupant(seat));
+        let others = occupants.filter(|occupant| occupant.pid.to_string() != victim);
+        others.filter(|occupant| occupant.queue.reported_ns > 0).count() == PROCESSES
+    });
 }

@@ -270,6 +270,12 @@ impl<'a> Control<'a> {
         ratio(target).or_else(|| ratio(Target { method_id: 0, ..target })).unwrap_or(Per10k::NONE)
     }
 
+    /// Whether any user is dyed. Hot: one load.
+    #[inline]
+    pub fn has_dyes(&self) -> bool {
+        self.words.load(List::Dyes.count_word()) != 0
+    }
+
     /// Whether the call graph of this user is to be recorded.
     #[inline]
     pub fn is_dyed(&self, uin: Uin, now: Nanos) -> bool {

@@ -46,7 +46,7 @@ fn nothing_is_said_at_first() {
     assert!(Mechanism::ALL.iter().all(|&mechanism| control.mode_for(mechanism, Uin(1)).is_none()));
     assert!(!control.is_shielded(&endpoint(1), at(1.0)));
     assert!(!control.is_skipped(TARGET, Uin(1)));
-    assert!(!control.is_dyed(Uin(1), at(1.0)));
+    assert!(!control.has_dyes() && !control.is_dyed(Uin(1), at(1.0)));
     assert_eq!((control.salt(), control.rotation(), control.changes()), (Salt(3), 0, 0));
     assert_eq!((control.shields().count(), control.skips().count(), control.dyes().count()), (0, 0, 0));
     let short = memory(SEGMENT_LEN - 8);
@@ -249,7 +249,7 @@ fn the_lists_do_not_disturb_each_other() {
     assert_eq!((control.shields().count(), control.skips().count(), control.dyes().count()), (200, 200, 200));
     assert!((0..200).all(|n| operator.unshield(&endpoint(n))));
     assert_eq!((control.shields().count(), control.skips().count(), control.dyes().count()), (0, 200, 200));
-    assert!((0..200).all(|n| control.is_dyed(Uin(n), at(1.0))));
+    assert!(control.has_dyes() && (0..200).all(|n| control.is_dyed(Uin(n), at(1.0))));
 }
 
 #[test]

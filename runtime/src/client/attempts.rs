@@ -1,5 +1,6 @@
 //! A call that is being made: its attempts, and which of them are worth making.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,11 +11,12 @@ use bytes::Bytes;
 use mcrpc_core::admission::Cursor;
 use mcrpc_core::context::{Carried, Context as Concern};
 use mcrpc_core::host::control::Target;
+use mcrpc_core::host::trace::Ring;
 use mcrpc_core::id::Uin;
 use mcrpc_core::select::call::{Attempt, Call as Attempts, Choice};
 use mcrpc_core::shield::outcome::Outcome;
 use mcrpc_core::status::{Class, Status};
-use mcrpc_core::time::Nanos;
+use mcrpc_core::time::{NANOS_PER_MICRO, Nanos};
 use mcrpc_core::wire::Kind;
 
 use super::Inner;
@@ -25,6 +27,9 @@ use crate::clock;
 use crate::context::Context;
 use crate::failure::{Failure, Reject};
 use crate::host::Known;
+use crate::spans::TraceId;
+use crate::stats::codes::name_of;
+use crate::trail;
 
 /// For how long a cursor holds whose server did not say.
 const CURSOR_HOLD_MS: u32 = 300;
@@ -154,7 +159,39 @@ impl<'c> Making<'c> {
     }
 
     fn select(&self, known: &Known, attempts: &mut Attempts, attempt: Attempt, now: Nanos) -> Result<Choice, Status> {
-        self.callee.service.with_set(known, |set, host| set.select(attempts, attempt, host, now))
+        let chosen = self.callee.service.with_set(known, |set, host| set.select(attempts, attempt, host, now));
+        if let Some(ring) = self.ring(known, now) {
+            self.tell_choice(&ring, &chosen, attempts.attempts, now);
+        }
+        chosen
+    }
+
+    /// Where it is recorded, if its user is dyed.
+    #[inline]
+    fn ring<'k>(&self, known: &'k Known, now: Nanos) -> Option<Ring<'k>> {
+        if known.has_dyes() { known.ring_of_dyed(self.concern().uin, now) } else { None }
+    }
+
+    /// Records where an attempt is made, or why none is.
+    #[cold]
+    fn tell_choice(&self, ring: &Ring<'_>, chosen: &Result<Choice, Status>, number: u8, now: Nanos) {
+        match chosen {
+            Ok(choice) => {
+                let to = self.callee.service.endpoint(choice.user_data, &choice.endpoint);
+                let to = to.map_or_else(String::new, |endpoint| endpoint.address.to_string());
+                self.tell(ring, "calls", format_args!("attempt={number} to={to}"), now);
+            }
+            Err(status) => self.tell(ring, "gives up", format_args!("status={}", name_of(*status)), now),
+        }
+    }
+
+    /// A line of the user's trail.
+    #[cold]
+    fn tell(&self, ring: &Ring<'_>, what: &str, more: fmt::Arguments<'_>, now: Nanos) {
+        let (Callee { service, stats, .. }, uin) = (self.callee, self.concern().uin.0);
+        let trace = TraceId(self.context.and_then(Context::trace_id));
+        let text = format_args!("{what} {} {} uin={uin} {more} trace={trace}", service.name, stats.name);
+        trail::write(ring, trail::CLIENT_KIND, now, text);
     }
 
     /// Another server may do better, and nothing is done twice that must not be.
@@ -215,7 +252,13 @@ impl<'c> Making<'c> {
         if let Some(context) = self.context.filter(|_| matches!(outcome, Outcome::Ok | Outcome::Logic)) {
             context.serve(self.callee.service.id);
         }
-        self.callee.service.with_set(&self.client.known(), |set, host| {
+        let known = self.client.known();
+        if let Some(ring) = self.ring(&known, ended) {
+            let (status, took_us) = (answer.status, ended.since(began) / NANOS_PER_MICRO);
+            let more = format_args!("attempt={number} status={} code={} took_us={took_us}", name_of(status), status.0);
+            self.tell(&ring, "hears", more, ended);
+        }
+        self.callee.service.with_set(&known, |set, host| {
             set.report(choice, outcome, ended.since(began), host, ended);
             if self.is_for_a_proxy() {
                 // What one service says through it does not hold for the others.

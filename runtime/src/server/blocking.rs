@@ -11,6 +11,7 @@ use mcrpc_core::wire::Kind;
 
 use super::held::{Held, status_of};
 use super::job::Job;
+use super::noted::Noted;
 use super::queue::Taken;
 use super::shared::Shared;
 use crate::clock;
@@ -44,11 +45,12 @@ pub(crate) fn run(number: usize, shared: &Shared) {
 fn answer(shared: &Shared, job: Job, held: &mut Held) {
     let (pool, began) = (&shared.blocking, clock::now());
     let to = job.reply_to();
-    let Job { method: number, context, payload, connection, admitted_at, permit, .. } = job;
+    let Job { method: number, context, payload, connection, admitted_at, permit, mut noted, .. } = job;
     let method = match shared.methods.get(number) {
         Some(method) if !connection.is_closed() && !connection.was_given_up(to.header.call_id) => method,
         _ => {
             let _ = pool.admission.abandoned(pool.number);
+            noted.iter_mut().for_each(|noted| noted.leaves(Status::OUT_OF_TIME, began));
             connection.ended(1);
             return;
         }
@@ -57,7 +59,9 @@ fn answer(shared: &Shared, job: Job, held: &mut Held) {
     method.stats.queue_wait.record_ns(waited_ns);
     let span = spans::of_request(&method.name, &connection, || context.clone());
     let logged = method.stats.is_logged().then(|| Box::new(context.clone()));
-    let admitted = pool.admission.dequeued(pool.number, admitted_at, context.deadline(), began);
+    let admitted = Noted::dequeue(&mut noted, pool, waited_ns, began, || {
+        pool.admission.dequeued(pool.number, admitted_at, context.deadline(), began)
+    });
     let (mut ended, mut service_ns, mut busy_ns) = (began, None, 0);
     let reply = match admitted {
         Err(status) => {
@@ -77,6 +81,7 @@ fn answer(shared: &Shared, job: Job, held: &mut Held) {
     };
     let status = status_of(Some(&reply));
     spans::ended(&span, status);
+    noted.iter_mut().for_each(|noted| noted.ends(status, service_ns, ended));
     if let Some(context) = logged {
         let took_ns = [waited_ns, ended.since(began)];
         spans::log(&method.name, &connection.caller_of(&context), &context, status, took_ns);
@@ -87,6 +92,7 @@ fn answer(shared: &Shared, job: Job, held: &mut Held) {
     let handled = Handled { method: number, caller, waited_ns: None, service_ns, busy_ns, ended, status, is_answered };
     let answer = is_answered.then(|| (&to, pool.load(), reply));
     held.push(connection, answer, handled, began);
+    noted.into_iter().for_each(|noted| held.note(*noted));
     held.flush(&shared.methods);
 }
 

@@ -59,7 +59,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Does what this host's operator says of admission, and orders users as all its processes do.
+    /// Does what this host's operator says of admission, orders users as all its processes do, and tells the host what its
+    /// admission does. A process has one place for that in a [`Host`]: of several servers, give each its own.
     #[must_use]
     pub fn host(mut self, host: Arc<Host>) -> Builder {
         self.host = Some(host);

@@ -66,6 +66,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// One of so many requests is logged, by a line of level info under the target `mcrpc::log`; 0: none.
     pub log_one_in: u32,
+    /// Whether what admission decides is recorded in the host's trace ring, for `mcrpc record` (`docs/why.md`).
+    pub record_decisions: bool,
     /// Limits of methods, by their full names; those that are not named have none.
     pub methods: BTreeMap<String, MethodLimits>,
     /// Limits of callers, by the names that they give of themselves.
@@ -112,6 +114,7 @@ impl Default for Config {
             stall_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
             log_one_in: 0,
+            record_decisions: false,
             methods: BTreeMap::new(),
             callers: BTreeMap::new(),
             other_callers: CallerLimits::default(),

@@ -7,6 +7,7 @@ use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
 
 use super::connection::Connection;
+use super::noted::Noted;
 use super::reply::{self, Load, ReplyTo};
 use crate::clock;
 use crate::methods::Methods;
@@ -73,6 +74,11 @@ impl Held {
             None => {}
         }
         answers.bytes.len() < MAX_BYTES && self.connections.len() < MAX_CONNECTIONS
+    }
+
+    /// The last one that was pushed is recorded.
+    pub(super) fn note(&mut self, noted: Noted) {
+        self.handled.note(noted);
     }
 
     /// Counts and writes all. When that was done; `None` if there was nothing.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
-use mcrpc_core::admission::{Request as AdmissionRequest, Turn as AdmissionTurn};
+use mcrpc_core::admission::{Key, Request as AdmissionRequest, Turn as AdmissionTurn};
 use mcrpc_core::context::Context as Decisive;
 use mcrpc_core::select::call::Withheld;
 use mcrpc_core::status::Status;
@@ -16,6 +16,7 @@ use super::connection::Connection;
 use super::coroutine::lost;
 use super::job::Job;
 use super::limits::{Gate, Permit, Refusal};
+use super::noted::Noted;
 use super::pool::Pool;
 use super::rates::Caller;
 use super::reply::{self, ReplyTo};
@@ -64,11 +65,21 @@ pub(crate) struct Intake {
     /// Who calls, as its hello said.
     caller: Caller,
     is_closed: bool,
+    /// What the next request that is recorded says of requests that were withheld.
+    withheld: (u16, Key),
+}
+
+/// A request that admission is asked about, and who would run it.
+struct Asked<'r, 't> {
+    request: &'r Inline<'r>,
+    method: &'t Arc<Method>,
+    pool: &'t Pool,
+    concern: AdmissionRequest,
 }
 
 impl Intake {
     pub(crate) fn new(connection: Arc<Connection>) -> Intake {
-        Intake { connection, caller: Caller::of(""), is_closed: false }
+        Intake { connection, caller: Caller::of(""), is_closed: false, withheld: (0, Key(0)) }
     }
 
     /// Binds the caller's name.
@@ -83,10 +94,15 @@ impl Intake {
     }
 
     /// What a header alone is refused for, as things are: then its body need not be kept.
-    pub(crate) fn judge_early(&self, header: &Header, turn: &Turn<'_>) -> Result<(), Status> {
-        let (_, pool) = self.find(header, turn)?;
-        let request = AdmissionRequest::from_context(&Decisive::from_header(header, turn.now), turn.shared.salt());
-        pool.judge_early(&request)
+    pub(crate) fn judge_early(&mut self, header: &Header, turn: &Turn<'_>) -> Result<(), Status> {
+        let (method, pool) = self.find(header, turn)?;
+        let concern = AdmissionRequest::from_context(&Decisive::from_header(header, turn.now), turn.shared.salt());
+        pool.judge_early(&concern).inspect_err(|&status| {
+            let request = &Inline::new(ReplyTo::native(*header), turn.now);
+            if let Some(mut noted) = self.note(&Asked { request, method, pool, concern }, turn) {
+                noted.is_refused_early(status, turn.now);
+            }
+        })
     }
 
     /// Takes a request whose metadata are valid.
@@ -107,43 +123,36 @@ impl Intake {
     fn try_take<'t>(
         &mut self,
         request: &Inline<'_>,
-        method: &Arc<Method>,
+        method: &'t Arc<Method>,
         pool: &'t Pool,
         turn: &mut Turn<'t>,
     ) -> Result<(), Refusal> {
-        let permit = self.limit(request, method, turn)?;
+        let permit =
+            self.limit(request, method, turn).inspect_err(|why| self.note_limited(request, method, why, turn))?;
         let header = &request.to.header;
         let mut decisive = Decisive::from_header(header, request.arrival);
         if header.budget_ms == Millis::UNLIMITED.0 {
             decisive.deadline = request.arrival.deadline_after(turn.shared.default_timeout());
         }
-        let asked = AdmissionRequest::from_context(&decisive, turn.shared.salt());
+        let concern = AdmissionRequest::from_context(&decisive, turn.shared.salt());
+        let asked = Asked { request, method, pool, concern };
         Ok(match &method.run {
-            Run::Inline(run) => self.run_here(run.as_ref(), request, method, pool, &asked, turn),
-            Run::Async(_) | Run::Blocking(_) => pool
-                .admit(&asked, turn.now)
-                .and_then(|()| self.enqueue(request, method, pool, permit, asked.deadline, turn)),
+            Run::Inline(run) => self.run_here(run.as_ref(), &asked, turn),
+            Run::Async(_) | Run::Blocking(_) => self.enqueue(&asked, permit, turn),
         }?)
     }
 
     /// Runs the handler. There is no queue but the bytes that were read.
     #[inline]
-    fn run_here<'t>(
-        &mut self,
-        run: &InlineFn,
-        request: &Inline<'_>,
-        method: &Method,
-        pool: &'t Pool,
-        asked: &AdmissionRequest,
-        turn: &mut Turn<'t>,
-    ) -> Result<(), Status> {
-        let (arrival, began) = (request.arrival, turn.now);
+    fn run_here<'t>(&mut self, run: &InlineFn, asked: &Asked<'_, 't>, turn: &mut Turn<'t>) -> Result<(), Status> {
+        let &Asked { request, method, pool, ref concern } = asked;
+        let (arrival, began, mut noted) = (request.arrival, turn.now, self.note(asked, turn));
         if turn.inline.is_none() {
             turn.inline = pool.admission.turn(pool.number, began).ok();
         }
         // There is none only for a queue that there is not.
         let Some(admission) = &mut turn.inline else { return Err(Status::INVALID_ARGUMENT) };
-        admission.admit(asked, arrival, began)?;
+        Noted::admit(&mut noted, pool, began, || admission.admit(concern, arrival, began))?;
         let span = spans::of_request(&method.name, &self.connection, || request.context());
         let status = span.in_scope(|| run_inline(run, request, method, pool, turn.out));
         spans::ended(&span, status);
@@ -161,25 +170,26 @@ impl Intake {
             status,
             is_answered: request.to.header.kind == Kind::Request,
         });
+        if let Some(mut noted) = noted {
+            noted.begins(waited_ns, began);
+            noted.ends(status, Some(service_ns), turn.now);
+            turn.handled.note(*noted);
+        }
         Ok(())
     }
 
-    /// Makes a job of a request that is admitted, for the workers or for the blocking ones.
-    fn enqueue(
-        &mut self,
-        request: &Inline<'_>,
-        method: &Method,
-        pool: &Pool,
-        permit: Option<Permit>,
-        deadline: Nanos,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Status> {
+    /// Makes a job of a request, if it is admitted, for the workers or for the blocking ones.
+    fn enqueue(&mut self, asked: &Asked<'_, '_>, permit: Option<Permit>, turn: &mut Turn<'_>) -> Result<(), Status> {
+        let &Asked { request, method, pool, ref concern } = asked;
         let &Inline { ref to, metadata, payload, arrival } = request;
+        let mut noted = self.note(asked, turn);
+        Noted::admit(&mut noted, pool, turn.now, || pool.admit(concern, turn.now))?;
         if let Err(status) = self.room_for(payload, turn) {
             let _ = pool.admission.abandoned(pool.number);
+            noted.iter_mut().for_each(|noted| noted.leaves(status, turn.now));
             return Err(status);
         }
-        let mut context = Context::until(deadline, to.header, metadata, arrival);
+        let mut context = Context::until(concern.deadline, to.header, metadata, arrival);
         context.begin_trace_if_sampled();
         self.connection.opened();
         turn.jobs[usize::from(matches!(method.run, Run::Blocking(_)))].push(Job {
@@ -190,6 +200,7 @@ impl Intake {
             connection: self.connection.clone(),
             admitted_at: turn.now,
             permit,
+            noted,
         });
         Ok(())
     }
@@ -206,12 +217,15 @@ impl Intake {
 
     /// The caller did not send so many requests, because the server's cursor would have refused them: they are demand too.
     #[inline]
-    pub(crate) fn note_withheld(&self, header: &Header, withheld: Withheld, turn: &Turn<'_>) {
+    pub(crate) fn note_withheld(&mut self, header: &Header, withheld: Withheld, turn: &Turn<'_>) {
         if withheld.count > 0
             && let Some((_, pool)) = turn.shared.find(header.method_id)
         {
             // Fails only for a queue that there is not.
             let _ = pool.admission.withheld(pool.number, withheld.key, withheld.count);
+            if turn.shared.is_recording() {
+                self.withheld = (u16::try_from(withheld.count).unwrap_or(u16::MAX), withheld.key);
+            }
         }
     }
 
@@ -234,6 +248,32 @@ impl Intake {
             turn.shared.count_caller(self.caller_of(request.metadata), turn.now)?;
         }
         Gate::enter(method)
+    }
+
+    /// A request that admission is asked about, if it is recorded.
+    #[inline]
+    fn note(&mut self, asked: &Asked<'_, '_>, turn: &Turn<'_>) -> Option<Box<Noted>> {
+        if turn.shared.is_recording() { self.note_it(asked, turn) } else { None }
+    }
+
+    #[cold]
+    fn note_it(&mut self, asked: &Asked<'_, '_>, turn: &Turn<'_>) -> Option<Box<Noted>> {
+        let &Asked { request, method, pool, ref concern } = asked;
+        let withheld = std::mem::replace(&mut self.withheld, (0, Key(0)));
+        let mut noted = Noted::begin(turn.shared, &self.connection, method, request)?;
+        let arrived = if let Run::Inline(_) = method.run { request.arrival } else { turn.now };
+        noted.asks(pool, concern, request.uin(), arrived, withheld);
+        Some(noted)
+    }
+
+    /// A request that is refused without asking admission, if it is recorded.
+    #[cold]
+    fn note_limited(&self, request: &Inline<'_>, method: &Arc<Method>, why: &Refusal, turn: &Turn<'_>) {
+        if turn.shared.is_recording()
+            && let Some(mut noted) = Noted::begin(turn.shared, &self.connection, method, request)
+        {
+            noted.refused(why.status, turn.now);
+        }
     }
 
     /// Who sends a request: as itself says, or its connection.

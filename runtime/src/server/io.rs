@@ -37,6 +37,8 @@ const KEPT_ANSWERS: usize = 256 << 10;
 const SWEEP: Duration = Duration::from_secs(1);
 /// How often the operator is asked: a kill switch takes force within twice that.
 const HEED: Duration = Duration::from_millis(50);
+/// How often the host is told what admission does.
+const REPORT: Duration = Duration::from_millis(200);
 /// How often, while the server ends.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
 /// So long callers have to notice that the server goes away, and to hang up, when all is answered.
@@ -93,6 +95,7 @@ impl IoThread {
         tokio::task::spawn_local(self.clone().hand_over());
         let mut sweep = tokio::time::interval(SWEEP);
         let mut heed = tokio::time::interval(HEED);
+        let mut report = tokio::time::interval(REPORT);
         loop {
             let told_to_end = self.shared.told_to_end.notified();
             if self.shared.is_draining.load(Relaxed) {
@@ -107,6 +110,7 @@ impl IoThread {
                 },
                 _ = sweep.tick() => self.sweep(clock::now()),
                 _ = heed.tick(), if self.number == 0 => self.shared.heed_operator(),
+                _ = report.tick(), if self.number == 0 => self.shared.report(clock::now()),
             }
         }
         self.drain(accepted).await;

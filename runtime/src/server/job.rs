@@ -8,6 +8,7 @@ use mcrpc_core::wire::Kind;
 
 use super::connection::Connection;
 use super::limits::Permit;
+use super::noted::Noted;
 use super::reply::ReplyTo;
 use crate::context::Context;
 
@@ -25,6 +26,8 @@ pub(crate) struct Job {
     pub(crate) admitted_at: Nanos,
     /// Its place among the requests of its method.
     pub(crate) permit: Option<Permit>,
+    /// There if it is recorded.
+    pub(crate) noted: Option<Box<Noted>>,
 }
 
 impl Job {

@@ -16,6 +16,7 @@ pub(crate) struct Live {
     pub(crate) max_unsent: usize,
     pub(crate) mode: Mode,
     pub(crate) callers: CallerRates,
+    pub(crate) record_decisions: bool,
 }
 
 impl Live {
@@ -27,6 +28,7 @@ impl Live {
             max_unsent: config.max_unsent,
             mode: config.admission.mode,
             callers: CallerRates::new(config),
+            record_decisions: config.record_decisions,
         }
     }
 }

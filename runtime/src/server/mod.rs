@@ -32,6 +32,8 @@
 //! | `held` | what a worker has answered and not yet written |
 //! | `reply` | an answer as it goes over the wire |
 //! | `memory` | what requests may take up |
+//! | `noted` | a request that is recorded |
+//! | `report` | what the host is told of its admission |
 //! | `observed` | what the pages and the metrics show beside the methods |
 //!
 //! Whoever is done with a batch writes it: no thread waits for another to answer, and no answer waits for a turn of the IO thread.
@@ -56,6 +58,7 @@ mod listener;
 mod live;
 mod memory;
 mod native;
+pub(crate) mod noted;
 mod observed;
 mod pages;
 pub(crate) mod pool;
@@ -65,6 +68,7 @@ mod queue;
 mod rates;
 mod registration;
 pub(crate) mod reply;
+mod report;
 mod segment;
 pub(crate) mod shared;
 mod signals;

@@ -14,6 +14,7 @@ use super::job::Job;
 use super::memory::Memory;
 use super::queue::{Queue, Taken};
 use super::reply::{CURSOR_HOLD_MS, Load};
+use crate::clock;
 use crate::failure::Failure;
 use crate::methods::Methods;
 
@@ -23,6 +24,8 @@ pub(crate) struct Pool {
     pub(crate) queue: Queue,
     /// Which of the controller's queues this is: the number of the process.
     pub(crate) number: u32,
+    /// Which queue it is in a recording.
+    pub(crate) recorded_as: u8,
     /// That of the payloads in the queue.
     memory: Memory,
     refused_per_10k: AtomicU16,
@@ -36,6 +39,7 @@ impl Pool {
             admission,
             queue: Queue::new(queue_limit),
             number,
+            recorded_as: 0,
             memory,
             refused_per_10k: AtomicU16::new(0),
             observed: Mutex::default(),
@@ -82,9 +86,12 @@ impl Pool {
     /// Hands requests to the workers, and answers those for which there is no room after all.
     pub(crate) fn put(&self, jobs: &mut Vec<Job>, displaced: &mut Vec<Job>, methods: &Methods) {
         self.queue.put(jobs, displaced);
-        for job in displaced.drain(..) {
+        for mut job in displaced.drain(..) {
             self.memory.give_back(job.payload.len());
             self.give_up(&job, Status::QUEUE_FULL, methods);
+            if let Some(noted) = &mut job.noted {
+                noted.leaves(Status::QUEUE_FULL, clock::now());
+            }
             job.connection.flush();
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
+use mcrpc_core::host::seat::QueueReport;
 use mcrpc_core::id::Salt;
 use mcrpc_core::time::{Millis, Nanos};
 use parking_lot::Mutex;
@@ -16,6 +17,7 @@ use super::memory::Memory;
 use super::observed::Observed;
 use super::pool::Pool;
 use super::rates::{Caller, Rates};
+use super::report;
 use super::segment::Segment;
 use crate::clock;
 use crate::host::{Host, Known};
@@ -34,7 +36,9 @@ pub(crate) struct Shared {
     pub(crate) methods: Methods,
     /// The key of the order of users: the host's.
     salt: AtomicU64,
-    host: Option<Arc<Host>>,
+    pub(crate) host: Option<Arc<Host>>,
+    /// Whether requests of anybody are recorded: else nobody looks whose they are.
+    is_recording: AtomicBool,
     pub(crate) memory: Memory,
     /// The IO threads, for inline handlers.
     pub(crate) inline: Pool,
@@ -63,9 +67,11 @@ impl Shared {
     ) -> Shared {
         let Segment { controllers, rates, .. } = segment;
         let memory = Memory::new(config.max_request_memory);
-        let [inline, workers, blocking] =
+        let [mut inline, mut workers, mut blocking] =
             controllers.map(|controller| Pool::new(controller, process, config.queue_limit, memory.clone()));
+        number_queues(&methods, [&mut inline, &mut workers, &mut blocking], config.processes);
         let shared = Shared {
+            is_recording: AtomicBool::new(false),
             inline,
             workers: Arc::new(workers),
             blocking: Arc::new(blocking),
@@ -194,13 +200,36 @@ impl Shared {
         self.heed_operator();
     }
 
-    /// Does what the operator says of admission in the segment that is mapped: a few loads, often enough for a kill switch.
+    /// Does what the operator says of admission and of users whose calls are recorded, in the segment that is mapped: a few loads,
+    /// often enough for a kill switch.
     pub(crate) fn heed_operator(&self) {
         let Some(host) = &self.host else { return };
         let (known, own_mode) = (host.known(), self.live().mode);
         for pool in self.pools() {
             pool.admission.follow(known.control(), own_mode);
         }
+        let is_wanted = self.live().record_decisions || known.has_dyes();
+        self.is_recording.store(is_wanted && known.ring().is_some(), Relaxed);
+    }
+
+    /// Whether somebody has to look whether a request is recorded.
+    #[inline]
+    pub(crate) fn is_recording(&self) -> bool {
+        self.is_recording.load(Relaxed)
+    }
+
+    /// Tells the host what admission does.
+    pub(crate) fn report(&self, now: Nanos) {
+        if let Some(host) = &self.host
+            && let Some(report) = report::of(self, now)
+        {
+            host.report(&report);
+        }
+    }
+
+    /// The server has ended: its admission is of no interest any more, though the process may go on.
+    pub(crate) fn report_nothing(&self) {
+        self.host.iter().for_each(|host| host.report(&QueueReport::default()));
     }
 
     /// A method, and who runs it.
@@ -223,5 +252,19 @@ impl Shared {
     /// The same, by their names.
     pub(crate) fn named_pools(&self) -> [(&'static str, &Pool); 3] {
         [("inline", &self.inline), ("async", &self.workers), ("blocking", &self.blocking)]
+    }
+}
+
+/// Recorded decisions name a queue of those controllers that are asked anything, and of each process.
+fn number_queues(methods: &Methods, pools: [&mut Pool; 3], processes: usize) {
+    let is_used: [fn(&Run) -> bool; 3] = [
+        |run| matches!(run, Run::Inline(_)),
+        |run| matches!(run, Run::Async(_)),
+        |run| matches!(run, Run::Blocking(_)),
+    ];
+    let used = pools.into_iter().zip(is_used).filter(|(_, is_used)| methods.iter().any(|method| is_used(&method.run)));
+    for (place, (pool, _)) in used.enumerate() {
+        let queue = place * processes + pool.number as usize;
+        pool.recorded_as = u8::try_from(queue).unwrap_or(u8::MAX);
     }
 }

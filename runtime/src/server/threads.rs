@@ -74,6 +74,7 @@ impl Threads {
         self.shared.workers.queue.close();
         self.shared.blocking.queue.close();
         self.workers.drain(..).for_each(|thread| _ = thread.join());
+        self.shared.report_nothing();
     }
 }
 

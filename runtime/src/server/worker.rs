@@ -13,12 +13,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
+use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::Kind;
 
 use super::coroutine::{Begun, Coroutine, Ended};
 use super::held::{Held, MAX_HELD_NS, status_of};
 use super::job::Job;
+use super::noted::Noted;
 use super::pool::Pool;
 use super::queue::Taken;
 use super::shared::Shared;
@@ -122,12 +124,13 @@ impl Worker {
         }
         self.now.set(Some(began));
         let to = job.reply_to();
-        let Job { method: number, context, payload, connection, admitted_at, permit, .. } = job;
+        let Job { method: number, context, payload, connection, admitted_at, permit, mut noted, .. } = job;
         let pool = self.pool();
         let method = match self.shared.methods.get(number) {
             Some(method) if !connection.is_closed() && !connection.was_given_up(to.header.call_id) => method,
             _ => {
                 let _ = pool.admission.abandoned(pool.number);
+                noted.iter_mut().for_each(|noted| noted.leaves(Status::OUT_OF_TIME, began));
                 connection.ended(1);
                 return;
             }
@@ -135,7 +138,9 @@ impl Worker {
         let waited_ns = began.since(admitted_at);
         let span = spans::of_request(&method.name, &connection, || context.clone());
         let logged = method.stats.is_logged().then(|| Box::new(context.clone()));
-        let admitted = pool.admission.dequeued(pool.number, admitted_at, context.deadline(), began);
+        let admitted = Noted::dequeue(&mut noted, pool, waited_ns, began, || {
+            pool.admission.dequeued(pool.number, admitted_at, context.deadline(), began)
+        });
         let is_run = admitted.is_ok();
         let Ended { reply, at: ended, busy_ns, has_waited } = match admitted {
             Ok(()) => {
@@ -155,6 +160,7 @@ impl Worker {
         let service_ns = ended.since(began);
         let status = status_of(reply.as_ref());
         spans::ended(&span, status);
+        noted.iter_mut().for_each(|noted| noted.ends(status, is_run.then_some(service_ns), ended));
         if let Some(context) = logged {
             spans::log(&method.name, &connection.caller_of(&context), &context, status, [waited_ns, service_ns]);
         }
@@ -172,6 +178,7 @@ impl Worker {
             is_answered: answer.is_some(),
         };
         let has_room = self.held.borrow_mut().push(connection, answer, handled, began);
+        noted.into_iter().for_each(|noted| self.held.borrow_mut().note(*noted));
         if !has_room {
             self.flush();
         }

@@ -6,6 +6,7 @@ use mcrpc_core::time::Nanos;
 use super::MethodStats;
 use super::callers::CallerNumber;
 use crate::methods::Methods;
+use crate::server::noted::Noted;
 
 /// A request that has ended.
 pub(crate) struct Handled {
@@ -27,16 +28,26 @@ pub(crate) struct Handled {
 
 /// Those of one thread, in the order in which they ended.
 #[derive(Default)]
-pub(crate) struct Batch(Vec<Handled>);
+pub(crate) struct Batch {
+    handled: Vec<Handled>,
+    /// Those of them that are recorded.
+    noted: Vec<Noted>,
+}
 
 impl Batch {
     #[inline]
     pub(crate) fn push(&mut self, handled: Handled) {
-        self.0.push(handled);
+        self.handled.push(handled);
+    }
+
+    /// The last one is recorded.
+    #[cold]
+    pub(crate) fn note(&mut self, noted: Noted) {
+        self.noted.push(noted);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.handled.is_empty()
     }
 
     /// Counts what is known before the answers are written, so that whoever has one finds it counted.
@@ -47,12 +58,13 @@ impl Batch {
     /// Counts when the answers were written, which was at once, and forgets them.
     pub(crate) fn count_written(&mut self, methods: &Methods, written: Nanos) {
         self.each_method(methods, |stats, alike| stats.count_written(alike, written));
-        self.0.clear();
+        self.handled.clear();
+        self.noted.drain(..).for_each(|noted| noted.written(written));
     }
 
     /// Those of one method and one caller that ended one after another, together.
     fn each_method(&self, methods: &Methods, count: impl Fn(&MethodStats, &[Handled])) {
-        for alike in self.0.chunk_by(|a, b| a.method == b.method && a.caller == b.caller) {
+        for alike in self.handled.chunk_by(|a, b| a.method == b.method && a.caller == b.caller) {
             if let Some(method) = methods.get(alike[0].method) {
                 count(&method.stats, alike);
             }

@@ -47,6 +47,7 @@ section!(Server of server {
     stall_timeout_ms: u64,
     drain_timeout_ms: u64,
     log_one_in: u32,
+    record_decisions: bool,
 });
 
 section!(ServerLimits of limits {
@@ -122,6 +123,7 @@ impl File {
                 stall_timeout_ms: ms(config.stall_timeout),
                 drain_timeout_ms: ms(config.drain_timeout),
                 log_one_in: config.log_one_in,
+                record_decisions: config.record_decisions,
             },
             limits: ServerLimits {
                 queue_limit: number(config.queue_limit),
@@ -180,6 +182,7 @@ impl File {
             stall_timeout: Duration::from_millis(server.stall_timeout_ms),
             drain_timeout: Duration::from_millis(server.drain_timeout_ms),
             log_one_in: server.log_one_in,
+            record_decisions: server.record_decisions,
             queue_limit: limits.queue_limit,
             max_connections: limits.max_connections,
             max_request_memory: limits.max_request_memory_bytes,

@@ -53,6 +53,7 @@ keys! {
     stall_timeout_ms: Number(0, ANY), LIVE, "A connection is closed whose caller does not read, or does not finish a frame, for so long.";
     drain_timeout_ms: Number(0, ANY), RESTART, "How long a server that is told to end waits for its last handlers.";
     log_one_in: Number(0, u32::MAX as u64), LIVE, "One of so many requests is a line of the log. 0: none.";
+    record_decisions: Flag, LIVE, "Whether what admission decides is recorded for `mcrpc record`. It needs a host.";
     [limits]
     queue_limit: Number(1, ANY), RESTART, "Requests that wait for a worker at most; beyond, the least important are refused.";
     max_connections: Number(1, ANY), LIVE, "Connections at a time; a further one is closed at once.";
