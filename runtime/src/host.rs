@@ -9,6 +9,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -20,18 +21,20 @@ use mcrpc_agent::watched::FileError;
 use mcrpc_core::host::control::Control;
 use mcrpc_core::host::fail::FailBuckets;
 use mcrpc_core::host::files::Segment;
+use mcrpc_core::host::log::{Level, Log, Origin};
 use mcrpc_core::host::seat::{COMMON, QueueReport};
 use mcrpc_core::host::trace::{Ring, Trace};
 use mcrpc_core::id::{Salt, Uin};
 use mcrpc_core::select::host_view::HostView;
 use mcrpc_core::shield::health::Totals;
+use mcrpc_core::status::Status;
 use mcrpc_core::strategy::liveness::{Liveness, MAX_AGE_MS};
 use mcrpc_core::strategy::table::Table;
 use mcrpc_core::time::{NANOS_PER_MILLI, Nanos};
 use parking_lot::Mutex;
 use self_cell::self_cell;
 
-use crate::seat::{Seat, identity_of};
+use crate::seat::{Seat, identity_of, own_name};
 
 /// How often the files are looked at.
 pub(crate) const LOOKED_AT_EACH: Duration = Duration::from_millis(500);
@@ -68,11 +71,21 @@ self_cell!(
     }
 );
 
+self_cell!(
+    struct LogFile {
+        owner: WritableMapping,
+        #[covariant]
+        dependent: Log,
+    }
+);
+
 /// A host's directory, as one process sees it.
 pub struct Host {
     directory: PathBuf,
     known: ArcSwap<Known>,
     watch: Mutex<Watch>,
+    /// When the files were looked at last, ns.
+    looked_at: AtomicU64,
 }
 
 /// Why the servers of a service are not known.
@@ -93,8 +106,17 @@ pub(crate) struct Known {
     strategy: Option<Arc<StrategyFile>>,
     fail: Option<Arc<FailFile>>,
     trace: Option<Arc<TraceFile>>,
+    log: Option<Arc<LogRing>>,
     /// Whose ring of the traces is this process's.
     seat: u32,
+}
+
+/// The ring that this process writes its lines to.
+struct LogRing {
+    file: Arc<LogFile>,
+    seat: u32,
+    /// Whether it was said there whose lines these are.
+    is_announced: AtomicBool,
 }
 
 /// What is remembered from one look to the next.
@@ -105,6 +127,7 @@ struct Watch {
     strategy: Option<(u64, u64)>,
     fail: Option<(u64, u64)>,
     trace: Option<(u64, u64)>,
+    log: Option<(u64, u64)>,
     seat: Seat,
     /// The strategies that were mapped last, and whether their writer lives.
     newest: Option<(Arc<StrategyFile>, Liveness)>,
@@ -152,7 +175,8 @@ impl Known {
 impl Host {
     /// The host of this directory, `/run/mcrpc` as a rule. What is not there yet may come later.
     pub fn new(directory: impl Into<PathBuf>) -> Host {
-        let host = Host { directory: directory.into(), known: ArcSwap::default(), watch: Mutex::default() };
+        let (known, watch) = (ArcSwap::default(), Mutex::default());
+        let host = Host { directory: directory.into(), known, watch, looked_at: AtomicU64::new(0) };
         host.look(crate::clock::now());
         host
     }
@@ -189,8 +213,29 @@ impl Host {
         self.watch.lock().seat.report(report);
     }
 
+    /// Hands a line of text to the agent. If nobody else looks at the files, this does, twice a second.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::NO_POLICY`]: the agent keeps no logs, or there is none. [`Status::LINE_DROPPED`]: there is no room; it is counted.
+    pub(crate) fn log(&self, level: Level, origin: &Origin, text: &[u8]) -> Result<(), Status> {
+        let looked_at = Nanos(self.looked_at.load(Ordering::Relaxed));
+        if origin.time.since(looked_at) >= 2 * LOOKED_AT_EACH.as_nanos() as u64 {
+            self.look(origin.time);
+        }
+        let known = self.known.load();
+        let log = known.log.as_deref().ok_or(Status::NO_POLICY)?;
+        let ring = log.file.borrow_dependent().ring(log.seat);
+        if log.seat != COMMON && !log.is_announced.load(Ordering::Relaxed) {
+            let is_announced = ring.open(origin.pid, &own_name(), origin.time).is_ok();
+            log.is_announced.store(is_announced, Ordering::Relaxed);
+        }
+        ring.write(level, origin, text)
+    }
+
     /// Looks at the files. To be called about twice a second.
     pub(crate) fn look(&self, now: Nanos) {
+        self.looked_at.store(now.0, Ordering::Relaxed);
         let mut watch = self.watch.lock();
         let watch = &mut *watch;
         let mut known = Known::clone(&self.known.load());
@@ -208,6 +253,12 @@ impl Host {
             if let Some(file) = renew(&directory, Segment::Trace, &mut watch.trace, map_trace) {
                 known.trace = Some(Arc::new(file));
             }
+            let log_file = known.log.as_ref().map(|log| log.file.clone());
+            let log_file = match renew(&directory, Segment::Log, &mut watch.log, map_log) {
+                Some(file) => Some(Arc::new(file)),
+                // It goes when the agent keeps no logs any more.
+                None => log_file.filter(|_| directory.path_of(Segment::Log.file_name()).exists()),
+            };
             watch.seat.look(&directory, now);
             let seat = watch.seat.number();
             if known.seat != seat {
@@ -215,6 +266,7 @@ impl Host {
                 // What the seat's last owner left half-written when it died. Nobody of this process writes there yet.
                 known.ring().filter(|_| seat != COMMON).iter().for_each(Ring::recover);
             }
+            known.log = log_file.map(|file| log_ring(known.log.take(), file, seat));
         }
         known.strategy = watch.newest.as_mut().and_then(|(file, liveness)| {
             let table = file.borrow_dependent();
@@ -241,9 +293,23 @@ fn map_trace(directory: &Directory) -> Option<TraceFile> {
     TraceFile::try_new(mapping, |mapping| Trace::attach(mapping.shared(), mapping.len())).ok()
 }
 
+fn map_log(directory: &Directory) -> Option<LogFile> {
+    let mapping = directory.map_writable(Segment::Log).ok()?;
+    LogFile::try_new(mapping, |mapping| Log::attach(mapping.shared(), mapping.len())).ok()
+}
+
 fn map_strategy(directory: &Directory) -> Option<StrategyFile> {
     let mapping = directory.map(Segment::Strategy).ok()?;
     StrategyFile::try_new(mapping, |mapping| Table::attach(mapping.view(), mapping.len())).ok()
+}
+
+/// The ring of this seat: the one before, if it is the same.
+fn log_ring(before: Option<Arc<LogRing>>, file: Arc<LogFile>, seat: u32) -> Arc<LogRing> {
+    let seat = if seat <= file.borrow_dependent().seat_count() { seat } else { COMMON };
+    match before {
+        Some(ring) if Arc::ptr_eq(&ring.file, &file) && ring.seat == seat => ring,
+        _ => Arc::new(LogRing { file, seat, is_announced: AtomicBool::new(false) }),
+    }
 }
 
 /// What a dead agent left is not believed until somebody refreshes it.

@@ -19,6 +19,7 @@ pub mod clock;
 pub mod context;
 pub mod failure;
 pub mod host;
+mod logs;
 pub mod methods;
 pub mod metrics;
 pub mod net;
@@ -33,6 +34,7 @@ pub use client::{Call, Client, Started};
 pub use context::Context;
 pub use failure::Failure;
 pub use host::Host;
+pub use logs::LogLayer;
 pub use mcrpc_core::status::{Class, Status};
 pub use methods::{Methods, Service};
 pub use net::Address;
@@ -42,6 +44,10 @@ pub use server::Server;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/client.md")]
 struct ClientPage;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/logs.md")]
+struct LogsPage;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/discovery.md")]

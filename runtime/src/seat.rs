@@ -123,7 +123,7 @@ fn lock_byte(file: &File, offset: u32) -> bool {
 }
 
 /// What the process is called: its program's file.
-fn own_name() -> [u8; NAME_LEN] {
+pub(crate) fn own_name() -> [u8; NAME_LEN] {
     let program = std::env::current_exe().unwrap_or_default();
     let bytes = program.file_name().map(|name| name.as_bytes()).unwrap_or_default();
     let mut name = [0; NAME_LEN];
