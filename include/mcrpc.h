@@ -60,8 +60,8 @@
 // A line for the agent's log files:
 //
 //     mcrpc_log_line_t line = MCRPC_LOG_LINE_INIT;                             // level, thread, coroutine
-//     line.context = mcrpc_context_current(), line.now_ns = now;
-//     mcrpc_log(&host, &line, text, len);                                      // _NO_POLICY: the agent keeps no logs
+//     line.now_ns = now;
+//     mcrpc_log(&host, &line, mcrpc_context_current(), text, len);             // _NO_POLICY: the agent keeps no logs
 //
 // The same, one question at a time, for those who choose machines themselves: mcrpc_skip_check(), mcrpc_shield_check(),
 // mcrpc_bucket_check(), mcrpc_strategy(), and mcrpc_bucket_pour() after a failure.
@@ -247,7 +247,7 @@
 #define MCRPC_LEAK_INIT { UINT64_C(1000000000), UINT64_C(9000000000), UINT64_C(30000000000) }
 
 // A line of text to start from: INFO, of no thread, coroutine or request that is known.
-#define MCRPC_LOG_LINE_INIT { sizeof(mcrpc_log_line_t), MCRPC_LOG_INFO, 0, 0, 0, 0, NULL }
+#define MCRPC_LOG_LINE_INIT { sizeof(mcrpc_log_line_t), MCRPC_LOG_INFO, 0, 0, 0, 0 }
 
 // A meta of baidu_std with nothing in it.
 #define MCRPC_BAIDU_META_INIT \
@@ -1198,8 +1198,6 @@ typedef struct {
     uint64_t coroutine;
     // Now, in ns of CLOCK_MONOTONIC.
     uint64_t now_ns;
-    // Whose user, call graph and trace the line gets, usually mcrpc_context_current(); NULL: nobody's.
-    const mcrpc_context_t *context;
 } mcrpc_log_line_t;
 
 // Settings of a set. Start from MCRPC_ENDPOINTS_CONFIG_INIT. All sets of a host that call the same endpoints should have
@@ -1879,14 +1877,14 @@ int32_t mcrpc_host_report_queue(const mcrpc_host_t *host, const mcrpc_admission_
 int32_t mcrpc_host_cpu(const mcrpc_host_t *host, uint64_t now_ns, uint64_t *sampled_ns);
 
 // Hands a line of text to the host's agent, which writes it into a file with its time, process, thread, coroutine, user, call
-// graph and trace. `text` needs no end of line and no NUL; control characters in it are written as \n, \t, \x1b.
+// graph and trace. The latter three are those of `context`, usually mcrpc_context_current(), which may be NULL. `text` needs no end of line and no NUL; control characters in it are written as \n, \t, \x1b.
 //
 // The line is safe as soon as this returns: the agent takes it out of shared memory also when the process is killed with
 // the next instruction. Nothing waits: if the agent has not taken earlier lines yet, the line is dropped and counted.
 // Returns MCRPC_NO_POLICY when the agent keeps no logs (write the line somewhere else), MCRPC_LINE_DROPPED,
 // MCRPC_INVALID_ARGUMENT for an unknown level, MCRPC_BAD_STRUCT_SIZE.
 // Hot: any thread, coroutine or signal handler; no allocation, lock or system call; after fork too. Since 0.1.
-int32_t mcrpc_log(const mcrpc_host_t *host, const mcrpc_log_line_t *line, const char *text, size_t len);
+int32_t mcrpc_log(const mcrpc_host_t *host, const mcrpc_log_line_t *line, const mcrpc_context_t *context, const char *text, size_t len);
 
 // The bytes that a set with these settings needs. `config` may be NULL.
 // Returns MCRPC_INVALID_ARGUMENT or _BAD_STRUCT_SIZE. Any thread; no allocation, lock or system call. Since 0.1.

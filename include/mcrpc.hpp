@@ -677,8 +677,9 @@ public:
     }
 
     // Hands a line to the agent, which writes it into a file. MCRPC_NO_POLICY: the agent keeps no logs.
-    Status log(const LogLine &line, std::string_view text) const noexcept {
-        return Status(mcrpc_log(&host_, &line, text.data(), text.size()));
+    // `context` says for whom: nullptr for nobody.
+    Status log(const LogLine &line, const mcrpc_context_t *context, std::string_view text) const noexcept {
+        return Status(mcrpc_log(&host_, &line, context, text.data(), text.size()));
     }
 
     // For the functions of mcrpc.h.

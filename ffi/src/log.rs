@@ -44,8 +44,6 @@ pub struct mcrpc_log_line_t {
     pub coroutine: u64,
     /// Now, in ns of CLOCK_MONOTONIC.
     pub now_ns: u64,
-    /// Whose user, call graph and trace the line gets, usually mcrpc_context_current(); NULL: nobody's.
-    pub context: *const mcrpc_context_t,
 }
 
 impl Default for mcrpc_log_line_t {
@@ -57,19 +55,18 @@ impl Default for mcrpc_log_line_t {
             reserved: 0,
             coroutine: 0,
             now_ns: 0,
-            context: core::ptr::null(),
         }
     }
 }
 
-// SAFETY: repr(C), four u32, two u64 at offset 16 and a pointer, so without padding; any bits are valid.
+// SAFETY: repr(C), four u32 and two u64 at offset 16, so without padding; any bits are valid.
 unsafe impl Sized32 for mcrpc_log_line_t {
-    const FIRST_VERSION_SIZE: usize = 40;
+    const FIRST_VERSION_SIZE: usize = 32;
 }
-const _: () = assert!(size_of::<mcrpc_log_line_t>() == 40);
+const _: () = assert!(size_of::<mcrpc_log_line_t>() == 32);
 
 /// Hands a line of text to the host's agent, which writes it into a file with its time, process, thread, coroutine, user, call
-/// graph and trace. `text` needs no end of line and no NUL; control characters in it are written as \n, \t, \x1b.
+/// graph and trace. The latter three are those of `context`, usually mcrpc_context_current(), which may be NULL. `text` needs no end of line and no NUL; control characters in it are written as \n, \t, \x1b.
 ///
 /// The line is safe as soon as this returns: the agent takes it out of shared memory also when the process is killed with
 /// the next instruction. Nothing waits: if the agent has not taken earlier lines yet, the line is dropped and counted.
@@ -79,12 +76,13 @@ const _: () = assert!(size_of::<mcrpc_log_line_t>() == 40);
 ///
 /// # Safety
 ///
-/// `host` was set by mcrpc_host_open() or _create(); `line` and what it points to are readable for their struct_size; `text` is
-/// readable for `len` bytes.
+/// `host` was set by mcrpc_host_open() or _create(); `line` and, unless it is NULL, `context` are readable for their struct_size;
+/// `text` is readable for `len` bytes.
 #[cfg_attr(feature = "export-symbols", unsafe(no_mangle))]
 pub unsafe extern "C" fn mcrpc_log(
     host: *const mcrpc_host_t,
     line: *const mcrpc_log_line_t,
+    context: *const mcrpc_context_t,
     text: *const c_char,
     len: usize,
 ) -> i32 {
@@ -94,9 +92,9 @@ pub unsafe extern "C" fn mcrpc_log(
         let level = Level::from_number(line.level).filter(|_| line.reserved == 0).ok_or(Status::INVALID_ARGUMENT)?;
         let mut origin = Origin { time: Nanos(line.now_ns), ..Origin::default() };
         (origin.thread, origin.coroutine) = (line.thread, line.coroutine);
-        if !line.context.is_null() {
+        if !context.is_null() {
             // SAFETY: the caller's promise.
-            let context = unsafe { sized::view(line.context) }?;
+            let context = unsafe { sized::view(context) }?;
             (origin.uin, origin.call_graph_id) = (Uin(context.uin), context.call_graph_id);
             origin.trace_id = context.trace_id;
         }

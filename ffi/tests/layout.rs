@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Command;
 
 use mcrpc_ffi::{
-    admission, baidu_meta, baidu_std, bytes, context, counters, endpoints, frame, header, host, limits, metadata,
+    admission, baidu_meta, baidu_std, bytes, context, counters, endpoints, frame, header, host, limits, log, metadata,
     select, strategy,
 };
 
@@ -179,8 +179,8 @@ structs! {
     counters::mcrpc_leak_t, 24 {
         drain_ns 0, limit_ns 8, capacity_ns 16,
     }
-    log::mcrpc_log_line_t, 40 {
-        struct_size 0, level 4, thread 8, reserved 12, coroutine 16, now_ns 24, context 32,
+    log::mcrpc_log_line_t, 32 {
+        struct_size 0, level 4, thread 8, reserved 12, coroutine 16, now_ns 24,
     }
     endpoints::mcrpc_endpoints_config_t, 80 {
         struct_size 0, capacity 4, scope 8, zone_strategy 12, region 16, zone 20, max_attempts 24,

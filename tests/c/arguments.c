@@ -394,23 +394,22 @@ static void questions_to_a_host(void) {
     EXPECT(mcrpc_trace(&host, 1, host_memory, 100000, 1), MCRPC_OK);
 
     mcrpc_log_line_t line = MCRPC_LOG_LINE_INIT;
-    EXPECT(mcrpc_log(NULL, &line, "x", 1), MCRPC_NULL_ARGUMENT);
-    EXPECT(mcrpc_log(&host, NULL, "x", 1), MCRPC_NULL_ARGUMENT);
-    EXPECT(mcrpc_log(&host, &line, NULL, 1), MCRPC_NULL_ARGUMENT);
-    EXPECT(mcrpc_log(&host, &line, "x", SIZE_MAX), MCRPC_INVALID_ARGUMENT);
-    EXPECT(mcrpc_log(&host, &line, NULL, 0), MCRPC_NO_POLICY);
+    EXPECT(mcrpc_log(NULL, &line, NULL, "x", 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_log(&host, NULL, NULL, "x", 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_log(&host, &line, NULL, NULL, 1), MCRPC_NULL_ARGUMENT);
+    EXPECT(mcrpc_log(&host, &line, NULL, "x", SIZE_MAX), MCRPC_INVALID_ARGUMENT);
+    EXPECT(mcrpc_log(&host, &line, NULL, NULL, 0), MCRPC_NO_POLICY);
     const uint32_t levels[] = {0, MCRPC_LOG_TRACE + 1, UINT32_MAX};
     for (size_t n = 0; n < sizeof levels / sizeof *levels; n++) {
         line.level = levels[n];
-        EXPECT(mcrpc_log(&host, &line, "x", 1), MCRPC_INVALID_ARGUMENT);
+        EXPECT(mcrpc_log(&host, &line, NULL, "x", 1), MCRPC_INVALID_ARGUMENT);
     }
     line.level = MCRPC_LOG_ERROR;
     line.struct_size = 8;
-    EXPECT(mcrpc_log(&host, &line, "x", 1), MCRPC_BAD_STRUCT_SIZE);
+    EXPECT(mcrpc_log(&host, &line, NULL, "x", 1), MCRPC_BAD_STRUCT_SIZE);
     line.struct_size = sizeof line;
     const mcrpc_context_t zeroed = {0};
-    line.context = &zeroed;
-    EXPECT(mcrpc_log(&host, &line, "x", 1), MCRPC_BAD_STRUCT_SIZE);
+    EXPECT(mcrpc_log(&host, &line, &zeroed, "x", 1), MCRPC_BAD_STRUCT_SIZE);
 
     mcrpc_admission_t admission = {0};
     EXPECT(mcrpc_host_cpu(NULL, 1, NULL), MCRPC_NULL_ARGUMENT);

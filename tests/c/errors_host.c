@@ -44,7 +44,7 @@ static int32_t log_until_it_is_full(void) {
     const mcrpc_log_line_t line = MCRPC_LOG_LINE_INIT;
     int32_t status = MCRPC_OK;
     for (int n = 0; n < 1000 && status == MCRPC_OK; n++) {
-        status = mcrpc_log(&host, &line, "x", 1);
+        status = mcrpc_log(&host, &line, NULL, "x", 1);
     }
     return status;
 }

@@ -96,7 +96,7 @@ static int32_t write_endpoints_snapshot(void *it) {
 
 /* Nobody takes lines from this host: the struct was read if it says so. */
 static int32_t read_log_line(void *it) {
-    int32_t status = mcrpc_log(&host, it, "x", 1);
+    int32_t status = mcrpc_log(&host, it, NULL, "x", 1);
     return status == MCRPC_NO_POLICY ? MCRPC_OK : status;
 }
 
@@ -138,7 +138,7 @@ static const struct kind {
     {"admission config", read_admission_config, READ, LENS(mcrpc_admission_config_t, fair_share), &admission_config},
     {"host config", read_host_config, READ, LENS(mcrpc_host_config_t, name), &host_config},
     {"endpoints config", read_endpoints_config, READ, LENS(mcrpc_endpoints_config_t, ring_seed), &endpoints_config},
-    {"log line", read_log_line, READ, LENS(mcrpc_log_line_t, context), &log_line},
+    {"log line", read_log_line, READ, LENS(mcrpc_log_line_t, now_ns), &log_line},
     {"tenant", write_tenant_snapshot, WRITTEN, LENS(mcrpc_tenant_snapshot_t, admitted), NULL},
     {"admission", write_admission_snapshot, WRITTEN, LENS(mcrpc_admission_snapshot_t, service_floor_ns), NULL},
     {"queue", write_queue_snapshot, WRITTEN, LENS(mcrpc_queue_snapshot_t, would_refuse), NULL},

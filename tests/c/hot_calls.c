@@ -104,7 +104,8 @@ static inline uintptr_t stack_pointer(void) {
     CALL(mcrpc_count, (w->host, 1, 1, 1), r == MCRPC_OK, NULL, NULL) \
     CALL(mcrpc_set_max, (w->host, 1, 2, 7, w->now), r == MCRPC_OK, NULL, NULL) \
     CALL(mcrpc_trace, (w->host, 1, line, sizeof line, w->now), r == MCRPC_OK || r == MCRPC_RECORD_DROPPED, NULL, NULL) \
-    CALL(mcrpc_log, (w->host, &w->log_line, (const char *)line, sizeof line), r == MCRPC_OK || r == MCRPC_LINE_DROPPED, \
+    CALL(mcrpc_log, (w->host, &w->log_line, &w->context, (const char *)line, sizeof line), \
+         r == MCRPC_OK || r == MCRPC_LINE_DROPPED, \
          take_lines, NULL) \
     CALL(mcrpc_select, (&w->endpoints, w->host, &w->call, MCRPC_ATTEMPT_NEXT, w->now, &w->out_choice), \
          r == MCRPC_OK && w->out_choice.index == w->choice.index, new_call, NULL) \

@@ -148,7 +148,6 @@ void fill_world(struct world *world, uint32_t queue) {
     static const mcrpc_log_line_t info = MCRPC_LOG_LINE_INIT;
     memset(world, 0, sizeof *world);
     world->log_line = info;
-    world->log_line.context = &world->context;
     world->log_line.now_ns = 2 * MS;
     world->admission = admission;
     world->endpoints = endpoints;

@@ -65,7 +65,7 @@ static int32_t ask_strategy(void *it) {
 }
 
 static int32_t log_text(void *it) {
-    int32_t status = mcrpc_log(&host, it, "x", 1);
+    int32_t status = mcrpc_log(&host, it, NULL, "x", 1);
     return status == MCRPC_NO_POLICY ? MCRPC_OK : status;
 }
 

@@ -143,7 +143,7 @@ static void a_host_in_memory_of_its_own() {
     CHECK(host.check_shield(endpoint, 42, 1).ok() && host.check_skip(7, 0, 1).ok());
     CHECK(!host.killed() && !host.dyed(1, 1) && host.cpu(1) == MCRPC_NO_POLICY);
     mcrpc::LogLine line(MCRPC_LOG_WARN, 1);
-    CHECK(line.level == MCRPC_LOG_WARN && host.log(line, "nobody keeps logs").code() == MCRPC_NO_POLICY);
+    CHECK(line.level == MCRPC_LOG_WARN && host.log(line, nullptr, "nobody keeps logs").code() == MCRPC_NO_POLICY);
     CHECK(host.mode(MCRPC_MECHANISM_SKIP, 1, MCRPC_MODE_ENFORCE) == MCRPC_MODE_ENFORCE);
     CHECK(host.report_queue(mcrpc::Admission(), 0, 1).code() == MCRPC_NOT_INITIALISED);
 

@@ -253,7 +253,7 @@ fn constants() -> String {
 #define MCRPC_LEAK_INIT {{ UINT64_C({}), UINT64_C({}), UINT64_C({}) }}
 
 // A line of text to start from: INFO, of no thread, coroutine or request that is known.
-#define MCRPC_LOG_LINE_INIT {{ sizeof(mcrpc_log_line_t), MCRPC_LOG_INFO, 0, 0, 0, 0, NULL }}
+#define MCRPC_LOG_LINE_INIT {{ sizeof(mcrpc_log_line_t), MCRPC_LOG_INFO, 0, 0, 0, 0 }}
 
 // A meta of baidu_std with nothing in it.
 #define MCRPC_BAIDU_META_INIT \\

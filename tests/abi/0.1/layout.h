@@ -247,13 +247,13 @@ AT(mcrpc_leak_t, drain_ns, 0, 8);
 AT(mcrpc_leak_t, limit_ns, 8, 8);
 AT(mcrpc_leak_t, capacity_ns, 16, 8);
 
-GROWS(mcrpc_log_line_t, 40);
+GROWS(mcrpc_log_line_t, 32);
+AT(mcrpc_log_line_t, struct_size, 0, 4);
 AT(mcrpc_log_line_t, level, 4, 4);
 AT(mcrpc_log_line_t, thread, 8, 4);
-AT(mcrpc_log_line_t, reserved, 12, 4);
+RESERVED(mcrpc_log_line_t, reserved, 12, 4);
 AT(mcrpc_log_line_t, coroutine, 16, 8);
 AT(mcrpc_log_line_t, now_ns, 24, 8);
-AT(mcrpc_log_line_t, context, 32, 8);
 
 GROWS(mcrpc_endpoints_config_t, 80);
 AT(mcrpc_endpoints_config_t, struct_size, 0, 4);

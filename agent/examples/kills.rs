@@ -1,7 +1,7 @@
 //! Kills writers for as long as one likes, while readers check every answer, and measures how long an adoption takes:
 //!
 //! ```sh
-//! cargo run --release -p mcrpc-agent --example soak -- --kills 10000
+//! cargo run --release -p mcrpc-agent --example kills -- --kills 10000
 //! ```
 //!
 //! It prints its progress and a summary, and fails if any answer was wrong, any key missing, or anybody stuck. Each
