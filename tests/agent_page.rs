@@ -17,7 +17,7 @@ use mcrpc_agent::clock;
 use mcrpc_agent::directory::Directory;
 use mcrpc_agent::mapping::WritableMapping;
 use mcrpc_core::admission::Cursor;
-use mcrpc_core::host::calls::CallCounters;
+use mcrpc_core::host::calls::{CallCounters, Calls};
 use mcrpc_core::host::fail::FailBuckets;
 use mcrpc_core::host::files::Segment;
 use mcrpc_core::host::seat::QueueReport;
@@ -27,6 +27,7 @@ use mcrpc_core::shield::health::{Health, Totals};
 use mcrpc_core::status::Refusal;
 use mcrpc_core::strategy::endpoint::Endpoint;
 use openmetrics::Exposition;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -76,6 +77,19 @@ impl Host {
         get(self.address, path, headers)
     }
 
+    /// What there is at this path, once it fits.
+    fn until(&self, path: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        loop {
+            let seen = serde_json::from_str(&self.get(path, "").body).unwrap();
+            if fits(&seen) {
+                return seen;
+            }
+            assert!(start.elapsed() < PATIENCE, "{seen:#}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// The metrics of a look that fits.
     fn metrics(&self, fits: impl Fn(&Exposition) -> bool) -> Exposition {
         let start = Instant::now();
@@ -119,7 +133,12 @@ struct Answer {
 fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
     let host = if headers.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
-    write!(stream, "GET {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\n\r\n").unwrap();
+    // The older version, in which an answer is not cut into chunks.
+    write!(stream, "GET {path} HTTP/1.0\r\n{host}{headers}\r\n").unwrap();
+    answer_of(stream)
+}
+
+fn answer_of(mut stream: TcpStream) -> Answer {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -156,8 +175,10 @@ fn seat_a_server(stat: &Stat<'_>) -> u32 {
         ..QueueReport::default()
     };
     seats.report(seat, &report);
-    let totals = Totals { calls: [20, 1, 3, 2], time_us: 1_500_000 };
-    CallCounters::open(stat, 7).unwrap().add(stat, seat, &totals);
+    let mut durations = [0; 13];
+    (durations[2], durations[8], durations[12]) = (20, 3, 1);
+    let calls = Calls { totals: Totals { calls: [20, 1, 3, 2], time_us: 1_500_000 }, durations };
+    CallCounters::open(stat, 7).add(stat, seat, &calls);
     stat.add(seat, stat.column(CounterKey { id: 4, key: 9, kind: Kind::Sum }).unwrap(), 11);
     seat
 }
@@ -174,6 +195,10 @@ fn what_the_segments_hold_is_what_prometheus_reads() {
     let of = |name: &str, more: &str| format!("{name}{{endpoint=\"10.0.0.1:8000\",peer_service=\"7\"{more}}}");
     let shielded = r#"mcrpc_host_endpoint_state{endpoint="10.0.0.2:8000",peer_service="7",state="shielded"}"#;
     let server = |name: &str, more: &str| format!("{name}{{seat=\"{seat}\",process=\"crawld\"{more}}}");
+    let within = |le: &str| {
+        let labels = format!("le=\"{le}\",seat=\"{seat}\",process=\"crawld\",peer_service=\"7\"");
+        format!("mcrpc_process_call_duration_seconds_bucket{{{labels}}}")
+    };
     let all = host.metrics(|all| all.has(shielded) && all.has(&server("mcrpc_process_queued", "")));
     for (outcome, count) in [("ok", 5.0), ("logic", 4.0), ("failed", 3.0), ("overloaded", 2.0)] {
         assert_eq!(all.value(&of("mcrpc_host_calls_total", &format!(",outcome=\"{outcome}\""))), count);
@@ -194,7 +219,13 @@ fn what_the_segments_hold_is_what_prometheus_reads() {
         (server("mcrpc_process_cursor", ""), 1_048_576.0),
         (server("mcrpc_process_unanswered_total", ""), 3.0),
         (server("mcrpc_process_calls_total", ",peer_service=\"7\",outcome=\"failed\""), 3.0),
-        (server("mcrpc_process_call_duration_seconds_total", ",peer_service=\"7\""), 1.5),
+        (server("mcrpc_process_call_duration_seconds_sum", ",peer_service=\"7\""), 1.5),
+        (server("mcrpc_process_call_duration_seconds_count", ",peer_service=\"7\""), 24.0),
+        (within("0.000393216"), 0.0),
+        (within("0.001048576"), 20.0),
+        (within("0.536870912"), 23.0),
+        (within("12.884901888"), 23.0),
+        (within("+Inf"), 24.0),
         (r#"mcrpc_host_counter_total{id="4",key="9"}"#.to_owned(), 11.0),
         (r#"mcrpc_agent_segment_believed{segment="strategy"}"#.to_owned(), 1.0),
         ("mcrpc_host_killed".to_owned(), 0.0),
@@ -214,6 +245,7 @@ fn what_the_segments_hold_is_what_prometheus_reads() {
     assert!(
         plain.body.contains("# HELP mcrpc_host_calls_total ") && plain.body.contains("# TYPE mcrpc_host_killed gauge")
     );
+    assert!(plain.body.contains("# TYPE mcrpc_process_call_duration_seconds histogram\n"));
     every_metric_of_the_operators_files_exists(&all);
 }
 
@@ -236,6 +268,7 @@ fn every_metric_of_the_operators_files_exists(all: &Exposition) {
             .collect();
         assert!(!named.is_empty(), "{file} names no metric");
         for name in named {
+            let name = name.trim_end_matches("_bucket");
             assert!(known.iter().any(|known| known == name), "{file} names {name}, which there is not: {known:#?}");
         }
         for name in known.iter().filter(|name| file == "dashboard.md" && *name != "up") {
@@ -247,26 +280,63 @@ fn every_metric_of_the_operators_files_exists(all: &Exposition) {
 #[test]
 fn who_calls_whom_is_told_by_program_and_service() {
     let host = Host::start(&["127.0.0.1:0"]);
-    host.with_health(&endpoint(1), |health| health.add(&Totals { calls: [20, 1, 3, 2], time_us: 9 }));
+    // A Rust program says which of these are its own; a C program does not.
+    host.with_health(&endpoint(1), |health| health.add(&Totals { calls: [20 + 4, 1, 3 + 1, 2], time_us: 9 }));
     let other = Endpoint { service_id: 8, ..endpoint(1) };
     host.with_health(&other, |health| health.add(&Totals { calls: [1, 0, 0, 0], time_us: 9 }));
     host.with_stat(seat_a_server);
-    host.metrics(|all| {
-        !all.series("mcrpc_process_calls_total").is_empty() && all.series("mcrpc_host_calls_total").len() == 8
-    });
-    let answer = host.get("/api/graph", "");
-    let graph: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
-    let edges: Vec<_> = graph["edges"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|edge| {
+    let edge = |caller: &str, service: &str, calls, failures| (caller.to_owned(), service.to_owned(), calls, failures);
+    let expected = [edge("", "7", 5, 1), edge("", "8", 1, 0), edge("crawld", "7", 26, 3)];
+    host.until("/api/graph", |graph| {
+        let edges = graph["edges"].as_array().unwrap().iter().map(|edge| {
             let text = |key: &str| edge[key].as_str().unwrap().to_owned();
             (text("caller"), text("service"), edge["calls"].as_u64().unwrap(), edge["failures"].as_u64().unwrap())
-        })
-        .collect();
-    let edge = |caller: &str, service: &str, calls, failures| (caller.to_owned(), service.to_owned(), calls, failures);
-    assert_eq!(edges, [edge("", "8", 1, 0), edge("crawld", "7", 26, 3)]);
+        });
+        edges.eq(expected.iter().cloned())
+    });
+}
+
+#[test]
+fn how_long_calls_take_is_told_by_program_and_service() {
+    let host = Host::start(&["127.0.0.1:0"]);
+    let seat = host.with_stat(seat_a_server);
+    host.metrics(|all| !all.series("mcrpc_process_calls_total").is_empty());
+    // From now on it is seen as new: 98 calls of about 5 ms, and two of about 300.
+    let mut durations = [0; 13];
+    (durations[4], durations[8]) = (98, 2);
+    let calls = Calls { totals: Totals { calls: [100, 0, 0, 0], time_us: 1_090_000 }, durations };
+    host.with_stat(|stat| CallCounters::open(stat, 7).add(stat, seat, &calls));
+    let graph = host.until("/api/graph", |graph| graph["edges"][0]["p99_ms"].is_f64());
+    let ms = |key: &str| graph["edges"][0][key].as_f64().unwrap();
+    assert!((3.1..8.4).contains(&ms("p50_ms")) && (201.0..537.0).contains(&ms("p99_ms")), "{graph}");
+}
+
+/// Given strategies that nobody refreshes any more, then no program heeds them, and the agent does not show them as if one did.
+#[test]
+fn strategies_that_are_stale_are_not_shown_as_if_they_were_in_force() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, "10.0.0.1:8000 service=7 pass=35%\n").unwrap();
+    let host = Host::start(&["127.0.0.1:0", "--strategies", file.path().to_str().unwrap()]);
+    host.with_health(&endpoint(1), |health| health.add(&Totals { calls: [5, 4, 3, 2], time_us: 2_500_000 }));
+    let series = r#"mcrpc_host_endpoint_pass_ratio{endpoint="10.0.0.1:8000",peer_service="7"}"#;
+    let all = host.metrics(|all| all.has(series));
+    assert_eq!((all.value(series), all.value("mcrpc_agent_strategies")), (0.35, 1.0));
+    host.until("/api/state", |state| state["strategies"]["in_force"] == true && state["health"] == json!([]));
+
+    // A copy takes the name of the table, as old as one gets in a minute in which nobody refreshes it.
+    let table = host.root.path().join("run").join(Segment::Strategy.file_name().to_str().unwrap());
+    let mut copy = fs::read(&table).unwrap();
+    let refreshed_ms = u64::from_le_bytes(copy[88..96].try_into().unwrap());
+    copy[88..96].copy_from_slice(&refreshed_ms.saturating_sub(60_000).to_le_bytes());
+    let replacement = table.with_extension("new");
+    fs::write(&replacement, copy).unwrap();
+    fs::rename(&replacement, &table).unwrap();
+    let all = host.metrics(|all| !all.has(series));
+    assert_eq!(all.value("mcrpc_agent_strategies"), 0.0);
+    assert_eq!(all.value(r#"mcrpc_agent_segment_believed{segment="strategy"}"#), 0.0);
+    let state = host.until("/api/state", |state| state["strategies"]["in_force"] == false);
+    assert_eq!((&state["strategies"]["active"], &state["endpoints"][0]["pass_percent"]), (&json!(0), &json!(100.0)));
+    assert!(state["health"][0]["text"].as_str().unwrap().contains("stale"), "{state}");
 }
 
 #[test]
@@ -288,8 +358,10 @@ fn beyond_loopback_a_token_is_needed_and_asked_for() {
     let path = token_file("short", 0o600);
     let path = path.to_str().unwrap();
     refused(&["0.0.0.0:0", "--token-file", path], "fewer than 16 characters");
-    token_file(TOKEN, 0o644);
-    refused(&["0.0.0.0:0", "--token-file", path], "chmod o= it");
+    for mode in [0o644, 0o640, 0o604, 0o620] {
+        token_file(TOKEN, mode);
+        refused(&["0.0.0.0:0", "--token-file", path], &format!("(mode {mode:o}): chmod 600 {path}"));
+    }
 
     token_file(&format!("{TOKEN}\n"), 0o600);
     let host = Host::start(&["0.0.0.0:0", "--token-file", path]);
@@ -309,6 +381,20 @@ fn a_foreign_name_for_the_host_is_not_answered() {
     assert_eq!(answer.code, 200);
     assert!(answer.head.contains("content-security-policy: default-src 'none'"), "{}", answer.head);
     assert_eq!(host.get("/nothing", "").code, 404);
+    let mut nameless = TcpStream::connect(host.address).unwrap();
+    write!(nameless, "GET /api/state HTTP/1.0\r\n\r\n").unwrap();
+    assert_eq!(answer_of(nameless).code, 421);
+}
+
+#[test]
+fn a_request_with_a_body_is_refused_without_reading_it() {
+    let host = Host::start(&["127.0.0.1:0"]);
+    for body in ["Content-Length: 1000000000\r\n", "Transfer-Encoding: chunked\r\n"] {
+        let mut stream = TcpStream::connect(host.address).unwrap();
+        write!(stream, "GET /api/state HTTP/1.1\r\nHost: localhost\r\n{body}\r\n").unwrap();
+        let answer = answer_of(stream);
+        assert!(answer.code == 413 && answer.head.contains("connection: close"), "{}", answer.head);
+    }
 }
 
 #[test]
@@ -327,8 +413,8 @@ fn a_browser_finds_no_fault_with_a_page_of_a_thousand_endpoints() {
     let parts = ["/", "/page.css", "/page.js"].map(|path| host.get(path, "").body.len());
     assert!(parts.iter().sum::<usize>() <= 100 << 10, "{parts:?} bytes");
     let seen = look(&format!("http://{}/", host.address));
-    assert_eq!(seen["console"], serde_json::json!([]));
-    assert_eq!(seen["violations"], serde_json::json!({ "light": [], "dark": [] }));
+    assert_eq!(seen["console"], json!([]));
+    assert_eq!(seen["violations"], json!({ "light": [], "dark": [] }));
     assert_eq!((seen["rows"].as_u64(), seen["updates"].as_u64()), (Some(1_000), Some(2)));
     assert!(seen["first"].as_str().unwrap().contains("■ shielded"), "{seen}");
     assert_eq!((seen["found"].as_u64(), seen["focused"].as_str()), (Some(1), Some("endpoints-title")));
@@ -382,7 +468,7 @@ fn what_the_agent_costs_with_ten_thousand_endpoints_and_fifty_processes() {
 }
 
 /// What a headless browser sees. MCRPC_TEST_PICTURES is where its pictures go.
-fn look(address: &str) -> serde_json::Value {
+fn look(address: &str) -> Value {
     support::need("node", "nodejs");
     support::need("npm", "npm");
     support::need("chromium", "chromium");

@@ -16,12 +16,12 @@ use mcrpc_agent::directory::Directory;
 use mcrpc_agent::mapping::{Mapping, WritableMapping};
 use mcrpc_agent::names::{self, ListFile};
 use mcrpc_agent::watched::FileError;
+use mcrpc_core::host::calls::Calls;
 use mcrpc_core::host::control::Control;
 use mcrpc_core::host::fail::FailBuckets;
 use mcrpc_core::host::files::Segment;
 use mcrpc_core::id::Salt;
 use mcrpc_core::select::host_view::HostView;
-use mcrpc_core::shield::health::Totals;
 use mcrpc_core::strategy::liveness::{Liveness, MAX_AGE_MS};
 use mcrpc_core::strategy::table::Table;
 use mcrpc_core::time::{NANOS_PER_MILLI, Nanos};
@@ -147,9 +147,9 @@ impl Host {
         self.known.load()
     }
 
-    /// Counts what this process's calls to a service met. `false` without a seat, or without room.
-    pub(crate) fn count_calls(&self, service_id: u32, totals: &Totals) -> bool {
-        self.watch.lock().seat.count_calls(service_id, totals)
+    /// Counts what this process's calls to a service met. `false` without a seat.
+    pub(crate) fn count_calls(&self, service_id: u32, calls: &Calls) -> bool {
+        self.watch.lock().seat.count_calls(service_id, calls)
     }
 
     /// Looks at the files. To be called about twice a second.
