@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use mcrpc_agent::clock;
@@ -18,6 +19,7 @@ use mcrpc_core::shield::health::{Rules, Totals};
 use mcrpc_core::shield::outcome::Outcome;
 use mcrpc_core::status::Refusal;
 use mcrpc_core::strategy::endpoint::Endpoint;
+use serde_json::Value;
 
 use crate::browser::look;
 use crate::host::Host;
@@ -48,54 +50,60 @@ fn pictures_for_the_documentation() {
     let arguments = ["127.0.0.1:0", "--routes", routes.path().to_str().unwrap(), "--idc", "sz"];
     let host = Host::start(&arguments);
     let (fail, stat) = (host.map(Segment::Fail), host.map(Segment::Stat));
-    let (fail, stat) =
-        (FailBuckets::attach(fail.shared(), fail.len()).unwrap(), Stat::attach(stat.shared(), stat.len()).unwrap());
+    let fail = FailBuckets::attach(fail.shared(), fail.len()).unwrap();
+    let stat = Stat::attach(stat.shared(), stat.len()).unwrap();
     let seats = ["gateway", "feed", "ranking", "user"].map(|name| (name, sit(&stat, name)));
     let seat_of = |name: &str| seats.iter().find(|(seated, _)| *seated == name).unwrap().1;
-    let start = Instant::now();
+    let address = format!("http://{}/", host.address);
+    let (start, mut looking) = (Instant::now(), None::<JoinHandle<Value>>);
     for tick in 0u64.. {
-        let now = clock::monotonic();
+        let failures = SERVICES.map(|service| serve(&fail, &service, tick, start.elapsed().as_secs()));
         for &(caller, service_id, calls, bucket) in &EDGES {
-            let calls = calls + tick * 7 % 23;
+            // Whoever calls it first has met them all.
+            let is_first = EDGES.iter().find(|edge| edge.1 == service_id).is_some_and(|edge| edge.0 == caller);
+            let failed = if is_first { failures[service_id as usize - 11] } else { 0 };
             let mut durations = [0; 13];
             (durations[bucket], durations[bucket + 1], durations[bucket + 3]) = (calls - calls / 20, calls / 20 - 1, 1);
-            let failed = u64::from(service_id == 13) * (tick % 3);
             let totals = Totals { calls: [calls - failed, 0, failed, 0], time_us: calls * 400 << bucket };
             CallCounters::open(&stat, service_id).add(&stat, seat_of(caller), &Calls { totals, durations });
         }
-        for (service_id, _, servers) in SERVICES {
-            let of_service = EDGES.iter().filter(|edge| edge.1 == service_id);
-            let told: u64 = of_service.map(|edge| edge.2).sum();
-            // A C program calls the storage, too.
-            let calls = (told + u64::from(service_id == 14) * 150) / u64::from(servers) + tick % 5;
-            for number in 0..servers {
-                let cell = fail.health(fail.bucket(&server(service_id, number)).unwrap()).unwrap();
-                let second = start.elapsed().as_secs();
-                let is_sick = service_id == 13
-                    && match number {
-                        1 => (60..75).contains(&second) || (130..150).contains(&second) || second > TIME.as_secs() - 12,
-                        4 => (185..192).contains(&second),
-                        _ => false,
-                    };
-                let outcome = if is_sick { Outcome::Failed } else { Outcome::Ok };
-                let is_probe = cell.take_probe(&RULES.breaker, now);
-                (0..20).for_each(|_| _ = cell.report(outcome, is_probe, &RULES, now));
-                let failed = if is_sick { 9 } else { 0 };
-                cell.add(&Totals { calls: [calls - failed.min(calls), 0, failed, 0], time_us: calls * 2_300 });
-            }
-        }
         seats.iter().for_each(|&(name, seat)| report(&stat, name, seat, tick));
-        if start.elapsed() >= TIME {
-            break;
+        match &looking {
+            None if start.elapsed() >= TIME => {
+                record_a_call(&host, &seat_of);
+                let address = address.clone();
+                looking = Some(thread::spawn(move || {
+                    look("pictures.mjs", &[&address, root().join("docs").to_str().unwrap()])
+                }));
+            }
+            Some(looking) if looking.is_finished() => break,
+            _ => thread::sleep(TICK),
         }
-        std::thread::sleep(TICK);
     }
-    record_a_call(&host, &seat_of);
-    println!("{:#}", look("pictures.mjs", &[&format!("http://{}/", host.address), docs().to_str().unwrap()]));
+    println!("{:#}", looking.unwrap().join().unwrap());
 }
 
-fn docs() -> std::path::PathBuf {
-    root().join("docs")
+/// What the servers of a service answer in a tick. How many calls fail.
+fn serve(fail: &FailBuckets<'_>, &(service_id, _, servers): &(u32, &str, u16), tick: u64, second: u64) -> u64 {
+    let told: u64 = EDGES.iter().filter(|edge| edge.1 == service_id).map(|edge| edge.2).sum();
+    // A C program calls the storage, too.
+    let calls = (told + u64::from(service_id == 14) * 150) / u64::from(servers);
+    let (mut all_failed, now) = (0, clock::monotonic());
+    for number in 0..servers {
+        let cell = fail.health(fail.bucket(&server(service_id, number)).unwrap()).unwrap();
+        let is_sick = match (service_id, number) {
+            (13, 1) => matches!(second, 60..75 | 130..150) || second > TIME.as_secs() - 30,
+            (13, 4) => matches!(second, 185..192),
+            _ => false,
+        };
+        let outcome = if is_sick { Outcome::Failed } else { Outcome::Ok };
+        let is_probe = cell.take_probe(&RULES.breaker, now);
+        (0..20).for_each(|_| _ = cell.report(outcome, is_probe, &RULES, now));
+        let failed = if is_sick { 1 + tick % 3 } else { 0 };
+        cell.add(&Totals { calls: [calls - failed, 0, failed, 0], time_us: calls * (900 + 100 * u64::from(number)) });
+        all_failed += failed;
+    }
+    all_failed
 }
 
 fn write_route(routes: &Path, (id, name, servers): &(u32, &str, u16)) {

@@ -369,6 +369,8 @@ function follow() {
     $('live').className = 'lost';
     $('live').textContent = '■ lost' + (last ? `, this is of ${clock(last.at)}` : '');
     alarm(['The agent does not answer.']);
+    // A connection that broke is made again by itself, but not one that was refused.
+    if (events.readyState === EventSource.CLOSED) setTimeout(follow, 5000);
   };
 }
 

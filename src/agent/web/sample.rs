@@ -185,7 +185,7 @@ fn strategies(table: &Table<'_>, in_force: bool, now: &Moment) -> Strategies {
 
 fn endpoints(mapping: &Mapping, table: Option<&Table<'_>>, now: &Moment) -> Result<Endpoints, Mismatch> {
     let levels = Levels::attach(mapping.view(), mapping.len())?;
-    let (_, slots) = levels.fill();
+    let (used, slots) = levels.fill();
     let now = now.monotonic();
     let row = |endpoint: Endpoint, reading: Reading| EndpointRow {
         endpoint,
@@ -194,6 +194,8 @@ fn endpoints(mapping: &Mapping, table: Option<&Table<'_>>, now: &Moment) -> Resu
         cursor: reading.cursor(now),
         pass_rate: table.and_then(|table| table.lookup(&endpoint)).map_or(Per10k::ALL, |entry| entry.pass_rate),
     };
-    let all = levels.iter(now).filter_map(|level| Some(row(level.endpoint?, level.reading))).collect();
+    // The number may be damaged.
+    let mut all = Vec::with_capacity(used.min(slots) as usize);
+    all.extend(levels.iter(now).filter_map(|level| Some(row(level.endpoint?, level.reading))));
     Ok(Endpoints { slots, all })
 }
