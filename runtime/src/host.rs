@@ -18,6 +18,7 @@ use mcrpc_agent::directory::Directory;
 use mcrpc_agent::mapping::{Mapping, WritableMapping};
 use mcrpc_agent::names::{self, ListFile};
 use mcrpc_agent::watched::FileError;
+use mcrpc_core::host::calls::Calls;
 use mcrpc_core::host::control::Control;
 use mcrpc_core::host::fail::FailBuckets;
 use mcrpc_core::host::files::Segment;
@@ -26,7 +27,6 @@ use mcrpc_core::host::seat::{COMMON, QueueReport};
 use mcrpc_core::host::trace::{Ring, Trace};
 use mcrpc_core::id::{Salt, Uin};
 use mcrpc_core::select::host_view::HostView;
-use mcrpc_core::shield::health::Totals;
 use mcrpc_core::status::Status;
 use mcrpc_core::strategy::liveness::{Liveness, MAX_AGE_MS};
 use mcrpc_core::strategy::table::Table;
@@ -203,9 +203,9 @@ impl Host {
         self.known.load()
     }
 
-    /// Counts what this process's calls to a service met. `false` without a seat, or without room.
-    pub(crate) fn count_calls(&self, service_id: u32, totals: &Totals) -> bool {
-        self.watch.lock().seat.count_calls(service_id, totals)
+    /// Counts what this process's calls to a service met. `false` without a seat.
+    pub(crate) fn count_calls(&self, service_id: u32, calls: &Calls) -> bool {
+        self.watch.lock().seat.count_calls(service_id, calls)
     }
 
     /// Says what this process's admission does: a tool sees the last report of each process. Nothing without a seat.

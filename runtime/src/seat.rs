@@ -11,11 +11,10 @@ use std::path::Path;
 
 use mcrpc_agent::directory::Directory;
 use mcrpc_agent::mapping::WritableMapping;
-use mcrpc_core::host::calls::CallCounters;
+use mcrpc_core::host::calls::{CallCounters, Calls};
 use mcrpc_core::host::files::{SEATS_LOCK, Segment};
 use mcrpc_core::host::seat::{COMMON, NAME_LEN, QueueReport, Seats};
 use mcrpc_core::host::stat::Stat;
-use mcrpc_core::shield::health::Totals;
 use mcrpc_core::time::Nanos;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
@@ -65,15 +64,14 @@ impl Seat {
         }
     }
 
-    /// Counts what calls to a service met. `false` without a seat, or without room for further counters.
-    pub(crate) fn count_calls(&self, service_id: u32, totals: &Totals) -> bool {
+    /// Counts what calls to a service met. `false` without a seat.
+    pub(crate) fn count_calls(&self, service_id: u32, calls: &Calls) -> bool {
         let Some(taken) = &self.0 else { return false };
         let stat = Stat::attach(taken.stat.shared(), taken.stat.len());
-        let counted = stat.ok().and_then(|stat| {
-            CallCounters::open(&stat, service_id).ok()?.add(&stat, taken.number, totals);
-            Some(())
-        });
-        counted.is_some()
+        stat.is_ok_and(|stat| {
+            CallCounters::open(&stat, service_id).add(&stat, taken.number, calls);
+            true
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use mcrpc::{Client, Failure, Host, Server, Status};
 use mcrpc_agent::directory::Directory;
 use mcrpc_agent::names::{self, ServiceList};
 use mcrpc_agent::publisher::{Publisher, Settings};
+use mcrpc_core::host::calls::{self, BOUNDS_NS, Calls, Counted};
 use mcrpc_core::host::control::{Author, Mechanism, Operator, Setting, Target};
 use mcrpc_core::host::files::Segment;
 use mcrpc_core::host::stat::Counters;
@@ -212,6 +213,34 @@ fn a_process_has_a_seat_by_which_tools_know_it_until_it_leaves() {
     });
     drop(clients);
     until("all have left, or are seated no more", || occupants().is_empty());
+}
+
+#[test]
+fn a_client_tells_its_host_whom_it_calls_and_how_long_that_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let _agent = host(dir.path());
+    let (server, _) = server(Ok("good"));
+    let client = Client::builder("test").host(Arc::new(Host::new(dir.path().join("host"))));
+    let client = client.service("Echo", [server.addresses()[0].to_string()]).build().unwrap();
+    (0..20).for_each(|_| assert_eq!(client.call("Echo", ECHO, "").wait().unwrap(), "good"));
+    let mapping = Directory::open(&dir.path().join("host"), None).unwrap().map(Segment::Stat).unwrap();
+    let counters = Counters::attach(mapping.view(), mapping.len()).unwrap();
+    let told = || {
+        let mut all = Calls::default();
+        for (counter, column) in counters.counters() {
+            if let Some(Counted::Service { index, .. }) = calls::counted(counter) {
+                calls::put(&mut all, index, counters.sum(column));
+            }
+        }
+        all
+    };
+    until("the host is told", || told().totals.requests() == 20);
+    let Calls { totals, durations } = told();
+    assert_eq!((totals.calls, durations.iter().sum()), ([20, 0, 0, 0], 20u64));
+    let bounds_us = BOUNDS_NS.map(|bound_ns| bound_ns / 1_000);
+    let at_least_us: u64 = durations[1..].iter().zip(bounds_us).map(|(calls, bound_us)| calls * bound_us).sum();
+    let at_most_us: u64 = durations.iter().zip(bounds_us).map(|(calls, bound_us)| calls * (bound_us + 1)).sum();
+    assert!((at_least_us..=at_most_us).contains(&totals.time_us), "{durations:?} in {} us", totals.time_us);
 }
 
 /// What an agent would have written.

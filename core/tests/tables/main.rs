@@ -1,5 +1,6 @@
 //! The shared segments as their users see them: one module per segment.
 
+mod calls;
 mod control;
 mod fail;
 mod header;

@@ -7,12 +7,12 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use mcrpc_core::host::calls::Calls;
 use mcrpc_core::host::region::Shared;
 use mcrpc_core::select::decision::Decision;
 use mcrpc_core::select::host_view::HostView;
 use mcrpc_core::select::set::EndpointSet;
 use mcrpc_core::select::settings::{GroupRule, Settings, Spec};
-use mcrpc_core::shield::health::Totals;
 use mcrpc_core::status::Status;
 use mcrpc_core::strategy::endpoint::Endpoint as Identity;
 use mcrpc_core::time::Nanos;
@@ -44,7 +44,7 @@ pub(crate) struct Service {
     /// What is counted of the methods that are called.
     pub(crate) methods: MethodTable,
     /// What the host was told of them.
-    told: Mutex<Totals>,
+    told: Mutex<Calls>,
     set: SetInMemory,
     /// In the order of their numbers in the set.
     endpoints: ArcSwap<Vec<Listed>>,
@@ -169,10 +169,10 @@ impl Service {
     /// Tells the host that it is this process that called.
     pub(crate) fn tell_calls(&self, host: &Host) {
         let mut told = self.told.lock();
-        let totals = self.methods.totals();
-        let new = totals.since(&told);
-        if new != Totals::default() && host.count_calls(self.id, &new) {
-            *told = totals;
+        let calls = self.methods.calls();
+        let new = calls.since(&told);
+        if new != Calls::default() && host.count_calls(self.id, &new) {
+            *told = calls;
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
-use mcrpc_core::shield::health::Totals;
+use mcrpc_core::host::calls::{BOUNDS_NS, Calls};
 use mcrpc_core::shield::outcome::Outcome;
 use mcrpc_core::status::Status;
 use mcrpc_core::wire::header::method_id;
@@ -72,15 +72,16 @@ impl MethodTable {
     }
 
     /// What the attempts of all of them met, and how long calls took.
-    pub(crate) fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
+    pub(crate) fn calls(&self) -> Calls {
+        let mut calls = Calls::default();
         for method in self.0.load().iter() {
-            for (sum, count) in totals.calls.iter_mut().zip(&method.attempts) {
+            for (sum, count) in calls.totals.calls.iter_mut().zip(&method.attempts) {
                 *sum = sum.wrapping_add(count.load(Relaxed));
             }
-            totals.time_us += method.duration.sum().as_micros() as u64;
+            calls.totals.time_us += method.duration.sum().as_micros() as u64;
+            method.duration.add_between(&BOUNDS_NS, &mut calls.durations);
         }
-        totals
+        calls
     }
 
     /// All of them.

@@ -38,6 +38,17 @@ impl Histogram {
         self.counts().quantile(share)
     }
 
+    /// Adds how many durations there are up to each of these bounds, and in the end beyond all of them: each counted once. Exact for
+    /// bounds of a power of two, or of one and a half.
+    pub(crate) fn add_between(&self, bounds_ns: &[u64], sums: &mut [u64]) {
+        let mut begin = 0;
+        let ends = bounds_ns.iter().map(|&bound_ns| bucket_of(bound_ns)).chain([BUCKETS]);
+        for (end, sum) in ends.zip(sums) {
+            *sum += self.buckets[begin..end].iter().map(|bucket| bucket.load(Relaxed)).sum::<u64>();
+            begin = end;
+        }
+    }
+
     /// A copy of its buckets.
     pub(crate) fn counts(&self) -> Counts {
         Counts(self.buckets.iter().map(|bucket| bucket.load(Relaxed)).collect())
@@ -177,6 +188,9 @@ mod tests {
         [1_023, 1_024, 1_025, 2_047, 2_048].into_iter().for_each(|ns| histogram.record_ns(ns));
         assert_eq!(histogram.counts().by_powers(9..=12), [0, 1, 3, 1, 0]);
         assert_eq!(histogram.counts().by_powers(10..=11), [1, 3, 1]);
+        let mut sums = [100; 4];
+        histogram.add_between(&[1 << 10, 3 << 9, 1 << 11], &mut sums);
+        assert_eq!(sums, [101, 102, 101, 101]);
     }
 
     #[test]

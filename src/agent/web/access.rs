@@ -4,6 +4,8 @@
 //! only addresses and `localhost` are answered.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -40,7 +42,7 @@ impl Access {
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), StatusCode> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         match &self.0 {
-            None if text(header::HOST).is_none_or(is_this_host) => Ok(()),
+            None if text(header::HOST).is_some_and(is_this_host) => Ok(()),
             None => Err(StatusCode::MISDIRECTED_REQUEST),
             Some(token) if text(header::AUTHORIZATION).is_some_and(|given| is_token(given, token)) => Ok(()),
             Some(_) => Err(StatusCode::UNAUTHORIZED),
@@ -55,9 +57,17 @@ impl fmt::Display for Access {
 }
 
 fn read_token(path: &Path) -> Result<String> {
-    let mode = std::fs::metadata(path)?.mode();
-    ensure!(mode & 0o007 == 0, "everybody may read it (mode {:o}): chmod o= it", mode & 0o777);
-    let token = std::fs::read_to_string(path)?.trim().to_owned();
+    let mut file = File::open(path)?;
+    let mode = file.metadata()?.mode();
+    ensure!(
+        mode & 0o077 == 0,
+        "others than its owner may use it (mode {:o}): chmod 600 {}",
+        mode & 0o777,
+        path.display()
+    );
+    let mut token = String::new();
+    file.read_to_string(&mut token)?;
+    let token = token.trim().to_owned();
     ensure!(token.len() >= TOKEN_MIN_LEN, "it has fewer than {TOKEN_MIN_LEN} characters");
     Ok(token)
 }
@@ -100,6 +110,7 @@ mod tests {
         for host in ["evil.example", "localhost.evil.example:9464", ""] {
             assert_eq!(answer(&access, header::HOST, host), Err(StatusCode::MISDIRECTED_REQUEST), "{host}");
         }
+        assert_eq!(access.check(&HeaderMap::new()), Err(StatusCode::MISDIRECTED_REQUEST));
     }
 
     #[test]

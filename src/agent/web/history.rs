@@ -10,7 +10,7 @@ use mcrpc_core::shield::health::Totals;
 use mcrpc_core::strategy::endpoint::Endpoint;
 use serde::Serialize;
 
-use super::calls::{Calls, Edge};
+use super::calls::Callers;
 use super::sample::{EndpointRow, Sample};
 use crate::host::place::Moment;
 use crate::host::rates::{ProcessRates, Rates};
@@ -44,10 +44,9 @@ pub(super) struct History {
     minute: u64,
     endpoints: HashMap<Endpoint, Track>,
     servers: HashMap<(u32, u32), ServerTrack>,
-    edges: HashMap<(u32, u32, u32), Totals>,
     before: Option<(Moment, Stat)>,
-    /// Who called whom since the last look.
-    pub(super) graph: Vec<Edge>,
+    /// Who calls whom.
+    pub(super) callers: Callers,
     /// The newest last.
     pub(super) changes: VecDeque<Change>,
     /// Of ten seconds each, the newest last and not yet whole.
@@ -119,7 +118,7 @@ pub(super) struct Point {
 
 impl Flow {
     /// Of what was added in so many seconds; nothing if the totals went back, as those of another segment do.
-    fn between(before: &Totals, now: &Totals, seconds: f32) -> Flow {
+    pub(super) fn between(before: &Totals, now: &Totals, seconds: f32) -> Flow {
         let added = now.since(before);
         let calls = added.requests();
         if now.requests() <= before.requests() || now.time_us < before.time_us || seconds <= 0.0 {
@@ -129,6 +128,17 @@ impl Flow {
             calls_per_s: calls as f32 / seconds,
             failures_per_s: added.failures() as f32 / seconds,
             mean_ms: Some(added.time_us as f32 / 1e3 / calls as f32),
+        }
+    }
+
+    /// Both together.
+    pub(super) fn and(&self, other: &Flow) -> Flow {
+        let calls_per_s = self.calls_per_s + other.calls_per_s;
+        let weighted = |flow: &Flow| flow.mean_ms.unwrap_or(0.0) * flow.calls_per_s;
+        Flow {
+            calls_per_s,
+            failures_per_s: self.failures_per_s + other.failures_per_s,
+            mean_ms: (calls_per_s > 0.0).then(|| (weighted(self) + weighted(other)) / calls_per_s),
         }
     }
 }
@@ -154,7 +164,7 @@ impl History {
             self.observe_servers(stat, &sample.taken, &mut point);
             self.before = Some((sample.taken, stat.clone()));
         }
-        self.observe_calls(sample, seconds);
+        self.callers.observe(sample, seconds);
         self.add_point(point);
     }
 
@@ -235,25 +245,6 @@ impl History {
             }
         }
         self.servers.retain(|_, track| track.seen == self.looks);
-    }
-
-    fn observe_calls(&mut self, sample: &Sample, seconds: f32) {
-        self.graph.clear();
-        let mut now = HashMap::with_capacity(sample.calls.len());
-        for calls in &sample.calls {
-            let Calls { seat, service_id, totals } = *calls;
-            let process = sample.stat.as_ref().and_then(|stat| stat.processes.iter().find(|it| it.seat == seat));
-            let Some(process) = process else { continue };
-            let key = (seat, process.incarnation, service_id);
-            let before = self.edges.get(&key).copied().unwrap_or(totals);
-            now.insert(key, totals);
-            let (caller, flow) = (process.name.clone(), Flow::between(&before, &totals, seconds));
-            match self.graph.iter_mut().find(|edge| edge.caller == caller && edge.service_id == service_id) {
-                Some(edge) => edge.add(flow, &totals),
-                None => self.graph.push(Edge { caller, service_id, flow, totals }),
-            }
-        }
-        self.edges = now;
     }
 
     fn add_point(&mut self, point: Point) {

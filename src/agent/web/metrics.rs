@@ -1,20 +1,21 @@
 //! What the host's shared segments hold, as Prometheus reads it. `docs/dashboard.md` lists the names.
 //!
-//! Written straight from a sample: with many endpoints the text is megabytes long, and nothing else is made of it. A user's
-//! uin is never a label. An endpoint of which nothing is wrong has no state here, only its calls.
+//! Written straight from a sample. A user's uin is never a label. An endpoint of which nothing is wrong has no state here, only
+//! its calls.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use mcrpc_core::admission::Cursor;
+use mcrpc_core::host::calls::{BOUNDS_NS, Calls, FIRST_ID};
 use mcrpc_core::id::Per10k;
 use mcrpc_core::shield::health::Totals;
 use mcrpc_discovery::table::EtcdState;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Unit;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::history::{STATES, number_of};
@@ -23,45 +24,11 @@ use crate::host::health::Health;
 use crate::host::liveness::Life;
 use crate::host::stat::{Process, Queue};
 
-/// The media types: what Prometheus asks for, and what everything else understands.
-pub(super) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-pub(super) const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
-
 const OUTCOMES: [&str; 4] = ["ok", "logic", "failed", "overloaded"];
 
-/// The text of OpenMetrics 1.0.
-pub(super) fn open_metrics(sample: Arc<Sample>) -> String {
-    let mut registry = Registry::default();
-    registry.register_collector(Box::new(Shown(sample)));
-    let mut text = String::new();
-    // A string takes what it is given.
-    let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
-    text
-}
-
-/// The same in Prometheus' older format, in which a counter is called what its sample is.
-pub(super) fn plain(sample: Arc<Sample>) -> String {
-    let open = open_metrics(sample);
-    let mut text = String::with_capacity(open.len());
-    let mut lines = open.lines().peekable();
-    while let Some(line) = lines.next() {
-        let is_counter = |line: &str| line.starts_with("# TYPE ") && line.ends_with(" counter");
-        let mut words = line.splitn(4, ' ');
-        match (words.next(), words.next(), words.next(), words.next()) {
-            (Some("#"), Some("UNIT" | "EOF"), ..) => continue,
-            (Some("#"), Some(what @ ("HELP" | "TYPE")), Some(name), Some(rest))
-                if is_counter(line) || lines.peek().is_some_and(|next| what == "HELP" && is_counter(next)) =>
-            {
-                text.extend(["# ", what, " ", name, "_total ", rest, "\n"]);
-            }
-            _ => text.extend([line, "\n"]),
-        }
-    }
-    text
-}
-
+/// What a sample says, for a registry.
 #[derive(Debug)]
-struct Shown(Arc<Sample>);
+pub(super) struct Shown(pub(super) Arc<Sample>);
 
 enum Value {
     Whole(u64),
@@ -98,12 +65,25 @@ impl Writer<'_, '_> {
         })
     }
 
-    fn all<const N: usize>(
+    fn histograms<'c, const N: usize>(
+        &mut self,
+        definition: Definition<N>,
+        rows: impl IntoIterator<Item = ([String; N], &'c Calls)>,
+    ) -> fmt::Result {
+        let bounds_s = BOUNDS_NS.into_iter().map(|bound_ns| bound_ns as f64 / 1e9).chain([f64::INFINITY]);
+        let bounds_s: Vec<f64> = bounds_s.collect();
+        self.all(MetricType::Histogram, definition, rows, |place, calls| {
+            let buckets: Vec<_> = bounds_s.iter().copied().zip(calls.durations).collect();
+            place.encode_histogram::<NoLabelSet>(calls.totals.time_us as f64 / 1e6, calls.timed(), &buckets, None)
+        })
+    }
+
+    fn all<const N: usize, V>(
         &mut self,
         kind: MetricType,
         (name, unit, help, labels): Definition<N>,
-        rows: impl IntoIterator<Item = ([String; N], Value)>,
-        write: impl Fn(&mut MetricEncoder<'_>, Value) -> fmt::Result,
+        rows: impl IntoIterator<Item = ([String; N], V)>,
+        write: impl Fn(&mut MetricEncoder<'_>, V) -> fmt::Result,
     ) -> fmt::Result {
         let mut encoder = self.0.encode_descriptor(name, help, unit.as_ref(), kind)?;
         for (values, value) in rows {
@@ -147,7 +127,11 @@ fn agent(sample: &Sample, to: &mut Writer<'_, '_>) -> fmt::Result {
         let age = table.refreshed_age_ms.map(|ms| ([], Real(ms as f64 / 1e3)));
         to.gauges(("mcrpc_agent_refresh_age", SECONDS, "Since strategies were last refreshed", []), age)?;
         to.counter("mcrpc_agent_refreshes", "How often strategies were refreshed", table.refreshes)?;
-        to.gauge("mcrpc_agent_strategies", "Endpoints of which not all calls pass", table.active)?;
+        to.gauge(
+            "mcrpc_agent_strategies",
+            "Endpoints of which not all calls pass; 0 while they are stale",
+            table.active,
+        )?;
         let refused = [("full", table.full_refusals), ("collision", table.collisions)];
         to.counters(
             ("mcrpc_agent_strategies_refused", None, "Entries for which the table had no place, by why", ["why"]),
@@ -265,25 +249,35 @@ fn queues(sample: &Sample, to: &mut Writer<'_, '_>) -> fmt::Result {
 }
 
 fn calls(sample: &Sample, to: &mut Writer<'_, '_>) -> fmt::Result {
+    let name_of = |seat: u32| {
+        let processes = sample.stat.iter().flat_map(|stat| &stat.processes);
+        processes.into_iter().find(|it| it.seat == seat).map_or("", |it| it.name.as_str()).to_owned()
+    };
     let all = || {
-        sample.calls.iter().map(|calls| {
-            let processes = sample.stat.iter().flat_map(|stat| &stat.processes);
-            let name = processes.into_iter().find(|it| it.seat == calls.seat).map_or("", |it| it.name.as_str());
-            (calls.seat.to_string(), name.to_owned(), sample.service(calls.service_id), &calls.totals)
-        })
+        let told = sample.told.calls.iter();
+        told.map(|(&(seat, id), calls)| ([seat.to_string(), name_of(seat), sample.service(id)], calls))
     };
     let labels = ["seat", "process", "peer_service", "outcome"];
     to.counters(
         ("mcrpc_process_calls", None, "Attempts that the processes of a seat have made, by what they met", labels),
-        all().flat_map(|(seat, name, service, totals)| {
-            by_outcome(totals)
+        all().flat_map(|([seat, name, service], calls)| {
+            by_outcome(&calls.totals)
                 .map(move |(outcome, n)| ([seat.clone(), name.clone(), service.clone(), outcome.to_owned()], Whole(n)))
         }),
     )?;
     let labels = ["seat", "process", "peer_service"];
+    to.histograms(
+        ("mcrpc_process_call_duration", SECONDS, "How long these calls took, with all their attempts", labels),
+        all().filter(|(_, calls)| calls.timed() > 0),
+    )?;
     to.counters(
-        ("mcrpc_process_call_duration", SECONDS, "Time that these attempts took, summed up", labels),
-        all().map(|(seat, name, service, totals)| ([seat, name, service], Real(totals.time_us as f64 / 1e6))),
+        (
+            "mcrpc_process_calls_untold",
+            None,
+            "Calls that are missing in part above, without room among the counters",
+            ["seat", "process"],
+        ),
+        sample.told.untold.iter().map(|&(seat, n)| ([seat.to_string(), name_of(seat)], Whole(n))),
     )
 }
 
@@ -359,7 +353,7 @@ fn endpoints(sample: &Sample, to: &mut Writer<'_, '_>) -> fmt::Result {
 
 fn counters(sample: &Sample, to: &mut Writer<'_, '_>) -> fmt::Result {
     if let Some(stat) = &sample.stat {
-        let is_own = |id: u32| id < mcrpc_core::host::calls::FIRST_ID;
+        let is_own = |id: u32| id < FIRST_ID;
         let all = |kind: &'static str| {
             let these = stat.counters.iter().filter(move |it| it.kind == kind && is_own(it.id));
             these.filter_map(|it| Some(([it.id.to_string(), it.key.to_string()], Whole(it.value?))))

@@ -8,16 +8,20 @@
 //! | [`calls`] | who calls whom |
 //! | [`view`] | the two together, as the page shows them |
 //! | [`metrics`] | a sample, as Prometheus reads it |
-//! | [`server`] | HTTP |
+//! | [`text`] | that, on its way |
+//! | [`connections`] | how many there may be, and for how long |
+//! | [`server`] | what is asked and answered |
 //!
 //! It runs on a thread of its own: a slow reader of the page keeps no strategy waiting. Nothing here writes to a segment.
 
 mod access;
 mod calls;
+mod connections;
 mod history;
 mod metrics;
 mod sample;
 mod server;
+mod text;
 mod view;
 
 use std::net::{SocketAddr, TcpListener};
@@ -39,7 +43,7 @@ pub(super) struct Options {
     /// Show the host on a page, and its metrics at /metrics; beyond loopback only with a token
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:9464")]
     listen: Option<SocketAddr>,
-    /// Show them only to who knows what is in this file: 16 characters or more, which nobody else on this host may read
+    /// Show them only to who knows what is in this file: 16 characters or more, and nobody but its owner may use it (mode 600)
     #[arg(long, value_name = "FILE", requires = "listen")]
     token_file: Option<PathBuf>,
 }

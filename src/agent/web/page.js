@@ -125,7 +125,8 @@ function showFigures(state) {
   const list = $('figures');
   const alive = state.servers.filter((process) => process.state === 'alive').length;
   const notNormal = state.states.slice(1).reduce((sum, n) => sum + n, 0);
-  const refreshed = state.strategies && state.strategies.refreshed_age_ms;
+  const { active, in_force: inForce, refreshed_age_ms: age } = state.strategies || {};
+  const refreshed = age === null ? 'never refreshed' : `${(age / 1000).toFixed(1)} s old`;
   const figures = [
     ['calls/s', rate(point.calls_per_s), 'calls_per_s'],
     ['failures/s', rate(point.failures_per_s), 'failures_per_s'],
@@ -135,7 +136,7 @@ function showFigures(state) {
     ['endpoints', count(state.states.reduce((sum, n) => sum + n, 0))],
     ['not normal', count(notNormal)],
     ['processes', `${alive} of ${state.servers.length} alive`],
-    ['strategies', state.strategies ? `${count(state.strategies.active)}, ${refreshed === null ? 'never' : (refreshed / 1000).toFixed(1) + ' s old'}` : 'unknown'],
+    ['strategies', state.strategies ? `${inForce ? count(active) : 'not in force'}, ${refreshed}` : 'unknown'],
     ['etcd', state.etcd === null ? 'not used' : state.etcd.followed ? 'followed' : 'away'],
   ];
   if (list.children.length !== figures.length) {
@@ -252,11 +253,19 @@ function showGraph(state) {
   const told = JSON.stringify(edges);
   if ($('picture').told === told) return;
   $('picture').told = told;
+  const caller = (edge) => edge.caller || 'programs that do not say';
+  fill('calls-table', edges.map((edge) => ({
+    key: `${edge.caller} ${edge.service_id}`,
+    cells: [
+      words(caller(edge)), words(service(edge.service)), number(part(edge.calls_per_s)), number(part(edge.failures_per_s)),
+      number(rate(edge.mean_ms)), number(rate(edge.p50_ms)), number(rate(edge.p99_ms)),
+      number(count(edge.calls)), number(edge.failures ? count(edge.failures) : NONE),
+    ],
+  })), 'Nobody has called anybody.');
   if (edges.length === 0) {
-    $('picture').replaceChildren(element('p', null, 'Nobody has called anybody.', 'note'));
+    $('picture').replaceChildren();
     return;
   }
-  const caller = (edge) => edge.caller || 'programs that do not say';
   const callers = [...new Set(edges.map(caller))], callees = [...new Set(edges.map((edge) => edge.service_id))];
   const names = new Map(edges.map((edge) => [edge.service_id, edge.service || 'no service']));
   const step = 30, left = 210, right = 620, width = 900;
@@ -360,6 +369,8 @@ function follow() {
     $('live').className = 'lost';
     $('live').textContent = '■ lost' + (last ? `, this is of ${clock(last.at)}` : '');
     alarm(['The agent does not answer.']);
+    // A connection that broke is made again by itself, but not one that was refused.
+    if (events.readyState === EventSource.CLOSED) setTimeout(follow, 5000);
   };
 }
 

@@ -20,6 +20,7 @@ use mcrpc_core::strategy::table::Table;
 use mcrpc_discovery::names::Names;
 use mcrpc_discovery::table::EtcdState;
 
+use super::calls::{self, Told};
 use crate::host::control::{self, Orders};
 use crate::host::health::Health;
 use crate::host::liveness::SeatLocks;
@@ -41,7 +42,7 @@ pub(super) struct Sample {
     pub(super) strategies: Option<Strategies>,
     pub(super) endpoints: Option<Endpoints>,
     pub(super) stat: Option<Stat>,
-    pub(super) calls: Vec<super::calls::Calls>,
+    pub(super) told: Told,
     pub(super) orders: Option<Orders>,
     pub(super) traces: Option<Traces>,
     pub(super) services: Vec<Service>,
@@ -53,6 +54,9 @@ pub(super) struct Sample {
 /// The table of strategies as a whole.
 #[derive(Debug)]
 pub(super) struct Strategies {
+    /// Whether programs heed them.
+    pub(super) in_force: bool,
+    /// Endpoints of which not all calls pass: none when they are not in force.
     pub(super) active: u64,
     pub(super) refreshes: u64,
     /// `None`: it never was.
@@ -121,16 +125,18 @@ impl Sample {
         let now = self.taken;
         let mut look = Look { directory, now, segments: std::mem::take(&mut self.segments) };
         let table = look.map(Segment::Strategy);
+        let in_force = look.segments.last().is_some_and(|(_, health)| *health == Health::Ok);
         let table = table.as_ref().and_then(|mapping| Table::inspect(mapping.view(), mapping.len()).ok());
-        self.strategies = table.as_ref().map(|table| strategies(table, &now));
+        self.strategies = table.as_ref().map(|table| strategies(table, in_force, &now));
+        let table = table.filter(|_| in_force);
         self.endpoints = look.read(Segment::Fail, |mapping| endpoints(mapping, table.as_ref(), &now));
         let locks = SeatLocks::open(directory.path());
         let stat = look.read(Segment::Stat, |mapping| {
-            let calls = super::calls::read(mapping.view(), mapping.len())?;
-            Ok((stat::read(mapping.view(), mapping.len(), &locks, &now)?, calls))
+            let told = calls::read(mapping.view(), mapping.len())?;
+            Ok((stat::read(mapping.view(), mapping.len(), &locks, &now)?, told))
         });
-        if let Some((stat, calls)) = stat {
-            (self.stat, self.calls) = (Some(stat), calls);
+        if let Some((stat, told)) = stat {
+            (self.stat, self.told) = (Some(stat), told);
         }
         self.orders = look.read(Segment::Control, |mapping| control::read(mapping.view(), mapping.len(), &now));
         self.traces = look.read(Segment::Trace, |mapping| trace::read(mapping.view(), mapping.len(), RECORDS, &now));
@@ -165,10 +171,11 @@ impl Look<'_> {
     }
 }
 
-fn strategies(table: &Table<'_>, now: &Moment) -> Strategies {
+fn strategies(table: &Table<'_>, in_force: bool, now: &Moment) -> Strategies {
     let (refreshed_ms, diagnostics) = (table.refreshed_ms(), table.diagnostics());
     Strategies {
-        active: table.active(),
+        in_force,
+        active: if in_force { table.active() } else { 0 },
         refreshes: table.refresh_seq(),
         refreshed_age_ms: (refreshed_ms != 0).then(|| now.boottime_ms.saturating_sub(refreshed_ms)),
         full_refusals: diagnostics.full_refusals,
@@ -178,7 +185,7 @@ fn strategies(table: &Table<'_>, now: &Moment) -> Strategies {
 
 fn endpoints(mapping: &Mapping, table: Option<&Table<'_>>, now: &Moment) -> Result<Endpoints, Mismatch> {
     let levels = Levels::attach(mapping.view(), mapping.len())?;
-    let (_, slots) = levels.fill();
+    let (used, slots) = levels.fill();
     let now = now.monotonic();
     let row = |endpoint: Endpoint, reading: Reading| EndpointRow {
         endpoint,
@@ -187,6 +194,8 @@ fn endpoints(mapping: &Mapping, table: Option<&Table<'_>>, now: &Moment) -> Resu
         cursor: reading.cursor(now),
         pass_rate: table.and_then(|table| table.lookup(&endpoint)).map_or(Per10k::ALL, |entry| entry.pass_rate),
     };
-    let all = levels.iter(now).filter_map(|level| Some(row(level.endpoint?, level.reading))).collect();
+    // The number may be damaged.
+    let mut all = Vec::with_capacity(used.min(slots) as usize);
+    all.extend(levels.iter(now).filter_map(|level| Some(row(level.endpoint?, level.reading))));
     Ok(Endpoints { slots, all })
 }

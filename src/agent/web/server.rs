@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -20,9 +21,11 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::WatchStream;
 
 use super::access::Access;
+use super::connections::Bounds;
 use super::history::History;
 use super::sample::Sample;
-use super::{metrics, view};
+use super::text::{self, Format};
+use super::{connections, view};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Pages that are looked at, each of which costs a little every second.
@@ -91,7 +94,7 @@ impl Web {
     fn state(&self, tick: &Tick, find: &str) -> String {
         let write = || {
             let world = self.world();
-            view::state(&world.sample, &world.history, find).to_string()
+            view::state(&world.sample, &world.history, find)
         };
         if find.is_empty() { tick.0.get_or_init(write).clone() } else { write() }
     }
@@ -122,13 +125,18 @@ pub(super) async fn serve(listener: TcpListener, web: Web) -> std::io::Result<()
         .with_state(web.clone());
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::select! {
-        served = axum::serve(listener, routes) => served,
-        () = looks => Ok(()),
+        () = connections::serve(listener, routes, Bounds::DEFAULT) => {}
+        () = looks => {}
     }
+    Ok(())
 }
 
 async fn check(State(access): State<Access>, request: Request, next: Next) -> Response {
     let mut response = match access.check(request.headers()) {
+        // It is not read, so the connection cannot go on.
+        Ok(()) if !request.body().is_end_stream() => {
+            (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")], "send nothing\n").into_response()
+        }
         Ok(()) => next.run(request).await,
         Err(StatusCode::UNAUTHORIZED) => {
             let ask = [(header::WWW_AUTHENTICATE, "Basic realm=\"mcrpc agent: the token is the password\"")];
@@ -151,26 +159,28 @@ async fn check(State(access): State<Access>, request: Request, next: Next) -> Re
 async fn show_metrics(State(web): State<Web>, headers: HeaderMap) -> Response {
     let sample = web.world().sample.clone();
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let (content_type, text) = match accepted.into_iter().any(|value| value.contains("application/openmetrics-text")) {
-        true => (metrics::OPEN_METRICS, metrics::open_metrics(sample)),
-        false => (metrics::PLAIN, metrics::plain(sample)),
-    };
-    ([(header::CONTENT_TYPE, content_type)], text).into_response()
+    let is_open = accepted.into_iter().any(|value| value.contains("application/openmetrics-text"));
+    let format = if is_open { Format::Open } else { Format::Plain };
+    ([(header::CONTENT_TYPE, format.media_type())], text::body(sample, format)).into_response()
+}
+
+fn json(text: impl Into<Body>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text.into()).into_response()
 }
 
 async fn show_graph(State(web): State<Web>) -> Response {
     let world = web.world();
-    axum::Json(view::graph(&world.sample, &world.history)).into_response()
+    json(view::callers(&world.sample, &world.history))
 }
 
 async fn show_hour(State(web): State<Web>) -> Response {
     let world = web.world();
-    axum::Json(view::hour(&world.sample, &world.history)).into_response()
+    json(view::hour(&world.sample, &world.history))
 }
 
 async fn show_state(State(web): State<Web>, Query(wanted): Query<Wanted>) -> Response {
     let tick = web.ticks.borrow().clone();
-    ([(header::CONTENT_TYPE, "application/json")], web.state(&tick, &wanted.find)).into_response()
+    json(web.state(&tick, &wanted.find))
 }
 
 async fn show_events(State(web): State<Web>, Query(wanted): Query<Wanted>) -> Response {

@@ -1,6 +1,7 @@
 //! A sample and the history, as the page shows them: written as JSON once a second for those who look.
 
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
 
 use mcrpc_core::admission::Cursor;
 use mcrpc_core::shield::breaker::State;
@@ -9,64 +10,99 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::calls::Graph;
-use super::history::{Flow, History, STATES, number_of};
+use super::history::{Flow, History, Point, STATES, ServerPoint, number_of};
 use super::sample::{EndpointRow, Sample};
+use crate::host::control::Orders;
 use crate::host::health::Health;
 use crate::host::stat::Process;
+use crate::host::trace::TraceRecord;
 
 /// More are not shown at once: a person looks for some.
 const ENDPOINTS_SHOWN: usize = 1_000;
 const CHANGES_SHOWN: usize = 60;
 
-/// Which endpoints: those whose address or service contains this.
-pub(super) fn state(sample: &Sample, history: &History, find: &str) -> Value {
+/// What is shown.
+#[derive(Serialize)]
+struct Seen<'s> {
+    at: u64,
+    monotonic_ns: u64,
+    health: Vec<Value>,
+    etcd: Value,
+    strategies: Option<Value>,
+    point: Option<&'s Point>,
+    states: [usize; STATES.len()],
+    services: Vec<Value>,
+    servers: Vec<Value>,
+    endpoints: Vec<Shown>,
+    matching: usize,
+    changes: Vec<Value>,
+    orders: &'s Option<Orders>,
+    records: Option<&'s [TraceRecord]>,
+    graph: Graph,
+}
+
+/// As JSON; of the endpoints those whose address or service contains `find`.
+pub(super) fn state(sample: &Sample, history: &History, find: &str) -> String {
     let (endpoints, matching) = endpoints(sample, history, find);
-    json!({
-        "at": sample.taken.unix_s,
-        "monotonic_ns": sample.taken.monotonic_ns,
-        "health": health(sample),
-        "etcd": match &sample.etcd {
+    let seen = Seen {
+        at: sample.taken.unix_s,
+        monotonic_ns: sample.taken.monotonic_ns,
+        health: health(sample),
+        etcd: match &sample.etcd {
             EtcdState::Unused => Value::Null,
             EtcdState::Followed(_) => json!({ "followed": true }),
             EtcdState::Away(why) => json!({ "followed": false, "why": why }),
         },
-        "strategies": sample.strategies.as_ref().map(|table| json!({
-            "active": table.active,
-            "refreshed_age_ms": table.refreshed_age_ms,
-        })),
-        "point": history.points.back(),
-        "states": states(sample),
-        "services": services(sample, history),
-        "servers": servers(sample, history),
-        "endpoints": endpoints,
-        "matching": matching,
-        "changes": changes(sample, history),
-        "orders": sample.orders,
-        "records": sample.traces.as_ref().map(|traces| &traces.records),
-        "graph": Graph::of(sample, history),
-    })
+        strategies: sample.strategies.as_ref().map(|table| {
+            let age_ms = table.refreshed_age_ms;
+            json!({ "in_force": table.in_force, "active": table.active, "refreshed_age_ms": age_ms })
+        }),
+        point: history.points.back(),
+        states: states(sample),
+        services: services(sample, history),
+        servers: servers(sample, history),
+        endpoints,
+        matching,
+        changes: changes(sample, history),
+        orders: &sample.orders,
+        records: sample.traces.as_ref().map(|traces| &*traces.records),
+        graph: graph(sample, history),
+    };
+    text(&seen)
 }
 
 /// The last hour: of the host, of each server, and of those endpoints that were not always well.
-pub(super) fn hour(sample: &Sample, history: &History) -> Value {
+pub(super) fn hour(sample: &Sample, history: &History) -> String {
     let servers = sample.stat.iter().flat_map(|stat| &stat.processes).filter_map(|process| {
         let track = history.server(process.seat, process.incarnation)?;
-        Some((process.seat.to_string(), json!(track.points)))
+        Some((process.seat, &track.points))
     });
     let minutes = sample.endpoints.iter().flat_map(|endpoints| &endpoints.all).filter_map(|row| {
         let minutes = history.minutes_of(history.endpoint(&row.endpoint)?);
-        minutes.bytes().any(|minute| minute > b'1').then(|| (key(row), json!(minutes)))
+        minutes.bytes().any(|minute| minute > b'1').then(|| (key(row), minutes))
     });
-    json!({
-        "points": history.points,
-        "servers": servers.collect::<serde_json::Map<_, _>>(),
-        "minutes": minutes.take(ENDPOINTS_SHOWN).collect::<serde_json::Map<_, _>>(),
-    })
+    #[derive(Serialize)]
+    struct Hour<'h> {
+        points: &'h VecDeque<Point>,
+        servers: BTreeMap<u32, &'h VecDeque<ServerPoint>>,
+        minutes: BTreeMap<String, String>,
+    }
+    let minutes = minutes.take(ENDPOINTS_SHOWN).collect();
+    text(&Hour { points: &history.points, servers: servers.collect(), minutes })
 }
 
 /// Who calls whom.
-pub(super) fn graph(sample: &Sample, history: &History) -> Graph {
-    Graph::of(sample, history)
+pub(super) fn callers(sample: &Sample, history: &History) -> String {
+    text(&graph(sample, history))
+}
+
+fn graph(sample: &Sample, history: &History) -> Graph {
+    history.callers.graph(sample)
+}
+
+fn text(shown: &impl Serialize) -> String {
+    // There is nothing in it that JSON cannot say.
+    serde_json::to_string(shown).unwrap_or_default()
 }
 
 fn key(row: &EndpointRow) -> String {
@@ -169,7 +205,7 @@ fn services(sample: &Sample, history: &History) -> Vec<Value> {
         failures_per_s: f32,
         busy_ms_per_s: f32,
     }
-    let mut sums: std::collections::BTreeMap<u32, Sum> = std::collections::BTreeMap::new();
+    let mut sums: BTreeMap<u32, Sum> = BTreeMap::new();
     for row in sample.endpoints.iter().flat_map(|endpoints| &endpoints.all) {
         let flow = history.endpoint(&row.endpoint).map_or(Flow::default(), |track| track.flow);
         let sum = sums.entry(row.endpoint.service_id).or_default();
