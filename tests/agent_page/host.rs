@@ -112,7 +112,7 @@ pub fn agent(dir: &Path, arguments: &[&str]) -> Command {
     if !arguments.contains(&"--seats") {
         command.args(["--seats", "8", "--counters", "64"]);
     }
-    command.arg("--listen").args(arguments);
+    command.arg("--logs").arg(dir.join("logs")).arg("--listen").args(arguments);
     command.env("MCRPC_DIR", dir).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -361,8 +361,11 @@ fn counters(sample: &Sample, to: &mut Writer<'_, '_>) -> fmt::Result {
         to.counters(("mcrpc_host_counter", None, "Counters of the programs' own", ["id", "key"]), all("sum"))?;
         to.gauges(("mcrpc_host_maximum", None, "Maxima of the programs' own, of 10 s", ["id", "key"]), all("max"))?;
     }
-    match &sample.traces {
-        Some(traces) => to.counter("mcrpc_host_records_dropped", "Trace records that were dropped", traces.dropped),
+    if let Some(traces) = &sample.traces {
+        to.counter("mcrpc_host_records_dropped", "Trace records that were dropped", traces.dropped)?;
+    }
+    match &sample.logs {
+        Some(logs) => to.counter("mcrpc_host_log_lines_dropped", "Log lines without room in their rings", logs.dropped),
         None => Ok(()),
     }
 }

@@ -24,6 +24,7 @@ use super::calls::{self, Told};
 use crate::host::control::{self, Orders};
 use crate::host::health::Health;
 use crate::host::liveness::SeatLocks;
+use crate::host::logs::{self, LogRings};
 use crate::host::place::Moment;
 use crate::host::stat::{self, Stat};
 use crate::host::trace::{self, Traces};
@@ -45,6 +46,8 @@ pub(super) struct Sample {
     pub(super) told: Told,
     pub(super) orders: Option<Orders>,
     pub(super) traces: Option<Traces>,
+    /// If logs are kept.
+    pub(super) logs: Option<LogRings>,
     pub(super) services: Vec<Service>,
     pub(super) etcd: EtcdState,
     /// By number.
@@ -140,6 +143,9 @@ impl Sample {
         }
         self.orders = look.read(Segment::Control, |mapping| control::read(mapping.view(), mapping.len(), &now));
         self.traces = look.read(Segment::Trace, |mapping| trace::read(mapping.view(), mapping.len(), RECORDS, &now));
+        if directory.path_of(Segment::Log.file_name()).exists() {
+            self.logs = look.read(Segment::Log, |mapping| logs::read(mapping.view(), mapping.len()));
+        }
         self.segments = look.segments;
     }
 }
