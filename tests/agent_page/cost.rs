@@ -14,7 +14,7 @@ use crate::host::{Host, endpoint, seat_a_server};
 
 /// 10 000 endpoints are called by 50 processes, all five times per second; Prometheus asks every 15 s and one page is open:
 ///
-///     cargo test --release --test agent_page -- --ignored --nocapture
+///     cargo test --release --test agent_page -- --ignored --nocapture what_the_agent
 #[test]
 #[ignore = "it measures for a minute, and says something of a release build on an idle machine only"]
 fn what_the_agent_costs_with_ten_thousand_endpoints_and_fifty_processes() {

@@ -41,7 +41,7 @@ const DYED: u64 = 10_001;
 
 /// Makes the pictures:
 ///
-///     cargo test --release --test agent_page -- --ignored --nocapture pictures
+///     cargo test --test agent_page -- --ignored --nocapture pictures
 #[test]
 #[ignore = "it takes six minutes, and writes into docs"]
 fn pictures_for_the_documentation() {
@@ -64,7 +64,7 @@ fn pictures_for_the_documentation() {
             let failed = if is_first { failures[service_id as usize - 11] } else { 0 };
             let mut durations = [0; 13];
             (durations[bucket], durations[bucket + 1], durations[bucket + 3]) = (calls - calls / 20, calls / 20 - 1, 1);
-            let totals = Totals { calls: [calls - failed, 0, failed, 0], time_us: calls * 400 << bucket };
+            let totals = Totals { calls: [calls - failed, 0, failed, 0], time_us: (calls * 400) << bucket };
             CallCounters::open(&stat, service_id).add(&stat, seat_of(caller), &Calls { totals, durations });
         }
         seats.iter().for_each(|&(name, seat)| report(&stat, name, seat, tick));
