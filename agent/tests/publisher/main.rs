@@ -20,8 +20,15 @@ use mcrpc_core::strategy::entry::{Entry, Kind, RejectLevel};
 use mcrpc_core::strategy::table::Table;
 use tempfile::TempDir;
 
-const SMALL: Settings =
-    Settings { capacity: 100, seats: 2, counters: 16, log_cells: Some(64), trace_cells: 16, fail_capacity: 64, ..Settings::DEFAULT };
+const SMALL: Settings = Settings {
+    capacity: 100,
+    seats: 2,
+    counters: 16,
+    log_cells: Some(64),
+    trace_cells: 16,
+    fail_capacity: 64,
+    ..Settings::DEFAULT
+};
 
 /// A directory in memory, as `/run` is.
 fn directory() -> TempDir {
