@@ -14,6 +14,7 @@ use mcrpc_core::admission::Mode;
 use mcrpc_core::host::control::{Author, Mechanism, Operator, Setting};
 use mcrpc_core::host::fail::FailBuckets;
 use mcrpc_core::host::files::Segment;
+use mcrpc_core::host::log::{Level, Log, Origin};
 use mcrpc_core::host::seat::QueueReport;
 use mcrpc_core::host::stat::Stat;
 use mcrpc_core::id::Per10k;
@@ -36,6 +37,7 @@ impl Host {
         let path = temp.path().join("mcrpc");
         let settings =
             Settings { capacity: 100, seats: 2, counters: 64, trace_cells: 64, fail_capacity: 4, ..Settings::DEFAULT };
+        let settings = Settings { log_cells: Some(64), ..settings };
         let publisher = Publisher::open(&path, settings).unwrap().0;
         Host { _temp: temp, path, publisher: Some(publisher) }
     }
@@ -93,7 +95,7 @@ fn doctor(path: &Path, more: &[&str]) -> (i32, BTreeSet<(String, String)>) {
 type Case = (&'static str, &'static str, fn(&mut Host));
 
 /// What is found, how bad it is, and how it comes about.
-const CASES: [Case; 31] = [
+const CASES: [Case; 32] = [
     ("directory/segment_missing", "error", |host| host.path = host.path.join("nowhere")),
     ("directory/segment_unsafe_mode", "error", |host| set_mode(&host.path, 0o777)),
     ("directory/segment_not_a_file", "error", |host| host.path = host.file(Segment::Control)),
@@ -158,6 +160,11 @@ const CASES: [Case; 31] = [
         host.write(Segment::Fail, 512 + u64::from(bucket.number() as u32) * 16 + 2, u64::MAX);
     }),
     ("trace/damaged", "warning", |host| host.write(Segment::Trace, 512, u64::MAX)),
+    ("log/dropped", "warning", |host| {
+        let mapping = host.mapped(Segment::Log);
+        let ring = Log::attach(mapping.shared(), mapping.len()).unwrap().ring(1);
+        while ring.write(Level::Info, &Origin::default(), b"x").is_ok() {}
+    }),
     ("control/shields_over", "note", |host| {
         let endpoint = Endpoint::new(([10, 0, 0, 1], 80).into(), 0);
         host.operate(|operator| operator.shield(&endpoint, Some(Nanos(1)), Nanos(1), AUTHOR).unwrap());
@@ -195,6 +202,14 @@ fn each_fault_of_a_host_is_found_with_its_severity_and_a_remedy() {
             assert_eq!(code, 1, "{name}");
         }
     }
+}
+
+/// A host need not keep logs.
+#[test]
+fn nothing_is_wrong_without_logs() {
+    let host = Host::new();
+    fs::remove_file(host.file(Segment::Log)).unwrap();
+    assert_eq!(doctor(&host.path, &[]), (0, BTreeSet::new()));
 }
 
 #[test]

@@ -56,14 +56,13 @@ fn file(directory: &Directory, segment: Segment, now: &Moment, examined: &mut Ex
     let mapping = match directory.map(segment) {
         Ok(mapping) => mapping,
         Err(error) => {
-            // An operator who has never said anything needs no segment, nor does a host that keeps no logs.
-            let may_be_missing = matches!(segment, Segment::Control | Segment::Log);
-            let is_needed = !may_be_missing || error.status() != Status::SEGMENT_MISSING;
+            if segment == Segment::Log && error.status() == Status::SEGMENT_MISSING {
+                return examined.ok(segment.name(), "not kept: mcrpc agent --logs DIR would");
+            }
+            // An operator who has never said anything needs no segment.
+            let is_needed = segment != Segment::Control || error.status() != Status::SEGMENT_MISSING;
             let severity = if is_needed { Severity::Error } else { Severity::Note };
             let remedy = match error.status() {
-                Status::SEGMENT_MISSING if segment == Segment::Log => {
-                    "mcrpc agent --logs DIR keeps the lines that programs log; until then they get no_policy for each"
-                }
                 Status::SEGMENT_MISSING => {
                     "start the agent, which makes it; until then what is in it is not known to calls"
                 }
