@@ -48,7 +48,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let look = |path: PathBuf, expected| Report::of(&path, expected, limit, options.show_seed, &now);
     let path = options.path.as_ref().unwrap_or(&options.dir);
     let reports: Vec<Report> = if path.is_dir() {
-        Segment::ALL.map(|segment| look(file::in_dir(path, segment), Some(segment))).into()
+        // A host need not keep logs.
+        let is_wanted = |segment: &Segment| *segment != Segment::Log || file::in_dir(path, *segment).exists();
+        let segments = Segment::ALL.into_iter().filter(is_wanted);
+        segments.map(|segment| look(file::in_dir(path, segment), Some(segment))).collect()
     } else {
         vec![look(path.clone(), file::kind_by_name(path))]
     };

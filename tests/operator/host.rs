@@ -10,6 +10,7 @@ use mcrpc_agent::mapping::{Mapping, WritableMapping};
 use mcrpc_core::host::control;
 use mcrpc_core::host::fail::{self, FailBuckets};
 use mcrpc_core::host::files::Segment;
+use mcrpc_core::host::log::{self, Level, Log, Origin};
 use mcrpc_core::host::region::Shared;
 use mcrpc_core::host::seat::{NAME_LEN, QueueReport};
 use mcrpc_core::host::stat::{self, CounterKey, Kind, Stat};
@@ -55,6 +56,8 @@ impl Host {
         let fail = make(Segment::Fail, fail::segment_len(50), &|words| fail::create(words, 50, 1, 2));
         let stat = make(Segment::Stat, stat::segment_len(4, 64), &|words| stat::create(words, 4, 64, 1, 2));
         let trace = make(Segment::Trace, trace::segment_len(4, 64), &|words| trace::create(words, 4, 64, 1, 2));
+        let log = make(Segment::Log, log::segment_len(4, 64), &|words| log::create(words, 4, 64, 1, 2));
+        fill(&log);
         pour(&fail);
         write_strategies(&directory);
         let host = Host { _temp: temp, path, directory, stat };
@@ -111,6 +114,12 @@ impl Host {
     pub fn control(&self) -> Mapping {
         self.directory.map(Segment::Control).unwrap()
     }
+}
+
+/// Lines that nobody takes, until one has no room.
+fn fill(log: &WritableMapping) {
+    let ring = Log::attach(log.shared(), log.len()).unwrap().ring(1);
+    while ring.write(Level::Info, &Origin::default(), b"x").is_ok() {}
 }
 
 fn pour(fail: &WritableMapping) {

@@ -257,6 +257,7 @@ fn inspect_shows_every_kind_and_hides_the_seed() {
         &text,
         &["400", "300", "alive", "dead", "hung", "42", "999", "a line that was logged", "[2001:db8::1]:443"],
     );
+    assert_says(&text, &["MCRPC.LG", "64 cells; 64 wait for the agent", "dropped   1 lines"]);
     assert!(!text.contains("abcdef01") && !text.contains('\x1b'), "{text}");
     let strategy = host.file(Segment::Strategy);
     assert_says(&said(&host.path, &["inspect", "--show-seed", strategy.to_str().unwrap()]), &["0x0000abcdef012345"]);
@@ -272,6 +273,9 @@ fn inspect_shows_every_kind_and_hides_the_seed() {
     let limited = json(&host.path, &["inspect", "--json", "--limit", "1", host.file(Segment::Trace).to_str().unwrap()]);
     assert_eq!(limited[0]["contents"]["records"].as_array().unwrap().len(), 1);
     assert_eq!(limited[0]["contents"]["records"][0]["kind"], 5, "the newest is kept");
+
+    std::fs::remove_file(host.file(Segment::Log)).unwrap();
+    assert!(!said(&host.path, &["inspect"]).contains("log.v1"), "a host need not keep logs");
 }
 
 #[test]
