@@ -122,12 +122,12 @@ impl Intake {
     pub(crate) fn take(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) {
         let (method, pool) = match self.find(&request.to.header, turn) {
             Ok(found) => found,
-            Err(status) => return refuse(&request.to, status.into(), &turn.shared.workers, turn.out),
+            Err(status) => return refuse(&request.to, status, "", &turn.shared.workers, turn.out),
         };
         if let Err(why) = self.try_take(request, method, pool, turn) {
             method.stats.count(self.connection.caller_number(), why.status);
             self.log(method, request, why.status, [turn.now.since(request.arrival), 0]);
-            refuse(&request.to, why, pool, turn.out);
+            refuse(&request.to, why.status, why.text, pool, turn.out);
         }
     }
 
@@ -264,7 +264,7 @@ impl Intake {
             }
             None => &turn.shared.workers,
         };
-        refuse(to, status.into(), pool, turn.out);
+        refuse(to, status, "", pool, turn.out);
     }
 
     /// Whether the caller's and the method's limits allow the request.
@@ -337,9 +337,9 @@ impl Intake {
 }
 
 #[inline(never)]
-fn refuse(to: &ReplyTo, why: Refusal, pool: &Pool, out: &mut Vec<u8>) {
+fn refuse(to: &ReplyTo, status: Status, text: &'static str, pool: &Pool, out: &mut Vec<u8>) {
     if to.header.kind == Kind::Request {
-        reply::put_refusal(out, to, pool.load(), why.status, why.text);
+        reply::put_refusal(out, to, pool.load(), status, text);
     }
 }
 

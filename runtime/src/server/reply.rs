@@ -98,15 +98,16 @@ pub(crate) fn put_reply(out: &mut Vec<u8>, to: &ReplyTo, load: Load, payload: &[
 /// Appends the answer to a request: why there is none.
 pub(crate) fn put_failure(out: &mut Vec<u8>, to: &ReplyTo, load: Load, failure: &Failure) -> Status {
     let load = load.with(failure.reject());
-    put_refusal(out, to, load, failure.status(), failure.text());
+    let text = failure.text();
+    let text = if text.len() <= MAX_TEXT { text } else { cut(text) };
+    put_refusal(out, to, load, failure.status(), text);
     failure.status()
 }
 
-/// The same, of a status and a text for a person.
+/// The same, of a status and a text for a person, which is not too long.
 #[inline(always)]
 pub(crate) fn put_refusal(out: &mut Vec<u8>, to: &ReplyTo, load: Load, status: Status, text: &str) {
-    let text = if text.len() <= MAX_TEXT { text } else { cut(text) };
-    // What is written fits: its length is bounded here, and the texts are UTF-8.
+    // What is written fits: the length of the text is bounded, and it is UTF-8.
     let _ = put(out, to, status, load, text, &[]);
 }
 
