@@ -113,7 +113,7 @@ impl<'a> Admission<'a> {
     #[inline]
     pub fn admit(&self, queue: u32, request: &Request, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
-        self.judge(queue, request, now, || queue.busy.flow.read().in_system() < self.limits.workers)?;
+        self.judge(queue, request, now, |flow| flow.in_system() < self.limits.workers)?;
         queue.busy.flow.enter();
         Ok(())
     }
@@ -125,7 +125,7 @@ impl<'a> Admission<'a> {
         queue: &Queue,
         request: &Request,
         now: Nanos,
-        is_worker_idle: impl FnOnce() -> bool,
+        is_worker_idle: impl FnOnce(FlowReading) -> bool,
     ) -> Result<(), Status> {
         let claimed_key = request.key;
         let effective;
@@ -140,12 +140,12 @@ impl<'a> Admission<'a> {
             self.close_window(now, self.limits.window_ns);
         }
         let mode = hot.mode.get();
-        let worker_idle = is_worker_idle();
+        let flow = queue.busy.flow.read();
+        let worker_idle = is_worker_idle(flow);
         if mode != Mode::Off as u32 {
             if worker_idle && now < request.deadline && hot.shedding.get() != CPU_BOUND {
                 self.count_demand(queue, request);
             } else {
-                let flow = queue.busy.flow.read();
                 if self.overload_begins(queue, flow, now) {
                     self.close_window(now, self.limits.window_ns / EARLY_WINDOWS);
                 }
@@ -213,9 +213,8 @@ impl<'a> Admission<'a> {
     #[inline]
     fn overload_begins(&self, queue: &Queue, flow: FlowReading, now: Nanos) -> bool {
         let hot = &self.view.head.hot;
-        let wait_ns = gate::wait_ns(flow.queued(), queue.busy.ns_per_request.get());
         hot.shedding.get() == 0
-            && wait_ns > self.limits.overload_wait_ns
+            && gate::wait_ns(flow.queued(), queue.busy.ns_per_request.get()) > self.limits.overload_wait_ns
             && hot.election.is_over(now.0, self.limits.window_ns / EARLY_WINDOWS)
     }
 
@@ -360,25 +359,17 @@ impl<'a> Admission<'a> {
     #[inline]
     pub fn cursor(&self, queue: u32) -> Cursor {
         let hot = &self.view.head.hot;
-        match self.queue(queue) {
-            Ok(queue) if self.is_cursor_in_force(queue) => {
-                let (cursor, marginal) = (Cursor(hot.cursor.get()), Cursor(hot.marginal_cursor.get()));
-                if self.view.queues.len() > 1 {
-                    return cursor;
-                }
-                let wait_ns = gate::wait_ns(queue.busy.flow.read().queued(), queue.busy.ns_per_request.get());
-                gate::cursor_at(wait_ns, cursor, marginal, &self.limits)
-            }
-            _ => Cursor::OPEN,
+        let is_in_force = hot.mode.get() == Mode::Enforce as u32 && hot.exempt_per_10k.get() == 0;
+        let Some(queue) = self.queue(queue).ok().filter(|_| is_in_force) else { return Cursor::OPEN };
+        if self.view.queues.len() > 1 {
+            return Cursor(hot.cursor.get());
         }
-    }
-
-    #[inline]
-    fn is_cursor_in_force(&self, queue: &Queue) -> bool {
-        let hot = &self.view.head.hot;
-        (self.view.queues.len() > 1 || queue.busy.flow.read().queued() > 0 || hot.shedding.get() == CPU_BOUND)
-            && hot.mode.get() == Mode::Enforce as u32
-            && hot.exempt_per_10k.get() == 0
+        let queued = queue.busy.flow.read().queued();
+        if queued == 0 && hot.shedding.get() != CPU_BOUND {
+            return Cursor::OPEN;
+        }
+        let wait_ns = gate::wait_ns(queued, queue.busy.ns_per_request.get());
+        gate::cursor_at(wait_ns, Cursor(hot.cursor.get()), Cursor(hot.marginal_cursor.get()), &self.limits)
     }
 
     /// Changes the mode for all processes, at once. Requests in flight stay accounted for.

@@ -49,7 +49,7 @@ impl Turn<'_> {
     /// As for [`Admission::admit`].
     #[inline]
     pub fn admit(&mut self, request: &Request, arrival: Nanos, now: Nanos) -> Result<(), Status> {
-        self.admission.judge(self.queue, request, now, || true)?;
+        self.admission.judge(self.queue, request, now, |_| true)?;
         self.admission.count_wait(self.queue, now.since(arrival));
         Ok(())
     }

@@ -62,6 +62,9 @@ impl<'a> Ring<'a> {
     /// 0 if the ring is empty.
     #[inline]
     pub fn find(&self, hash: u64) -> usize {
+        if self.points.len() == points_len(1) {
+            return (self.points.load(0) & SLOT_MASK) as usize;
+        }
         let mut nearest = u64::MAX;
         for probe in 0..PROBES {
             let multiplier = MULTIPLIERS[1].wrapping_add((2 * probe).wrapping_mul(MULTIPLIERS[3]));

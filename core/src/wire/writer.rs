@@ -92,7 +92,7 @@ impl<'b> Writer<'b> {
 
     /// See [`Tag::FEATURES`].
     pub fn features(&mut self, features: u32) -> &mut Self {
-        self.unless(features == 0, Tag::FEATURES, &features.to_le_bytes())
+        self.fixed(features == 0, Tag::FEATURES, features.to_le_bytes())
     }
 
     /// See [`Tag::ERROR_TEXT`].
@@ -101,9 +101,10 @@ impl<'b> Writer<'b> {
     }
 
     /// See [`RejectState`].
+    #[inline]
     pub fn reject_state(&mut self, state: RejectState) -> &mut Self {
         let ([h0, h1], [s0, s1]) = (state.hold_ms.to_le_bytes(), state.share_per_10k.to_le_bytes());
-        self.unless(state.hold_ms == 0, Tag::REJECT_STATE, &[h0, h1, s0, s1])
+        self.fixed(state.hold_ms == 0, Tag::REJECT_STATE, [h0, h1, s0, s1])
     }
 
     /// See [`Metadata::withheld`].
@@ -114,7 +115,7 @@ impl<'b> Writer<'b> {
     /// See [`Compression`].
     pub fn compression(&mut self, compression: Compression) -> &mut Self {
         let [l0, l1, l2, l3] = compression.raw_len.to_le_bytes();
-        self.unless(compression.algorithm == 0, Tag::COMPRESSION, &[compression.algorithm, l0, l1, l2, l3])
+        self.fixed(compression.algorithm == 0, Tag::COMPRESSION, [compression.algorithm, l0, l1, l2, l3])
     }
 
     /// See [`PeerLimits`].
@@ -144,12 +145,12 @@ impl<'b> Writer<'b> {
 
     /// See [`Tag::ORIGIN_BUDGET`].
     pub fn origin_budget_ms(&mut self, budget_ms: u32) -> &mut Self {
-        self.unless(budget_ms == 0, Tag::ORIGIN_BUDGET, &budget_ms.to_le_bytes())
+        self.fixed(budget_ms == 0, Tag::ORIGIN_BUDGET, budget_ms.to_le_bytes())
     }
 
     /// See [`Tag::CALL_GRAPH`].
     pub fn call_graph_id(&mut self, id: u64) -> &mut Self {
-        self.unless(id == 0, Tag::CALL_GRAPH, &id.to_le_bytes())
+        self.fixed(id == 0, Tag::CALL_GRAPH, id.to_le_bytes())
     }
 
     /// See [`Tag::TICKET`].
@@ -201,13 +202,23 @@ impl<'b> Writer<'b> {
         }
     }
 
+    /// A value whose length is that of its type: there is nothing to check.
+    #[inline]
+    fn fixed<const LEN: usize>(&mut self, is_absent: bool, tag: Tag, value: [u8; LEN]) -> &mut Self {
+        if !is_absent {
+            self.once(tag);
+            self.put(&[tag.0, LEN as u8], &value);
+        }
+        self
+    }
+
     fn unless(&mut self, is_absent: bool, tag: Tag, value: &[u8]) -> &mut Self {
         if is_absent { self } else { self.tag(tag, value) }
     }
 
     fn two_words(&mut self, is_absent: bool, tag: Tag, first: u32, second: u32) -> &mut Self {
         let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (first.to_le_bytes(), second.to_le_bytes());
-        self.unless(is_absent, tag, &[a0, a1, a2, a3, b0, b1, b2, b3])
+        self.fixed(is_absent, tag, [a0, a1, a2, a3, b0, b1, b2, b3])
     }
 
     fn name(&mut self, tag: Tag, name: &str) -> &mut Self {

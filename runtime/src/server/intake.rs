@@ -40,6 +40,8 @@ pub(crate) struct Turn<'t> {
     handled: &'t mut Batch,
     /// That of inline handlers, once there is one.
     inline: Option<AdmissionTurn<'t>>,
+    /// The method that was called last: mostly the next one's too.
+    found: Option<(u32, &'t Arc<Method>, &'t Pool)>,
     now: Nanos,
 }
 
@@ -50,7 +52,17 @@ impl<'t> Turn<'t> {
         jobs: &'t mut [Vec<Job>; 2],
         handled: &'t mut Batch,
     ) -> Turn<'t> {
-        Turn { shared, out, jobs, handled, inline: None, now: clock::now() }
+        Turn { shared, out, jobs, handled, inline: None, found: None, now: clock::now() }
+    }
+
+    #[inline(never)]
+    fn find(&mut self, method_id: u32) -> Result<(&'t Arc<Method>, &'t Pool), Status> {
+        let Some((method, pool)) = self.shared.find(method_id) else {
+            self.shared.observed.unknown_methods.fetch_add(1, Relaxed);
+            return Err(Status::NO_METHOD);
+        };
+        self.found = Some((method_id, method, pool));
+        Ok((method, pool))
     }
 
     /// The time at which what is taken was read; later, when an inline handler has taken some.
@@ -94,7 +106,7 @@ impl Intake {
     }
 
     /// What a header alone is refused for, as things are: then its body need not be kept.
-    pub(crate) fn judge_early(&mut self, header: &Header, turn: &Turn<'_>) -> Result<(), Status> {
+    pub(crate) fn judge_early(&mut self, header: &Header, turn: &mut Turn<'_>) -> Result<(), Status> {
         let (method, pool) = self.find(header, turn)?;
         let concern = AdmissionRequest::from_context(&Decisive::from_header(header, turn.now), turn.shared.salt());
         pool.judge_early(&concern).inspect_err(|&status| {
@@ -105,17 +117,17 @@ impl Intake {
         })
     }
 
-    /// Takes a request whose metadata are valid.
-    #[inline(always)]
+    /// Takes a request whose metadata are valid. Once for all protocols, so that what it calls is compiled into it.
+    #[inline(never)]
     pub(crate) fn take(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) {
         let (method, pool) = match self.find(&request.to.header, turn) {
             Ok(found) => found,
-            Err(status) => return refuse(&request.to, status.into(), &turn.shared.workers, turn.out),
+            Err(status) => return refuse(&request.to, status, "", &turn.shared.workers, turn.out),
         };
         if let Err(why) = self.try_take(request, method, pool, turn) {
             method.stats.count(self.connection.caller_number(), why.status);
             self.log(method, request, why.status, [turn.now.since(request.arrival), 0]);
-            refuse(&request.to, why, pool, turn.out);
+            refuse(&request.to, why.status, why.text, pool, turn.out);
         }
     }
 
@@ -178,12 +190,26 @@ impl Intake {
         Ok(())
     }
 
-    /// Makes a job of a request, if it is admitted, for the workers or for the blocking ones.
+    /// Takes a request, if it is admitted, for the workers or for the blocking ones.
+    #[inline(always)]
     fn enqueue(&mut self, asked: &Asked<'_, '_>, permit: Option<Permit>, turn: &mut Turn<'_>) -> Result<(), Status> {
-        let &Asked { request, method, pool, ref concern } = asked;
-        let &Inline { ref to, metadata, payload, arrival } = request;
+        let &Asked { pool, ref concern, .. } = asked;
         let mut noted = self.note(asked, turn);
         Noted::admit(&mut noted, pool, turn.now, || pool.admit(concern, turn.now))?;
+        self.begin_job(asked, permit, noted, turn)
+    }
+
+    /// Makes a job of a request that is admitted: apart, so that a refusal needs few registers.
+    #[inline(never)]
+    fn begin_job(
+        &self,
+        asked: &Asked<'_, '_>,
+        permit: Option<Permit>,
+        mut noted: Option<Box<Noted>>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Status> {
+        let &Asked { request, method, pool, ref concern } = asked;
+        let &Inline { ref to, metadata, payload, arrival } = request;
         if let Err(status) = self.room_for(payload, turn) {
             let _ = pool.admission.abandoned(pool.number);
             noted.iter_mut().for_each(|noted| noted.leaves(status, turn.now));
@@ -238,7 +264,7 @@ impl Intake {
             }
             None => &turn.shared.workers,
         };
-        refuse(to, status.into(), pool, turn.out);
+        refuse(to, status, "", pool, turn.out);
     }
 
     /// Whether the caller's and the method's limits allow the request.
@@ -277,6 +303,7 @@ impl Intake {
     }
 
     /// Who sends a request: as itself says, or its connection.
+    #[inline(never)]
     fn caller_of(&self, metadata: &[u8]) -> Caller {
         match Metadata::new_checked(metadata, &Limits::WIDEST).map_or("", |metadata| metadata.caller()) {
             "" => self.caller,
@@ -284,14 +311,15 @@ impl Intake {
         }
     }
 
-    fn find<'t>(&self, header: &Header, turn: &Turn<'t>) -> Result<(&'t Arc<Method>, &'t Pool), Status> {
+    #[inline]
+    fn find<'t>(&self, header: &Header, turn: &mut Turn<'t>) -> Result<(&'t Arc<Method>, &'t Pool), Status> {
         if self.is_closed {
             return Err(Status::GOING_AWAY);
         }
-        turn.shared.find(header.method_id).ok_or_else(|| {
-            turn.shared.observed.unknown_methods.fetch_add(1, Relaxed);
-            Status::NO_METHOD
-        })
+        match turn.found {
+            Some((method_id, method, pool)) if method_id == header.method_id => Ok((method, pool)),
+            _ => turn.find(header.method_id),
+        }
     }
 
     #[inline]
@@ -308,10 +336,10 @@ impl Intake {
     }
 }
 
-#[inline]
-fn refuse(to: &ReplyTo, why: Refusal, pool: &Pool, out: &mut Vec<u8>) {
+#[inline(never)]
+fn refuse(to: &ReplyTo, status: Status, text: &'static str, pool: &Pool, out: &mut Vec<u8>) {
     if to.header.kind == Kind::Request {
-        reply::put_refusal(out, to, pool.load(), why.status, why.text);
+        reply::put_refusal(out, to, pool.load(), status, text);
     }
 }
 

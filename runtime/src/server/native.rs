@@ -50,30 +50,38 @@ impl Native {
     ///
     /// The peer broke the rules, so that nobody knows where the next frame begins: the connection has to be closed.
     pub(crate) fn read(&mut self, mut input: &[u8], turn: &mut Turn<'_>) -> Result<(), Status> {
-        let mut is_between_frames = self.decoder.is_between_frames();
         loop {
-            if is_between_frames && let Some((frame, len)) = whole_request(input, turn) {
-                self.take(&frame, turn)?;
-                input = &input[len..];
-                continue;
+            if self.decoder.is_between_frames() {
+                while let Some((request, len)) = whole_request(input, turn) {
+                    self.take_request(&request, turn);
+                    input = &input[len..];
+                }
             }
-            let step = self.decoder.next(input)?;
-            input = &input[step.used..];
-            is_between_frames = self.decoder.is_between_frames();
-            match step.event {
+            match self.step(input, turn)? {
+                Some(used) => input = &input[used..],
                 None => return Ok(()),
-                Some(Event::Header(header)) => self.unfinished = Some(self.begin(header, turn)),
-                Some(Event::Refused(header, status)) => self.refuse(&header, status, turn)?,
-                Some(Event::Metadata(piece) | Event::Payload(piece)) => self.collect(piece, turn),
-                Some(Event::Checked | Event::Skipped) => {}
-            }
-            if step.ends_frame
-                && let Some(Unfinished { header, arrival, body: Some((body, _lease)) }) = self.unfinished.take()
-            {
-                let (metadata, payload) = body.split_at(usize::from(header.metadata_len).min(body.len()));
-                self.take(&Inline { metadata, payload, ..Inline::new(ReplyTo::native(header), arrival) }, turn)?;
             }
         }
+    }
+
+    /// Takes the next piece of a frame; says how many bytes it has. `None`: there is none.
+    #[inline(never)]
+    fn step(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Option<usize>, Status> {
+        let step = self.decoder.next(input)?;
+        match step.event {
+            None => return Ok(None),
+            Some(Event::Header(header)) => self.unfinished = Some(self.begin(header, turn)),
+            Some(Event::Refused(header, status)) => self.refuse(&header, status, turn)?,
+            Some(Event::Metadata(piece) | Event::Payload(piece)) => self.collect(piece, turn),
+            Some(Event::Checked | Event::Skipped) => {}
+        }
+        if step.ends_frame
+            && let Some(Unfinished { header, arrival, body: Some((body, _lease)) }) = self.unfinished.take()
+        {
+            let (metadata, payload) = body.split_at(usize::from(header.metadata_len).min(body.len()));
+            self.take(&Inline { metadata, payload, ..Inline::new(ReplyTo::native(header), arrival) }, turn)?;
+        }
+        Ok(Some(step.used))
     }
 
     /// Waits for the rest of a frame, unless it is a request that is refused now.
@@ -99,24 +107,43 @@ impl Native {
     }
 
     /// Takes a frame that is whole, and whose metadata nobody has looked at.
-    #[inline]
     fn take(&mut self, frame: &Inline<'_>, turn: &mut Turn<'_>) -> Result<(), Status> {
         let header = &frame.to.header;
+        if let Kind::Request | Kind::OneWay = header.kind {
+            self.take_request(frame, turn);
+            return Ok(());
+        }
         let metadata = match Metadata::new_checked(frame.metadata, &turn.shared.config.limits) {
             Ok(metadata) => metadata,
             Err(status) => return self.refuse(header, status, turn),
         };
         match header.kind {
-            Kind::Request | Kind::OneWay => {
-                self.intake.note_withheld(header, metadata.withheld(), turn);
-                self.intake.take(frame, turn);
-            }
             Kind::Ping => turn.out.extend_from_slice(&Header::new(Kind::Pong, header.call_id).emit()),
             Kind::Cancel => self.intake.connection.cancel(header.call_id),
             Kind::Hello => self.intake.set_caller(Hello::read(metadata).caller, turn),
-            Kind::Pong | Kind::GoAway | Kind::Response => {}
+            Kind::Request | Kind::OneWay | Kind::Pong | Kind::GoAway | Kind::Response => {}
         }
         Ok(())
+    }
+
+    /// The same, of a request.
+    #[inline]
+    fn take_request(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) {
+        if request.metadata.is_empty() || self.look_at_metadata(request, turn) {
+            self.intake.take(request, turn);
+        }
+    }
+
+    /// Whether the metadata of a request are valid; it is refused if they are not.
+    #[inline(never)]
+    fn look_at_metadata(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) -> bool {
+        let checked = Metadata::new_checked(request.metadata, &turn.shared.config.limits);
+        match checked {
+            Ok(metadata) => self.intake.note_withheld(&request.to.header, metadata.withheld(), turn),
+            Err(status) if request.to.header.kind == Kind::Request => self.intake.refuse(&request.to, status, turn),
+            Err(_) => {}
+        }
+        checked.is_ok()
     }
 
     /// A frame that must not be acted on.

@@ -91,25 +91,32 @@ impl Noted {
     }
 
     /// Whether it is admitted: T1.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn admit(
         noted: &mut Option<Box<Noted>>,
         pool: &Pool,
         now: Nanos,
         ask: impl FnOnce() -> Result<(), Status>,
     ) -> Result<(), Status> {
-        let Some(noted) = noted else { return ask() };
-        let is_of_arrival = |reason: &Refusal| *reason != Refusal::DeadlineInQueue;
-        let (verdict, would_be) = noted.decide(pool, is_of_arrival, ask);
-        match (verdict, would_be) {
-            (Err(status), _) => noted.refused(status, now),
-            (Ok(()), Some(status)) => noted.tell(now, "T1 admitted", format_args!("would_be={}", name_of(status))),
-            (Ok(()), None) => {
-                let queued = pool.admission.queue_snapshot(pool.number).map_or(0, |queue| queue.queued);
-                noted.tell(now, "T1 admitted", format_args!("queued={queued}"));
-            }
+        let before = noted.as_ref().map(|_| would_refuse(pool));
+        let verdict = ask();
+        if let (Some(noted), Some(before)) = (noted, before) {
+            noted.is_judged(verdict, &before, pool, now);
         }
         verdict
+    }
+
+    #[cold]
+    fn is_judged(&mut self, verdict: Result<(), Status>, before: &ByReason, pool: &Pool, now: Nanos) {
+        let is_of_arrival = |reason: &Refusal| *reason != Refusal::DeadlineInQueue;
+        match (verdict, self.note_verdict(verdict, before, pool, is_of_arrival)) {
+            (Err(status), _) => self.refused(status, now),
+            (Ok(()), Some(status)) => self.tell(now, "T1 admitted", format_args!("would_be={}", name_of(status))),
+            (Ok(()), None) => {
+                let queued = pool.admission.queue_snapshot(pool.number).map_or(0, |queue| queue.queued);
+                self.tell(now, "T1 admitted", format_args!("queued={queued}"));
+            }
+        }
     }
 
     /// A worker has taken it: T2. Whether it runs it.
@@ -121,9 +128,12 @@ impl Noted {
         now: Nanos,
         ask: impl FnOnce() -> Result<(), Status>,
     ) -> Result<(), Status> {
-        let Some(noted) = noted else { return ask() };
-        let (verdict, _) = noted.decide(pool, |reason| *reason == Refusal::DeadlineInQueue, ask);
-        noted.begins(waited_ns, now);
+        let before = noted.as_ref().map(|_| would_refuse(pool));
+        let verdict = ask();
+        if let (Some(noted), Some(before)) = (noted, before) {
+            noted.note_verdict(verdict, &before, pool, |reason| *reason == Refusal::DeadlineInQueue);
+            noted.begins(waited_ns, now);
+        }
         verdict
     }
 
@@ -182,19 +192,16 @@ impl Noted {
         self.record(now);
     }
 
-    /// Asks admission, and notes what it says; what it would have said, where it only observes, it has counted. Another thread
+    /// Notes what admission says. What it would have said, where it only observes, it has counted, and is returned: another thread
     /// that asks at the same moment may be taken for this one.
-    fn decide(
+    fn note_verdict(
         &mut self,
+        verdict: Result<(), Status>,
+        before: &ByReason,
         pool: &Pool,
         may_be: impl Fn(&Refusal) -> bool,
-        ask: impl FnOnce() -> Result<(), Status>,
-    ) -> (Result<(), Status>, Option<Status>) {
-        let counts =
-            || pool.admission.queue_snapshot(pool.number).map_or([0; Refusal::COUNT], |queue| queue.would_refuse);
-        let before = counts();
-        let verdict = ask();
-        let after = counts();
+    ) -> Option<Status> {
+        let after = would_refuse(pool);
         let is_counted = |reason: &Refusal| before[*reason as usize] != after[*reason as usize];
         let would_be = Refusal::ALL.into_iter().find(|reason| may_be(reason) && is_counted(reason));
         let would_be = would_be.filter(|_| verdict.is_ok()).map(|reason| reason.status());
@@ -207,7 +214,7 @@ impl Noted {
                 (Ok(()), _) => {}
             }
         }
-        (verdict, would_be)
+        would_be
     }
 
     /// A line of its trail, if it has one.
@@ -224,6 +231,14 @@ impl Noted {
             let _ = ring.write(TRACE_KIND, &decision.to_bytes(), now);
         }
     }
+}
+
+/// How many requests would have been refused, by the reasons.
+type ByReason = [u64; Refusal::COUNT];
+
+#[cold]
+fn would_refuse(pool: &Pool) -> ByReason {
+    pool.admission.queue_snapshot(pool.number).map_or([0; Refusal::COUNT], |queue| queue.would_refuse)
 }
 
 fn us(ns: u64) -> u32 {

@@ -75,7 +75,7 @@ pub(crate) fn put_written(
         Some(body_len) => {
             let header = Header { body_len, cursor: load.cursor.0, ..header_of(&to.header, Status::OK) };
             out[begin..begin + HEADER_LEN].copy_from_slice(&header.emit());
-            put_checksum(out, begin, &header);
+            put_checksum(out, begin, &to.header);
             Status::OK
         }
         None => {
@@ -98,14 +98,16 @@ pub(crate) fn put_reply(out: &mut Vec<u8>, to: &ReplyTo, load: Load, payload: &[
 /// Appends the answer to a request: why there is none.
 pub(crate) fn put_failure(out: &mut Vec<u8>, to: &ReplyTo, load: Load, failure: &Failure) -> Status {
     let load = load.with(failure.reject());
-    put_refusal(out, to, load, failure.status(), failure.text());
+    let text = failure.text();
+    let text = if text.len() <= MAX_TEXT { text } else { cut(text) };
+    put_refusal(out, to, load, failure.status(), text);
     failure.status()
 }
 
-/// The same, of a status and a text for a person.
+/// The same, of a status and a text for a person, which is not too long.
+#[inline(always)]
 pub(crate) fn put_refusal(out: &mut Vec<u8>, to: &ReplyTo, load: Load, status: Status, text: &str) {
-    let text = if text.len() <= MAX_TEXT { text } else { cut(text) };
-    // What is written fits: its length is bounded here, and the texts are UTF-8.
+    // What is written fits: the length of the text is bounded, and it is UTF-8.
     let _ = put(out, to, status, load, text, &[]);
 }
 
@@ -115,37 +117,40 @@ fn cut(text: &str) -> &str {
     &text[..end.unwrap_or(0)]
 }
 
-#[inline]
+#[inline(always)]
 fn put(out: &mut Vec<u8>, to: &ReplyTo, status: Status, load: Load, text: &str, payload: &[u8]) -> Result<(), Status> {
     if let Some(correlation_id) = to.correlation_id {
         return put_for_brpc(out, correlation_id, status, text, payload);
     }
     let begin = out.len();
     let body_len = u32::try_from(payload.len()).map_err(|_| Status::BODY_TOO_LONG)?;
-    let header = Header { body_len, cursor: load.cursor.0, ..header_of(&to.header, status) };
-    if text.is_empty() && load.cursor == Cursor::OPEN {
-        out.extend_from_slice(&header.emit());
-    } else if text.is_empty() {
-        // Most have no text, and a long head takes longer to clear than to write.
-        put_head(&mut [0; SHORT_HEAD], out, &header, load, text)?;
+    let header = || Header { body_len, cursor: load.cursor.0, ..header_of(&to.header, status) };
+    if !text.is_empty() {
+        // Most have none, and a long head takes longer to clear than to write.
+        put_head::<LONG_HEAD>(out, &header(), load, text)?;
+    } else if load.cursor == Cursor::OPEN {
+        out.extend_from_slice(&header().emit());
     } else {
-        put_head(&mut [0; LONG_HEAD], out, &header, load, text)?;
+        put_head::<SHORT_HEAD>(out, &header(), load, text)?;
     }
     out.extend_from_slice(payload);
-    put_checksum(out, begin, &header);
+    put_checksum(out, begin, &to.header);
     Ok(())
 }
 
 /// Appends a header, and behind it why requests are refused.
 #[inline]
-fn put_head(head: &mut [u8], out: &mut Vec<u8>, header: &Header, load: Load, text: &str) -> Result<(), Status> {
-    let mut writer = Writer::new(head);
+fn put_head<const ROOM: usize>(out: &mut Vec<u8>, header: &Header, load: Load, text: &str) -> Result<(), Status> {
+    let (begin, mut head) = (out.len(), [0; ROOM]);
+    let mut writer = Writer::new(&mut head);
     if load.cursor != Cursor::OPEN {
         writer.reject_state(RejectState { hold_ms: load.hold_ms, share_per_10k: load.refused_per_10k });
     }
     writer.error_text(text);
     let len = writer.finish(header, header.body_len)?;
-    out.extend_from_slice(&head[..len]);
+    // All of it: what has a length that is known is copied without a call.
+    out.extend_from_slice(&head);
+    out.truncate(begin + len);
     Ok(())
 }
 
@@ -179,8 +184,8 @@ fn header_of(request: &Header, status: Status) -> Header {
 }
 
 #[inline]
-fn put_checksum(out: &mut Vec<u8>, begin: usize, header: &Header) {
-    if header.flags.contains(Flags::CRC_TRAILER) {
+fn put_checksum(out: &mut Vec<u8>, begin: usize, request: &Header) {
+    if request.flags.contains(Flags::CRC_TRAILER) {
         let mut checksum = Checksum::new();
         checksum.update(&out[begin..]);
         out.extend_from_slice(&checksum.trailer());
