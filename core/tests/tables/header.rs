@@ -100,5 +100,5 @@ fn segments_are_told_apart_by_name_file_and_magic() {
         };
         assert_eq!(Segment::ALL.iter().filter(same).count(), 1, "{segment:?}");
     }
-    assert_eq!(Segment::from_number(6), None);
+    assert_eq!(Segment::from_number(7), None);
 }
