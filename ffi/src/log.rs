@@ -104,7 +104,8 @@ pub unsafe extern "C" fn mcrpc_log(
         let seat = if seat <= log.seat_count() { seat } else { COMMON };
         let ring = log.ring(seat);
         if seat != COMMON {
-            process.announce(log.instance(), || ring.open(origin.pid, host.name(), origin.time).is_ok());
+            // Without room for that there is none for the line, and what was dropped is counted once.
+            process.announce(log.instance(), || ring.open(origin.pid, host.name(), origin.time))?;
         }
         ring.write(level, &origin, text)
     })())

@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use mcrpc_core::host::files::SEATS_LOCK;
 use mcrpc_core::host::seat;
+use mcrpc_core::status::Status;
 
 use crate::mapping::{self, Directory, Identity};
 
@@ -59,10 +60,12 @@ impl Process {
 
     /// Says in these logs who has the seat, unless that was said. Hot.
     #[inline]
-    pub(crate) fn announce(&self, log_instance: u64, say: impl FnOnce() -> bool) {
-        if self.log_instance.load(Ordering::Relaxed) != log_instance && say() {
+    pub(crate) fn announce(&self, log_instance: u64, say: impl FnOnce() -> Result<(), Status>) -> Result<(), Status> {
+        if self.log_instance.load(Ordering::Relaxed) != log_instance {
+            say()?;
             self.log_instance.store(log_instance, Ordering::Relaxed);
         }
+        Ok(())
     }
 
     /// Counts an answer that was *no policy*.

@@ -283,7 +283,10 @@ fn write_for_ever(root: &Path, number: u32) {
     seats.claim(std::process::id(), clock::monotonic(), &mut |free, _| free == seat).unwrap();
     seats.set_name(seat, name.as_bytes().try_into().unwrap());
     let ring = ring(&mapping, seat);
-    ring.open(std::process::id(), name.as_bytes(), clock::monotonic()).ok();
+    while let Err(dropped) = ring.open(std::process::id(), name.as_bytes(), clock::monotonic()) {
+        tally.count(number, Err(dropped));
+        sleep(Duration::from_millis(1));
+    }
     for n in 0_u64.. {
         let text = format!("{number} {n} {}", "x".repeat((n % 150) as usize));
         let outcome = ring.write(Level::Info, &origin(std::process::id(), clock::monotonic()), text.as_bytes());

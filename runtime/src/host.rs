@@ -227,8 +227,9 @@ impl Host {
         let log = known.log.as_deref().ok_or(Status::NO_POLICY)?;
         let ring = log.file.borrow_dependent().ring(log.seat);
         if log.seat != COMMON && !log.is_announced.load(Ordering::Relaxed) {
-            let is_announced = ring.open(origin.pid, &own_name(), origin.time).is_ok();
-            log.is_announced.store(is_announced, Ordering::Relaxed);
+            // Without room for that there is none for the line, and what was dropped is counted once.
+            ring.open(origin.pid, &own_name(), origin.time)?;
+            log.is_announced.store(true, Ordering::Relaxed);
         }
         ring.write(level, origin, text)
     }

@@ -20,15 +20,8 @@ use mcrpc_core::strategy::entry::{Entry, Kind, RejectLevel};
 use mcrpc_core::strategy::table::Table;
 use tempfile::TempDir;
 
-const SMALL: Settings = Settings {
-    capacity: 100,
-    seats: 2,
-    counters: 16,
-    log_cells: Some(64),
-    trace_cells: 16,
-    fail_capacity: 64,
-    ..Settings::DEFAULT
-};
+const SMALL: Settings =
+    Settings { capacity: 100, seats: 2, counters: 16, trace_cells: 16, fail_capacity: 64, ..Settings::DEFAULT };
 
 /// A directory in memory, as `/run` is.
 fn directory() -> TempDir {
@@ -85,11 +78,10 @@ fn names(path: &Path) -> Vec<String> {
     names
 }
 
-const ALL_NAMES: [&str; 10] = [
+const ALL_NAMES: [&str; 9] = [
     "control.lock",
     "control.v1",
     "fail.v1",
-    "log.v1",
     "seats.lock",
     "stat.v1",
     "strategy.cold.v1",
