@@ -95,7 +95,7 @@ pub struct Line<'l> {
 }
 
 impl<'l> Line<'l> {
-    /// `None`: it is no line that [`write`] wrote.
+    /// `None`: it is no line that [`write()`] wrote.
     pub fn parse(line: &'l str) -> Option<Line<'l>> {
         let (head, text) = line.trim_end_matches('\n').split_once(": ")?;
         let mut words = head.split(' ');

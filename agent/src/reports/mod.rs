@@ -4,9 +4,9 @@
 //!
 //! | module | |
 //! |---|---|
-//! | [`text`] | a line of a report, and one of its answer |
-//! | [`cell`] | what a report does to the cell of its endpoint, and what is in force there |
-//! | [`desk`] | takes datagrams, and answers them |
+//! | `text` | a line of a report, and one of its answer |
+//! | `cell` | what a report does to the cell of its endpoint, and what is in force there |
+//! | `desk` | takes datagrams, and answers them |
 //! | [`socket`] | `reports.sock` |
 
 pub(crate) mod cell;
