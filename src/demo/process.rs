@@ -22,6 +22,8 @@ use tokio::time::timeout;
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// How long it may take from SIGTERM to its end.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// How long its output is waited for when it has ended: a child of its own may hold the pipe open.
+const LAST_WORDS_LIMIT: Duration = Duration::from_millis(200);
 /// How much of its last words is kept.
 const STDERR_LINES: usize = 20;
 
@@ -73,7 +75,7 @@ impl Process {
             Ok(Ok(found)) => Ok((process, found)),
             Ok(Err(_)) => {
                 let status = timeout(STOP_LIMIT, process.child.wait()).await.context("closed its output")??;
-                Err(process.ended(status).context("ended before it was ready"))
+                Err(process.ended(status).await.context("ended before it was ready"))
             }
             Err(_) => bail!("was not ready within {START_LIMIT:?}"),
         }
@@ -83,7 +85,7 @@ impl Process {
     pub(crate) async fn during<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             result = work => result,
-            status = self.child.wait() => Err(self.ended(status?).context("ended in the middle of a run")),
+            status = self.child.wait() => Err(self.ended(status?).await.context("ended in the middle of a run")),
         }
     }
 
@@ -91,7 +93,7 @@ impl Process {
     pub(crate) async fn finish(mut self) -> Result<()> {
         let status = self.child.wait().await?;
         while self.readers.join_next().await.is_some() {}
-        if status.success() { Ok(()) } else { Err(self.ended(status).context("did not end well")) }
+        if status.success() { Ok(()) } else { Err(self.ended(status).await.context("did not end well")) }
     }
 
     /// Ends the child and waits until it is gone.
@@ -99,7 +101,7 @@ impl Process {
         self.signal(Signal::TERM);
         match timeout(STOP_LIMIT, self.child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(status) => Err(self.ended(status?).context("did not end well")),
+            Ok(status) => Err(self.ended(status?).await.context("did not end well")),
             Err(_) => {
                 self.child.kill().await?;
                 bail!("had to be killed: it was still there {STOP_LIMIT:?} after SIGTERM");
@@ -121,7 +123,10 @@ impl Process {
         }
     }
 
-    fn ended(&self, status: ExitStatus) -> anyhow::Error {
+    /// What its end looked like, with all that it said before.
+    async fn ended(&mut self, status: ExitStatus) -> anyhow::Error {
+        let readers = &mut self.readers;
+        let _ = timeout(LAST_WORDS_LIMIT, async { while readers.join_next().await.is_some() {} }).await;
         match self.stderr.borrow().as_slice() {
             [] => anyhow!("{status}, nothing on its stderr"),
             lines => anyhow!("{status}, on its stderr:\n  {}", lines.join("\n  ")),
