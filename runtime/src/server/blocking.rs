@@ -44,8 +44,8 @@ pub(crate) fn run(number: usize, shared: &Shared) {
 
 fn answer(shared: &Shared, job: Job, held: &mut Held) {
     let (pool, began) = (&shared.blocking, clock::now());
-    let to = job.reply_to();
-    let Job { method: number, context, payload, connection, admitted_at, permit, mut noted, .. } = job;
+    let context = job.context();
+    let Job { method: number, to, deadline, body, connection, admitted_at, permit, mut noted, .. } = job;
     let method = match shared.methods.get(number) {
         Some(method) if !connection.is_closed() && !connection.was_given_up(to.header.call_id) => method,
         _ => {
@@ -60,7 +60,7 @@ fn answer(shared: &Shared, job: Job, held: &mut Held) {
     let span = spans::of_request(&method.name, &connection, || context.clone());
     let logged = method.stats.is_logged().then(|| Box::new(context.clone()));
     let admitted = Noted::dequeue(&mut noted, pool, waited_ns, began, || {
-        pool.admission.dequeued(pool.number, admitted_at, context.deadline(), began)
+        pool.admission.dequeued(pool.number, admitted_at, deadline, began)
     });
     let (mut ended, mut service_ns, mut busy_ns) = (began, None, 0);
     let reply = match admitted {
@@ -69,7 +69,7 @@ fn answer(shared: &Shared, job: Job, held: &mut Held) {
             Err(Failure::of_system(status))
         }
         Ok(()) => {
-            let request = Request::new(context.clone(), payload, connection.clone());
+            let request = Request::new(context.clone(), body.into_payload(), connection.clone());
             let used_before = clock::used_by_thread();
             let reply = span.in_scope(|| context.scope_blocking(|| handle(method, request)));
             busy_ns = clock::used_by_thread().since(used_before);

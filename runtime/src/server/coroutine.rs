@@ -14,6 +14,8 @@ use tokio_util::sync::ReusableBoxFuture;
 use tracing::Span;
 
 use super::connection::{Connection, Slot};
+use super::job::Body;
+use super::reply::ReplyTo;
 use super::worker::Worker;
 use crate::clock;
 use crate::context::Context;
@@ -26,13 +28,18 @@ pub(super) struct Coroutine {
     future: ReusableBoxFuture<'static, Reply>,
     sleep: Pin<Box<Sleep>>,
     slot: Arc<Slot>,
+    /// That of the request before: its memory is used again.
+    context: Context,
 }
 
 /// A request whose handler is run.
 pub(super) struct Begun<'r> {
     pub(super) method: &'r Method,
     pub(super) connection: &'r Arc<Connection>,
-    pub(super) call_id: u32,
+    pub(super) to: &'r ReplyTo,
+    /// T0.
+    pub(super) arrival: Nanos,
+    pub(super) deadline: Nanos,
     pub(super) span: &'r Span,
     /// T2.
     pub(super) began: Nanos,
@@ -56,24 +63,20 @@ impl Coroutine {
             future: ReusableBoxFuture::new(std::future::pending()),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             slot: Arc::default(),
+            context: Context::new(),
         }
     }
 
     /// Runs a handler until it answers, its deadline comes, or nobody waits for it any more.
-    pub(super) async fn run(
-        &mut self,
-        worker: &Worker,
-        begun: Begun<'_>,
-        context: Context,
-        payload: bytes::Bytes,
-    ) -> Ended {
-        let Begun { method, connection, call_id, span, began, waited_ns } = begun;
-        let (deadline, mut busy_ns, mut resumed_at, mut has_waited) = (context.deadline(), 0, began, false);
-        let mut request = Some(Request::new(context.clone(), payload, connection.clone()));
-        let Coroutine { future, sleep, slot } = self;
+    pub(super) async fn run(&mut self, worker: &Worker, begun: Begun<'_>, body: Body) -> Ended {
+        let Begun { method, connection, to, arrival, deadline, span, began, waited_ns } = begun;
+        let (call_id, mut busy_ns, mut resumed_at, mut has_waited) = (to.header.call_id, 0, began, false);
+        let Coroutine { future, sleep, slot, context } = self;
         let Run::Async(run) = &method.run else {
             return Ended { reply: Some(Err(Failure::of_system(Status::NO_METHOD))), at: began, busy_ns, has_waited };
         };
+        context.renew(deadline, to.header, body.metadata(), arrival);
+        let mut request = Some(Request::new(context.clone(), body.into_payload(), connection.clone()));
         let run_it = poll_fn(|cx| {
             if has_waited {
                 resumed_at = clock::now();
@@ -119,7 +122,7 @@ impl Coroutine {
                 }
             }
         });
-        let outcome = pin!(context.scope(run_it)).await;
+        let outcome = pin!(context.clone().scope(run_it)).await;
         let at = clock::now();
         if has_waited {
             connection.stop_waiting(slot);

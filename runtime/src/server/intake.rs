@@ -4,7 +4,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use bytes::Bytes;
 use mcrpc_core::admission::{Key, Request as AdmissionRequest, Turn as AdmissionTurn};
 use mcrpc_core::context::Context as Decisive;
 use mcrpc_core::select::call::Withheld;
@@ -14,7 +13,7 @@ use mcrpc_core::wire::{Header, Kind, Limits, Metadata};
 
 use super::connection::Connection;
 use super::coroutine::lost;
-use super::job::Job;
+use super::job::{Job, Jobs};
 use super::limits::{Gate, Permit, Refusal};
 use super::noted::Noted;
 use super::pool::Pool;
@@ -22,7 +21,6 @@ use super::rates::Caller;
 use super::reply::{self, ReplyTo};
 use super::shared::Shared;
 use crate::clock;
-use crate::context::Context;
 use crate::methods::{InlineFn, Method, Run};
 use crate::request::Inline;
 use crate::spans;
@@ -34,8 +32,7 @@ pub(crate) struct Turn<'t> {
     pub(crate) shared: &'t Shared,
     /// Answers to the connection that is read.
     pub(crate) out: &'t mut Vec<u8>,
-    /// Requests for the workers, and for the blocking workers.
-    jobs: &'t mut [Vec<Job>; 2],
+    jobs: &'t mut Jobs,
     /// Requests that inline handlers have handled: counted together.
     handled: &'t mut Batch,
     /// That of inline handlers, once there is one.
@@ -49,7 +46,7 @@ impl<'t> Turn<'t> {
     pub(crate) fn new(
         shared: &'t Shared,
         out: &'t mut Vec<u8>,
-        jobs: &'t mut [Vec<Job>; 2],
+        jobs: &'t mut Jobs,
         handled: &'t mut Batch,
     ) -> Turn<'t> {
         Turn { shared, out, jobs, handled, inline: None, found: None, now: clock::now() }
@@ -209,20 +206,20 @@ impl Intake {
         turn: &mut Turn<'_>,
     ) -> Result<(), Status> {
         let &Asked { request, method, pool, ref concern } = asked;
-        let &Inline { ref to, metadata, payload, arrival } = request;
-        if let Err(status) = self.room_for(payload, turn) {
+        let body_len = request.metadata.len() + request.payload.len();
+        if let Err(status) = self.room_for(body_len, turn) {
             let _ = pool.admission.abandoned(pool.number);
             noted.iter_mut().for_each(|noted| noted.leaves(status, turn.now));
             return Err(status);
         }
-        let mut context = Context::until(concern.deadline, to.header, metadata, arrival);
-        context.begin_trace_if_sampled();
         self.connection.opened();
-        turn.jobs[usize::from(matches!(method.run, Run::Blocking(_)))].push(Job {
+        let body = turn.jobs.copy_body(request);
+        turn.jobs.by_pool[usize::from(matches!(method.run, Run::Blocking(_)))].push(Job {
             method: method.number,
-            context,
-            correlation_id: to.correlation_id,
-            payload: Bytes::copy_from_slice(payload),
+            to: request.to,
+            arrival: request.arrival,
+            deadline: concern.deadline,
+            body,
             connection: self.connection.clone(),
             admitted_at: turn.now,
             permit,
@@ -233,12 +230,12 @@ impl Intake {
 
     /// Takes the memory of a request that waits.
     #[inline]
-    fn room_for(&self, payload: &[u8], turn: &Turn<'_>) -> Result<(), Status> {
+    fn room_for(&self, body_len: usize, turn: &Turn<'_>) -> Result<(), Status> {
         let most = turn.shared.config.limits.max_open_calls;
         if most > 0 && self.connection.open_calls() >= most {
             return Err(Status::TOO_MANY_OPEN_CALLS);
         }
-        if turn.shared.memory.take(payload.len()) { Ok(()) } else { Err(Status::QUEUE_FULL) }
+        if turn.shared.memory.take(body_len) { Ok(()) } else { Err(Status::QUEUE_FULL) }
     }
 
     /// The caller did not send so many requests, because the server's cursor would have refused them: they are demand too.

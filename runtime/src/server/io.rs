@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::connection::Connection;
 use super::intake::{Intake, Turn};
-use super::job::Job;
+use super::job::{Job, Jobs};
 use super::listener::Accepted;
 use super::pool::Pool;
 use super::protocol::Protocol;
@@ -58,7 +58,7 @@ pub(crate) struct IoThread {
 struct Buffers {
     input: Box<[u8]>,
     out: Vec<u8>,
-    jobs: [Vec<Job>; 2],
+    jobs: Jobs,
     displaced: Vec<Job>,
     handled: Batch,
 }
@@ -77,7 +77,7 @@ impl IoThread {
         let buffers = Buffers {
             input: vec![0; READ_BUFFER].into(),
             out: Vec::new(),
-            jobs: Default::default(),
+            jobs: Jobs::default(),
             displaced: Vec::new(),
             handled: Batch::default(),
         };
@@ -122,7 +122,7 @@ impl IoThread {
         poll_fn(|cx| {
             self.handing_over.borrow_mut().clone_from(cx.waker());
             let Buffers { jobs, displaced, .. } = &mut *self.buffers.borrow_mut();
-            for (jobs, pool) in jobs.iter_mut().zip([&self.shared.workers, &self.shared.blocking]) {
+            for (jobs, pool) in jobs.by_pool.iter_mut().zip([&self.shared.workers, &self.shared.blocking]) {
                 if !jobs.is_empty() {
                     pool.put(jobs, displaced, &self.shared.methods);
                 }
@@ -167,7 +167,7 @@ impl IoThread {
             handled.count_ended(&self.shared.methods);
             handled.count_written(&self.shared.methods, clock::now());
         }
-        if jobs.iter().any(|jobs| !jobs.is_empty()) {
+        if !jobs.is_empty() {
             self.handing_over.borrow().wake_by_ref();
         }
         std::mem::take(out)
@@ -296,7 +296,7 @@ impl Task {
             if !buffers.handled.is_empty() {
                 buffers.handled.count_written(&io.shared.methods, clock::now());
             }
-            if buffers.jobs.iter().any(|jobs| !jobs.is_empty()) {
+            if !buffers.jobs.is_empty() {
                 io.handing_over.borrow().wake_by_ref();
             }
             match read {

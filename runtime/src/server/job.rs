@@ -1,8 +1,11 @@
 //! A request on its way to a worker.
+//!
+//! It is made by one thread and ends on another. Memory that goes the same way costs more than the rest of that way, so a request
+//! takes along what it can as it is, and shares a block with others for its body.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::Kind;
 
@@ -11,15 +14,22 @@ use super::limits::Permit;
 use super::noted::Noted;
 use super::reply::ReplyTo;
 use crate::context::Context;
+use crate::request::Inline;
 
-/// An admitted request: whoever has it owes admission a word, the caller an answer, and gives the memory of its payload back.
+/// Bytes of a block of bodies: what the last of them that is kept holds back.
+const BLOCK: usize = 2 << 10;
+/// A longer body has memory of its own.
+const MAX_SHARED: usize = BLOCK / 4;
+
+/// An admitted request: whoever has it owes admission a word, the caller an answer, and gives the memory of its body back.
 pub(crate) struct Job {
     /// The number of its method.
     pub(crate) method: usize,
-    pub(crate) context: Context,
-    /// See [`ReplyTo`].
-    pub(crate) correlation_id: Option<i64>,
-    pub(crate) payload: Bytes,
+    pub(crate) to: ReplyTo,
+    /// When it was received.
+    pub(crate) arrival: Nanos,
+    pub(crate) deadline: Nanos,
+    pub(crate) body: Body,
     /// Where the answer goes.
     pub(crate) connection: Arc<Connection>,
     /// T1.
@@ -32,15 +42,67 @@ pub(crate) struct Job {
 
 impl Job {
     pub(crate) fn priority(&self) -> u8 {
-        self.context.priority()
-    }
-
-    pub(crate) fn reply_to(&self) -> ReplyTo {
-        ReplyTo { header: *self.context.header(), correlation_id: self.correlation_id }
+        self.to.header.priority
     }
 
     /// Whether anybody wants an answer.
     pub(crate) fn wants_reply(&self) -> bool {
-        self.context.header().kind == Kind::Request
+        self.to.header.kind == Kind::Request
+    }
+
+    pub(crate) fn context(&self) -> Context {
+        let mut context = Context::until(self.deadline, self.to.header, self.body.metadata(), self.arrival);
+        context.begin_trace_if_sampled();
+        context
+    }
+}
+
+/// What a request consists of behind its header: metadata, which are valid, and a payload.
+pub(crate) struct Body {
+    bytes: Bytes,
+    metadata_len: u32,
+}
+
+impl Body {
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn metadata(&self) -> &[u8] {
+        self.bytes.get(..self.metadata_len as usize).unwrap_or_default()
+    }
+
+    pub(crate) fn into_payload(mut self) -> Bytes {
+        if self.metadata_len == 0 { self.bytes } else { self.bytes.split_off(self.metadata_len as usize) }
+    }
+}
+
+/// Requests for the workers, and for the blocking workers.
+#[derive(Default)]
+pub(crate) struct Jobs {
+    pub(crate) by_pool: [Vec<Job>; 2],
+    block: BytesMut,
+}
+
+impl Jobs {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_pool.iter().all(Vec::is_empty)
+    }
+
+    /// A copy of a request's body.
+    pub(crate) fn copy_body(&mut self, request: &Inline<'_>) -> Body {
+        let Inline { metadata, payload, .. } = request;
+        let len = metadata.len() + payload.len();
+        let bytes = if len > MAX_SHARED {
+            [*metadata, *payload].concat().into()
+        } else {
+            if self.block.capacity() < len {
+                self.block.reserve(BLOCK);
+            }
+            self.block.extend_from_slice(metadata);
+            self.block.extend_from_slice(payload);
+            self.block.split().freeze()
+        };
+        Body { bytes, metadata_len: metadata.len() as u32 }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Pool {
     pub(crate) number: u32,
     /// Which queue it is in a recording.
     pub(crate) recorded_as: u8,
-    /// That of the payloads in the queue.
+    /// That of the bodies in the queue.
     memory: Memory,
     refused_per_10k: AtomicU16,
     /// What was refused and admitted when that was computed.
@@ -87,7 +87,7 @@ impl Pool {
     pub(crate) fn put(&self, jobs: &mut Vec<Job>, displaced: &mut Vec<Job>, methods: &Methods) {
         self.queue.put(jobs, displaced);
         for mut job in displaced.drain(..) {
-            self.memory.give_back(job.payload.len());
+            self.memory.give_back(job.body.len());
             self.give_up(&job, Status::QUEUE_FULL, methods);
             if let Some(noted) = &mut job.noted {
                 noted.leaves(Status::QUEUE_FULL, clock::now());
@@ -100,14 +100,14 @@ impl Pool {
     pub(crate) fn take(&self, worker: usize, waker: &Waker, most: usize, jobs: &mut VecDeque<Job>) -> Taken {
         let taken = self.queue.take(worker, waker, most, jobs);
         if taken == Taken::Some {
-            self.memory.give_back(jobs.iter().map(|job| job.payload.len()).sum());
+            self.memory.give_back(jobs.iter().map(|job| job.body.len()).sum());
         }
         taken
     }
 
     /// Puts back what a worker has taken and cannot run.
     pub(crate) fn put_back(&self, jobs: &mut VecDeque<Job>) {
-        self.memory.retake(jobs.iter().map(|job| job.payload.len()).sum());
+        self.memory.retake(jobs.iter().map(|job| job.body.len()).sum());
         self.queue.put_back(jobs);
     }
 
@@ -119,7 +119,7 @@ impl Pool {
             method.stats.count(job.connection.caller_number(), status);
         }
         if job.wants_reply() {
-            job.connection.answer(&job.reply_to(), self.load(), &Err(Failure::of_system(status)));
+            job.connection.answer(&job.to, self.load(), &Err(Failure::of_system(status)));
         }
         job.connection.ended(1);
     }

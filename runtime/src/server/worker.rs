@@ -123,30 +123,31 @@ impl Worker {
             began = self.flush().unwrap_or(began);
         }
         self.now.set(Some(began));
-        let to = job.reply_to();
-        let Job { method: number, context, payload, connection, admitted_at, permit, mut noted, .. } = job;
         let pool = self.pool();
-        let method = match self.shared.methods.get(number) {
-            Some(method) if !connection.is_closed() && !connection.was_given_up(to.header.call_id) => method,
+        let method = match self.shared.methods.get(job.method) {
+            Some(method) if !job.connection.is_closed() && !job.connection.was_given_up(job.to.header.call_id) => {
+                method
+            }
             _ => {
                 let _ = pool.admission.abandoned(pool.number);
-                noted.iter_mut().for_each(|noted| noted.leaves(Status::OUT_OF_TIME, began));
-                connection.ended(1);
+                job.noted.into_iter().for_each(|mut noted| noted.leaves(Status::OUT_OF_TIME, began));
+                job.connection.ended(1);
                 return;
             }
         };
-        let waited_ns = began.since(admitted_at);
-        let span = spans::of_request(&method.name, &connection, || context.clone());
-        let logged = method.stats.is_logged().then(|| Box::new(context.clone()));
+        let waited_ns = began.since(job.admitted_at);
+        let span = spans::of_request(&method.name, &job.connection, || job.context());
+        let logged = method.stats.is_logged().then(|| Box::new(job.context()));
+        let Job { method: number, to, arrival, deadline, body, connection, admitted_at, permit, mut noted } = job;
         let admitted = Noted::dequeue(&mut noted, pool, waited_ns, began, || {
-            pool.admission.dequeued(pool.number, admitted_at, context.deadline(), began)
+            pool.admission.dequeued(pool.number, admitted_at, deadline, began)
         });
         let is_run = admitted.is_ok();
         let Ended { reply, at: ended, busy_ns, has_waited } = match admitted {
             Ok(()) => {
-                let call_id = to.header.call_id;
-                let begun = Begun { method, connection: &connection, call_id, span: &span, began, waited_ns };
-                let ended = coroutine.run(self, begun, context, payload).await;
+                let connection = &connection;
+                let begun = Begun { method, connection, to: &to, arrival, deadline, span: &span, began, waited_ns };
+                let ended = coroutine.run(self, begun, body).await;
                 let _ = pool.admission.done(pool.number, began, ended.at);
                 self.note_busy(ended.busy_ns);
                 ended
