@@ -13,9 +13,12 @@ pub mod frames;
 pub mod hot_calls;
 pub mod server;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The directory of libmcrpc.a and libmcrpc.so as they are installed.
 pub const LIBRARY_DIR: &str = env!("MCRPC_LIBRARY_DIR");
@@ -52,15 +55,16 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Compiles sources below the repository into a program; warnings are errors.
+/// Compiles sources below the repository into a program; warnings are errors. What was compiled with the same flags before is only
+/// linked.
 pub fn compile(directory: &Path, sources: &[&str], flags: &[&str], linkage: Linkage) -> PathBuf {
     let cpp = sources[0].ends_with(".cpp");
     let compiler = env::var(if cpp { "CXX" } else { "CC" }).unwrap_or(if cpp { "c++" } else { "cc" }.into());
+    let is_for_linker = |flag: &&&str| ["-l", "-L", "-Wl,"].iter().any(|prefix| flag.starts_with(prefix));
+    let (link_flags, flags): (Vec<_>, Vec<_>) = flags.iter().partition(is_for_linker);
     let program = directory.join(format!("program-{linkage:?}"));
-    let mut command = Command::new(compiler);
-    command.args(["-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-I"]);
-    command.arg(root().join("include")).args(flags).args(sources.iter().map(|source| root().join(source)));
-    command.args(words("MCRPC_TEST_CFLAGS"));
+    let mut command = Command::new(&compiler);
+    command.args(["-g", "-pthread"]).args(objects(&compiler, sources, &flags)).args(words("MCRPC_TEST_CFLAGS"));
     let library_dir = library_dir();
     match linkage {
         Linkage::Static => command.arg(library_dir.join("libmcrpc.a")),
@@ -68,8 +72,39 @@ pub fn compile(directory: &Path, sources: &[&str], flags: &[&str], linkage: Link
             command.arg("-L").arg(&library_dir).arg("-lmcrpc").arg(format!("-Wl,-rpath,{}", library_dir.display()))
         }
     };
-    run(command.arg("-o").arg(&program));
+    run(command.args(link_flags).arg("-o").arg(&program));
     program
+}
+
+/// The objects of sources. Each is compiled once in a test program, whoever asks first.
+fn objects(compiler: &str, sources: &[&str], flags: &[&&str]) -> Vec<PathBuf> {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    static COMPILED: Mutex<BTreeMap<String, Arc<OnceLock<PathBuf>>>> = Mutex::new(BTreeMap::new());
+    let directory = DIRECTORY.get_or_init(|| {
+        let name = env::current_exe().unwrap().file_name().unwrap().to_owned();
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("objects").join(name);
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir_all(&directory).unwrap();
+        directory
+    });
+    let object_of = |source: &&str| {
+        let object = {
+            let mut compiled = COMPILED.lock().unwrap();
+            compiled.entry(format!("{source} {flags:?}")).or_default().clone()
+        };
+        object
+            .get_or_init(|| {
+                static NUMBER: AtomicUsize = AtomicUsize::new(0);
+                let object = directory.join(format!("{}.o", NUMBER.fetch_add(1, Relaxed)));
+                let mut command = Command::new(compiler);
+                command.args(["-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-I"]);
+                command.arg(root().join("include")).args(flags).args(words("MCRPC_TEST_CFLAGS"));
+                run(command.arg("-c").arg(root().join(source)).arg("-o").arg(&object));
+                object
+            })
+            .clone()
+    };
+    sources.iter().map(object_of).collect()
 }
 
 /// A command that starts a compiled program.
