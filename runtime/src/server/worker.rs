@@ -92,7 +92,7 @@ impl Worker {
     /// Waits until there is a request; whether there will be one.
     async fn take(&self, me: usize) -> bool {
         poll_fn(|cx| {
-            self.parked.borrow_mut()[me] = None;
+            self.park(me, None);
             let mut taken = self.taken.borrow_mut();
             if !taken.is_empty() {
                 return Poll::Ready(true);
@@ -109,7 +109,7 @@ impl Worker {
             }
             self.flush();
             self.now.set(None);
-            self.parked.borrow_mut()[me] = Some(cx.waker().clone());
+            self.park(me, Some(cx.waker().clone()));
             Poll::Pending
         })
         .await
@@ -210,9 +210,15 @@ impl Worker {
         }
     }
 
+    /// A coroutine waits for a request, or has one.
+    fn park(&self, me: usize, waker: Option<Waker>) {
+        if let Some(place) = self.parked.borrow_mut().get_mut(me) {
+            *place = waker;
+        }
+    }
+
+    /// There are no requests any more, and will be none: all who wait for one end.
     fn unpark(&self) {
-        let parked = std::mem::take(&mut *self.parked.borrow_mut());
-        parked.iter().flatten().for_each(Waker::wake_by_ref);
-        *self.parked.borrow_mut() = vec![None; parked.len()];
+        std::mem::take(&mut *self.parked.borrow_mut()).into_iter().flatten().for_each(Waker::wake);
     }
 }
