@@ -198,6 +198,21 @@ impl<'a> Admission<'a> {
         }
     }
 
+    /// May this request be taken, whose body is still on its way? If not, its body need not be kept. One that may is asked about again,
+    /// by [`admit`](Self::admit), when it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::BELOW_CURSOR`]: it is refused, and counted as such. [`Status::INVALID_ARGUMENT`] if there is no such queue.
+    pub fn judge_early(&self, queue: u32, request: &Request) -> Result<(), Status> {
+        let of = self.queue(queue)?;
+        if request.continues_task || self.cursor(queue).admits(request.key) {
+            return Ok(());
+        }
+        self.count_demand(of, request);
+        self.refuse(of, Refusal::BelowCursor, self.view.head.hot.mode.get(), request.key.0.into())
+    }
+
     /// A caller says that it withheld `count` requests since its last one, of which one had this key: they are demand too,
     /// without which the cursor would open as soon as callers heed it. Beyond 65 535 requests none is believed.
     ///

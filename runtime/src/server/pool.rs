@@ -52,18 +52,13 @@ impl Pool {
         self.admission.admit(self.number, request, now)
     }
 
-    /// May this request, whose body is still on its way, be taken as things are? One that may not is demand all the same.
+    /// May this request be taken, whose body is still on its way?
     ///
     /// # Errors
     ///
     /// [`Status::BELOW_CURSOR`]: its body need not be kept.
     pub(crate) fn judge_early(&self, request: &Request) -> Result<(), Status> {
-        if request.continues_task || self.admission.cursor(self.number).admits(request.key) {
-            return Ok(());
-        }
-        // Fails only for a queue that there is not.
-        let _ = self.admission.withheld(self.number, request.key, 1);
-        Err(Status::BELOW_CURSOR)
+        self.admission.judge_early(self.number, request)
     }
 
     /// What a reply says of the server.
@@ -129,6 +124,7 @@ impl Pool {
 mod tests {
     use mcrpc_core::admission::{Admission, Config, Key};
     use mcrpc_core::id::{Salt, Uin};
+    use mcrpc_core::status::Refusal;
     use memmap2::{MmapOptions, MmapRaw};
 
     use super::*;
@@ -151,7 +147,7 @@ mod tests {
     #[test]
     fn what_is_refused_before_its_body_has_come_is_demand_too() {
         let (pool, begin) = (pool(), crate::clock::now());
-        let (mut waiting, mut running, mut early) = (VecDeque::new(), VecDeque::new(), 0);
+        let (mut waiting, mut running, mut early) = (VecDeque::new(), VecDeque::new(), 0u64);
         // Four workers do 400 a second, and are offered 2 000; in the end nine of ten with a long body.
         for ms in 0..4_000u64 {
             let now = begin.plus(ms * 1_000_000);
@@ -177,6 +173,8 @@ mod tests {
         }
         let demand_per_s = pool.admission.snapshot().demand_mrps / 1_000;
         assert!(early > 1_000, "{early} were refused early");
+        let refused = pool.admission.queue_snapshot(0).unwrap().refused;
+        assert!(refused[Refusal::BelowCursor as usize] >= early, "{refused:?}");
         assert!(demand_per_s > 1_500, "of 2000 a second {demand_per_s} are known");
     }
 }
