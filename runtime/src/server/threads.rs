@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use tokio::runtime;
 use tokio::sync::mpsc;
@@ -13,6 +14,11 @@ use super::io::IoThread;
 use super::listener::Listener;
 use super::shared::Shared;
 use super::{blocking, worker};
+
+/// So long threads may take to end when all is answered, or given up.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often it is looked whether they have.
+const LOOK_EACH: Duration = Duration::from_millis(1);
 
 /// The threads, and what they know.
 pub(super) struct Threads {
@@ -69,13 +75,30 @@ impl Threads {
     /// Takes no new requests, and waits until what was taken is answered.
     pub(super) fn end(&mut self) {
         self.shared.tell_to_end();
-        // A thread that panicked has said so.
-        self.io.drain(..).for_each(|thread| _ = thread.join());
+        let io_left = join_until(&mut self.io, self.shared.config.drain_timeout + PATIENCE);
         self.shared.workers.queue.close();
         self.shared.blocking.queue.close();
-        self.workers.drain(..).for_each(|thread| _ = thread.join());
+        // Their callers are gone: what they still do is of no use to anybody.
+        let left = io_left + join_until(&mut self.workers, PATIENCE);
+        if left > 0 {
+            let methods = self.shared.methods.iter().filter(|method| method.stats.running() > 0);
+            let methods = methods.map(|method| method.name.as_str()).collect::<Vec<_>>().join(", ");
+            tracing::error!(threads = left, methods, "handlers do not end: the server ends without them");
+        }
         self.shared.report_nothing();
     }
+}
+
+/// Waits until threads have ended, but no longer than this. How many have not: they are left to themselves.
+fn join_until(threads: &mut Vec<JoinHandle<()>>, limit: Duration) -> usize {
+    let until = Instant::now() + limit;
+    while !threads.iter().all(JoinHandle::is_finished) && Instant::now() < until {
+        thread::sleep(LOOK_EACH);
+    }
+    let (ended, left): (Vec<_>, Vec<_>) = threads.drain(..).partition(JoinHandle::is_finished);
+    // A thread that panicked has said so.
+    ended.into_iter().for_each(|thread| _ = thread.join());
+    left.len()
 }
 
 /// A thread with a runtime of its own, whose tasks stay there.
