@@ -119,6 +119,22 @@ fn what_brpc_says_of_a_request_is_its_context() {
     assert_eq!((error, payload.as_slice()), (0, &b"mmproxy 2709160720 Some(77)"[..]));
 }
 
+/// It goes into pages, metrics and logs.
+#[test]
+fn a_name_that_brpc_brings_is_a_name_or_nothing() {
+    let server = server();
+    for (name, known) in [("\u{1b}[31mroot", ""), ("a name", ""), ("mmproxy", "mmproxy")] {
+        let mut client = Brpc::connect(&server);
+        let mut meta = Meta::request("echo.Echo", "Who", 1);
+        if let Some(request) = &mut meta.request {
+            request.from_svr_name = Some(name);
+        }
+        client.socket.write_all(&Brpc::frame(&meta, &Origin::default(), b"")).unwrap();
+        let (_, error, _, payload) = client.answer().unwrap();
+        assert_eq!((error, String::from_utf8(payload).unwrap()), (0, format!("{known} 0 None")));
+    }
+}
+
 #[test]
 fn a_brpc_client_hears_of_failures_in_its_own_codes() {
     let server = server();

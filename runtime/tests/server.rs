@@ -180,9 +180,9 @@ fn a_peer_that_breaks_the_rules_is_hung_up_on_and_others_do_not_notice() {
 fn a_ping_is_answered() {
     let server = echo("127.0.0.1:0", config());
     let mut caller = Caller::of(&server);
-    caller.send(&Header::new(Kind::Ping, 77).emit());
+    caller.send(&Header { uin: 7, ..Header::new(Kind::Ping, 77) }.emit());
     let pong = caller.answer().header;
-    assert_eq!((pong.kind, pong.call_id), (Kind::Pong, 77));
+    assert_eq!((pong.kind, pong.call_id, pong.uin), (Kind::Pong, 77, 7));
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn answer(shared: &Shared, job: Job, held: &mut Held) {
     let context = job.context();
     let Job { method: number, to, deadline, body, connection, admitted_at, permit, mut noted, .. } = job;
     let method = match shared.methods.get(number) {
-        Some(method) if !connection.is_closed() && !connection.was_given_up(to.header.call_id) => method,
+        Some(method) if !connection.is_closed() && !connection.take_cancel(to.header.call_id) => method,
         _ => {
             let _ = pool.admission.abandoned(pool.number);
             noted.iter_mut().for_each(|noted| noted.leaves(Status::OUT_OF_TIME, began));
@@ -86,6 +86,7 @@ fn answer(shared: &Shared, job: Job, held: &mut Held) {
         let took_ns = [waited_ns, ended.since(began)];
         spans::log(&method.name, &connection.caller_of(&context), &context, status, took_ns);
     }
+    connection.take_cancel(to.header.call_id);
     // Whoever has the answer may send the next one.
     drop(permit);
     let (caller, is_answered) = (connection.caller_number(), to.header.kind == Kind::Request);

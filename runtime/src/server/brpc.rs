@@ -37,15 +37,15 @@ impl Brpc {
         self.intake.close();
     }
 
-    /// Takes what was read.
+    /// Takes what was read; says how many bytes of it.
     ///
     /// # Errors
     ///
     /// The peer broke the rules, or there is no memory for its frame: the connection has to be closed.
-    pub(crate) fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<(), Status> {
+    pub(crate) fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Status> {
         let Some((mut bytes, mut lease, since)) = self.unfinished.take() else {
             let used = self.take_frames(input, turn.now(), turn)?;
-            return self.keep(&input[used..], turn);
+            return self.keep(&input[used..], input, turn);
         };
         if !lease.extend(input.len()) {
             return Err(Status::QUEUE_FULL);
@@ -53,28 +53,29 @@ impl Brpc {
         bytes.extend_from_slice(input);
         if bytes.len() < HEADER_LEN || wanted(&bytes, &limits(turn))? > bytes.len() {
             self.unfinished = Some((bytes, lease, since));
-            return Ok(());
+            return Ok(input.len());
         }
         let used = self.take_frames(&bytes, since, turn)?;
-        self.keep(&bytes[used..], turn)
+        self.keep(&bytes[used..], input, turn)
     }
 
-    fn keep(&mut self, rest: &[u8], turn: &mut Turn<'_>) -> Result<(), Status> {
-        if rest.is_empty() {
-            return Ok(());
+    /// Keeps the rest of the input, of which the front of a frame is there; says how many bytes were taken.
+    fn keep(&mut self, rest: &[u8], input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Status> {
+        if rest.is_empty() || turn.is_full() {
+            return Ok(input.len() - rest.len());
         }
         let mut lease = turn.shared.memory.lease();
         if !lease.extend(rest.len()) {
             return Err(Status::QUEUE_FULL);
         }
         self.unfinished = Some((rest.to_vec(), lease, turn.now()));
-        Ok(())
+        Ok(input.len())
     }
 
     /// Takes the frames at the front, of which the first arrived at `first_arrival`; says how many bytes they had.
     fn take_frames(&mut self, bytes: &[u8], first_arrival: Nanos, turn: &mut Turn<'_>) -> Result<usize, Status> {
         let (mut used, mut arrival) = (0, first_arrival);
-        loop {
+        while !turn.is_full() {
             let rest = &bytes[used..];
             let len = match wanted(rest, &limits(turn)) {
                 Ok(len) if len <= rest.len() => len,
@@ -86,6 +87,7 @@ impl Brpc {
             used += len;
             arrival = turn.now();
         }
+        Ok(used)
     }
 
     fn take(&mut self, frame: &Frame<'_>, arrival: Nanos, turn: &mut Turn<'_>) -> Result<(), Status> {
@@ -103,17 +105,15 @@ impl Brpc {
             self.intake.refuse(&to, Status::UNSUPPORTED_FLAG, turn);
             return Ok(());
         }
-        if !self.knows_caller
-            && let Some(name) = meta.request.as_ref().and_then(|request| request.from_svr_name)
-        {
-            self.intake.connection.set_caller(name, &turn.shared.observed.callers);
-            self.knows_caller = true;
-        }
         let mut head = [0; MAX_HEAD];
         let metadata = native_metadata(meta, &header, arrival, &mut head).unwrap_or(&[]);
-        let metadata =
-            Metadata::new_checked(metadata, &turn.shared.config.limits).map_or(&[][..], |valid| valid.bytes());
-        self.intake.take(&Inline { to, metadata, payload: frame.payload, arrival }, turn);
+        // A name that is none, or anything else that is not valid, is nothing.
+        let metadata = Metadata::new_checked(metadata, &turn.shared.config.limits).unwrap_or_default();
+        if !self.knows_caller && !metadata.caller().is_empty() {
+            self.intake.set_caller(metadata.caller(), turn);
+            self.knows_caller = true;
+        }
+        self.intake.take(&Inline { to, metadata: metadata.bytes(), payload: frame.payload, arrival }, turn);
         Ok(())
     }
 }

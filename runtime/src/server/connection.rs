@@ -1,5 +1,6 @@
 //! A connection, as the workers see it: where answers go, and who is no longer waited for.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64,
@@ -40,7 +41,7 @@ pub(crate) struct Connection {
     spoken: AtomicU8,
     /// When something was read last.
     active: AtomicU64,
-    /// Whether `calls` knows of calls that were given up while they waited for a worker.
+    /// Whether `calls` knows of calls that were given up, and do not wait for anything.
     has_given_up: AtomicBool,
     /// What HTTP/2 has to do with it, if that is what it speaks.
     #[cfg(feature = "grpc")]
@@ -52,7 +53,7 @@ pub(crate) struct Connection {
 struct Calls {
     /// Handlers that wait.
     running: Vec<(u32, Arc<Slot>)>,
-    given_up: Vec<u32>,
+    given_up: VecDeque<u32>,
 }
 
 /// By which a waiting handler is told that nobody waits for it.
@@ -241,9 +242,8 @@ impl Connection {
     /// Nobody is there any more: what its handlers do is not wanted.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Relaxed);
-        // Whoever begins to wait after this sees that it is closed.
-        let running = std::mem::take(&mut self.calls.lock().running);
-        running.iter().for_each(|(_, slot)| slot.cancel());
+        // Whoever begins to wait after this sees that it is closed; whoever has ended before is another request's by now.
+        self.calls.lock().running.drain(..).for_each(|(_, slot)| slot.cancel());
         self.reader.wake();
     }
 
@@ -251,22 +251,32 @@ impl Connection {
     pub(crate) fn cancel(&self, call_id: u32) {
         let mut calls = self.calls.lock();
         if let Some((_, slot)) = calls.running.iter().find(|(id, _)| *id == call_id) {
-            slot.cancel();
-        } else if calls.given_up.len() < self.open_calls() as usize {
-            calls.given_up.push(call_id);
-            self.has_given_up.store(true, Relaxed);
+            return slot.cancel();
         }
+        // No more than can be meant: some may have been answered meanwhile, the oldest most likely.
+        let open = self.open_calls() as usize;
+        while calls.given_up.len() >= open.max(1) {
+            calls.given_up.pop_front();
+        }
+        if open > 0 {
+            calls.given_up.push_back(call_id);
+        }
+        self.has_given_up.store(!calls.given_up.is_empty(), Relaxed);
     }
 
-    /// Whether a call that a worker has just taken was given up before.
-    pub(crate) fn was_given_up(&self, call_id: u32) -> bool {
-        if !self.has_given_up.load(Relaxed) {
-            return false;
-        }
+    /// Whether a call was given up that does not wait for anything; from now on that is forgotten. Asked when it comes, since its id may
+    /// be used again, when a worker takes it, and when it is over.
+    #[inline]
+    pub(crate) fn take_cancel(&self, call_id: u32) -> bool {
+        self.has_given_up.load(Relaxed) && self.take_known_cancel(call_id)
+    }
+
+    #[cold]
+    fn take_known_cancel(&self, call_id: u32) -> bool {
         let mut calls = self.calls.lock();
         let found = calls.given_up.iter().position(|&id| id == call_id);
         if let Some(place) = found {
-            calls.given_up.swap_remove(place);
+            calls.given_up.remove(place);
         }
         self.has_given_up.store(!calls.given_up.is_empty(), Relaxed);
         found.is_some()
@@ -278,7 +288,7 @@ impl Connection {
         if self.is_closed() {
             slot.cancel();
         } else if let Some(place) = calls.given_up.iter().position(|&id| id == call_id) {
-            calls.given_up.swap_remove(place);
+            calls.given_up.remove(place);
             slot.cancel();
         } else {
             calls.running.push((call_id, slot.clone()));

@@ -31,39 +31,37 @@ impl Http {
         self.is_going_away = true;
     }
 
-    /// Takes what was read.
+    /// Takes one request of what was read, since a page takes long; says how many bytes.
     ///
     /// # Errors
     ///
     /// It is no HTTP, or too much of it: the connection has to be closed.
-    pub(crate) fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<(), Status> {
+    pub(crate) fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Status> {
         if self.unfinished.is_empty() {
             self.since = turn.now();
         }
         self.unfinished.extend_from_slice(input);
         let bytes = std::mem::take(&mut self.unfinished);
-        let mut used = 0;
-        while used < bytes.len() {
-            let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-            let mut request = httparse::Request::new(&mut headers);
-            let len = match request.parse(&bytes[used..]) {
-                Ok(httparse::Status::Complete(len)) => len,
-                Ok(httparse::Status::Partial) if bytes.len() - used < MAX_REQUEST => break,
-                Ok(httparse::Status::Partial) => return Err(Status::METADATA_TOO_LONG),
-                Err(_) => return Err(Status::BAD_MAGIC),
-            };
-            used += len;
-            let (method, path) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
-            let page = match method {
-                "GET" | "HEAD" => pages::page(path, turn.shared, self.is_going_away),
-                _ => Page::text(405, "The pages of this server can only be read: use GET.\n"),
-            };
-            let accept = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("accept"));
-            let accept = accept.and_then(|header| str::from_utf8(header.value).ok()).unwrap_or_default();
-            put(turn.out, &page.for_reader(accept, path), method == "HEAD");
-        }
-        self.unfinished = bytes[used..].to_vec();
-        Ok(())
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut headers);
+        let len = match request.parse(&bytes) {
+            Ok(httparse::Status::Complete(len)) => len,
+            Ok(httparse::Status::Partial) if bytes.len() < MAX_REQUEST => {
+                self.unfinished = bytes;
+                return Ok(input.len());
+            }
+            Ok(httparse::Status::Partial) => return Err(Status::METADATA_TOO_LONG),
+            Err(_) => return Err(Status::BAD_MAGIC),
+        };
+        let (method, path) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
+        let page = match method {
+            "GET" | "HEAD" => pages::page(path, turn.shared, self.is_going_away),
+            _ => Page::text(405, "The pages of this server can only be read: use GET.\n"),
+        };
+        let accept = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("accept"));
+        let accept = accept.and_then(|header| str::from_utf8(header.value).ok()).unwrap_or_default();
+        put(turn.out, &page.for_reader(accept, path), method == "HEAD");
+        Ok(input.len() - (bytes.len() - len))
     }
 }
 

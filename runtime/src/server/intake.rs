@@ -27,6 +27,9 @@ use crate::spans;
 use crate::stats::Handled;
 use crate::stats::handled::Batch;
 
+/// So many bytes of answers are written before more is taken.
+pub(super) const MAX_ANSWERS: usize = 128 << 10;
+
 /// What an IO thread works with while it takes what was read.
 pub(crate) struct Turn<'t> {
     pub(crate) shared: &'t Shared,
@@ -60,6 +63,12 @@ impl<'t> Turn<'t> {
         };
         self.found = Some((method_id, method, pool));
         Ok((method, pool))
+    }
+
+    /// Whether answers have to be written before more is taken.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.out.len() >= MAX_ANSWERS
     }
 
     /// The time at which what is taken was read; later, when an inline handler has taken some.
@@ -212,6 +221,7 @@ impl Intake {
             noted.iter_mut().for_each(|noted| noted.leaves(status, turn.now));
             return Err(status);
         }
+        self.connection.take_cancel(request.to.header.call_id);
         self.connection.opened();
         let body = turn.jobs.copy_body(request);
         turn.jobs.by_pool[usize::from(matches!(method.run, Run::Blocking(_)))].push(Job {

@@ -14,7 +14,7 @@ use slab::Slab;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::connection::Connection;
-use super::intake::{Intake, Turn};
+use super::intake::{Intake, MAX_ANSWERS, Turn};
 use super::job::{Job, Jobs};
 use super::listener::Accepted;
 use super::pool::Pool;
@@ -29,8 +29,6 @@ use crate::stats::handled::Batch;
 const READ_BUFFER: usize = 64 << 10;
 /// Reads from one connection before the others have their turn.
 const MAX_READS: u32 = 4;
-/// So many bytes of answers are written before more is read.
-const MAX_ANSWERS: usize = 128 << 10;
 /// A buffer of answers that has grown beyond this is not kept.
 const KEPT_ANSWERS: usize = 256 << 10;
 /// How often each connection is looked at.
@@ -133,14 +131,21 @@ impl IoThread {
     }
 
     fn serve(self: &Rc<Self>, stream: Accepted) {
-        // A socket that cannot be watched is closed.
-        let Ok((read, write)) = stream.split() else { return };
+        let (read, write) = match stream.split() {
+            Ok(halves) => halves,
+            Err(error) => {
+                tracing::warn!(%error, "a connection is closed: its socket cannot be watched");
+                self.shared.connections.fetch_sub(1, Relaxed);
+                return;
+            }
+        };
         let connection = Arc::new(Connection::new(write));
         let watched =
             Rc::new(Watched { connection: connection.clone(), unfinished: Cell::new(None), blocked: Cell::new(None) });
         let key = self.connections.borrow_mut().insert(watched.clone());
         let shown = self.shared.observed.connections.lock().insert(connection.clone());
-        let mut task = Task { protocol: Protocol::new(Intake::new(connection)), read, watched, has_ended: false };
+        let protocol = Protocol::new(Intake::new(connection));
+        let mut task = Task { protocol, read, unread: Vec::new(), watched, has_ended: false };
         let io = self.clone();
         tokio::task::spawn_local(async move {
             poll_fn(|cx| task.poll(&io, cx)).await;
@@ -152,6 +157,8 @@ impl IoThread {
             #[cfg(not(feature = "grpc"))]
             drop((protocol, read));
             watched.connection.close();
+            // A handler that does not end has the connection too: its peer is not to wait for that.
+            watched.connection.write.shut_down();
             io.connections.borrow_mut().remove(key);
             io.shared.observed.connections.lock().remove(shown);
             io.shared.connections.fetch_sub(1, Relaxed);
@@ -239,6 +246,8 @@ enum Read {
 struct Task {
     protocol: Protocol,
     read: ReadHalf,
+    /// What was read and not looked at: there were too many answers to write.
+    unread: Vec<u8>,
     watched: Rc<Watched>,
     /// The caller sends nothing more, but may wait for answers.
     has_ended: bool,
@@ -292,7 +301,7 @@ impl Task {
             }
             let read = self.read(io, cx, buffers, &mut reads);
             buffers.handled.count_ended(&io.shared.methods);
-            self.send(&mut buffers.out);
+            let is_blocked = self.send(&mut buffers.out);
             if !buffers.handled.is_empty() {
                 buffers.handled.count_written(&io.shared.methods, clock::now());
             }
@@ -301,6 +310,8 @@ impl Task {
             }
             match read {
                 Read::Some => {}
+                // Around once more: it is to be woken when the socket takes more.
+                Read::Nothing if is_blocked => {}
                 Read::Nothing => return Poll::Pending,
                 Read::End => {
                     self.has_ended = true;
@@ -316,42 +327,58 @@ impl Task {
         let Buffers { input, out, jobs, handled, .. } = buffers;
         loop {
             *reads += 1;
-            let len = match self.read.poll_read(cx, input) {
-                Poll::Pending => return Read::Nothing,
-                Poll::Ready(Ok(0)) => return Read::End,
-                Poll::Ready(Ok(len)) => len,
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => return Read::Some,
-                Poll::Ready(Err(_)) => return Read::Broken,
+            let unread = std::mem::take(&mut self.unread);
+            let got = if unread.is_empty() {
+                let len = match self.read.poll_read(cx, input) {
+                    Poll::Pending => return Read::Nothing,
+                    Poll::Ready(Ok(0)) => return Read::End,
+                    Poll::Ready(Ok(len)) => len,
+                    Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => return Read::Some,
+                    Poll::Ready(Err(_)) => return Read::Broken,
+                };
+                &input[..len]
+            } else {
+                &unread[..]
             };
             let mut turn = Turn::new(&io.shared, out, jobs, handled);
             self.watched.connection.read_at(turn.now());
-            let end = self.protocol.read(&input[..len], &mut turn);
+            let end = self.protocol.read(got, &mut turn);
             drop(turn);
             #[cfg(feature = "grpc")]
             if let Protocol::Http2(..) = self.protocol {
                 return Read::Broken;
             }
             self.watched.unfinished.set(self.protocol.waits_since());
-            if let Err(status) = end {
-                tracing::debug!(%status, "a connection is closed: its peer broke the rules");
-                return Read::Broken;
+            match end {
+                Ok(used) if used < got.len() => {
+                    self.unread = got[used..].to_vec();
+                    return Read::Some;
+                }
+                Ok(_) => {}
+                Err(status) => {
+                    tracing::debug!(%status, "a connection is closed: its peer broke the rules");
+                    return Read::Broken;
+                }
             }
-            if len < input.len() || *reads >= MAX_READS || out.len() >= MAX_ANSWERS {
+            if got.len() < READ_BUFFER || *reads >= MAX_READS || out.len() >= MAX_ANSWERS {
                 return Read::Some;
             }
         }
     }
 
-    fn send(&self, out: &mut Vec<u8>) {
+    /// Writes answers. Whether the socket takes no more for now.
+    fn send(&self, out: &mut Vec<u8>) -> bool {
         if out.is_empty() {
-            return;
+            return false;
         }
         let connection = &self.watched.connection;
-        if connection.outbox.send(out, &connection.write, || {}) == Flushed::Broken {
+        let flushed = connection.outbox.send(out, &connection.write, || {});
+        if flushed == Flushed::Broken {
             connection.close();
         }
         if out.capacity() > KEPT_ANSWERS {
             *out = Vec::new();
         }
+        flushed == Flushed::Blocked
     }
 }

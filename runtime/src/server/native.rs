@@ -44,24 +44,27 @@ impl Native {
         }
     }
 
-    /// Takes what was read.
+    /// Takes what was read; says how many bytes of it.
     ///
     /// # Errors
     ///
     /// The peer broke the rules, so that nobody knows where the next frame begins: the connection has to be closed.
-    pub(crate) fn read(&mut self, mut input: &[u8], turn: &mut Turn<'_>) -> Result<(), Status> {
-        loop {
-            if self.decoder.is_between_frames() {
-                while let Some((request, len)) = whole_request(input, turn) {
-                    self.take_request(&request, turn);
-                    input = &input[len..];
-                }
+    pub(crate) fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Status> {
+        let mut rest = input;
+        while !turn.is_full() {
+            if self.decoder.is_between_frames()
+                && let Some((request, len)) = whole_request(rest, turn)
+            {
+                self.take_request(&request, turn);
+                rest = &rest[len..];
+                continue;
             }
-            match self.step(input, turn)? {
-                Some(used) => input = &input[used..],
-                None => return Ok(()),
+            match self.step(rest, turn)? {
+                Some(used) => rest = &rest[used..],
+                None => return Ok(input.len()),
             }
         }
+        Ok(input.len() - rest.len())
     }
 
     /// Takes the next piece of a frame; says how many bytes it has. `None`: there is none.
@@ -118,7 +121,10 @@ impl Native {
             Err(status) => return self.refuse(header, status, turn),
         };
         match header.kind {
-            Kind::Ping => turn.out.extend_from_slice(&Header::new(Kind::Pong, header.call_id).emit()),
+            Kind::Ping => {
+                let pong = Header { uin: header.uin, ..Header::new(Kind::Pong, header.call_id) };
+                turn.out.extend_from_slice(&pong.emit());
+            }
             Kind::Cancel => self.intake.connection.cancel(header.call_id),
             Kind::Hello => self.intake.set_caller(Hello::read(metadata).caller, turn),
             Kind::Request | Kind::OneWay | Kind::Pong | Kind::GoAway | Kind::Response => {}

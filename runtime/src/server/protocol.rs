@@ -50,13 +50,14 @@ impl Protocol {
         }
     }
 
-    /// Takes what was read.
+    /// Takes what was read, and says how many bytes of it: not all if [the turn is full](Turn::is_full). The rest is to be brought
+    /// again.
     ///
     /// # Errors
     ///
     /// The connection has to be closed, and why.
     #[inline]
-    pub(crate) fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<(), Status> {
+    pub(crate) fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Status> {
         match self {
             Protocol::Native(native) => native.read(input, turn),
             Protocol::Brpc(brpc) => brpc.read(input, turn),
@@ -64,14 +65,14 @@ impl Protocol {
             #[cfg(feature = "grpc")]
             Protocol::Http2(_, begin) => {
                 begin.extend_from_slice(input);
-                Ok(())
+                Ok(input.len())
             }
             Protocol::Unknown(intake, begin, since) => {
                 if begin.is_empty() {
                     *since = turn.now();
                 }
                 begin.extend_from_slice(input);
-                let Some(spoken) = sniff(begin) else { return Ok(()) };
+                let Some(spoken) = sniff(begin) else { return Ok(input.len()) };
                 let Some(intake) = intake.take() else { return Err(Status::BAD_MAGIC) };
                 intake.connection.set_spoken(spoken);
                 let begin = std::mem::take(begin);
@@ -85,7 +86,8 @@ impl Protocol {
                     Spoken::Http2 => return Err(Status::BAD_MAGIC),
                     Spoken::Unknown => return Err(Status::BAD_MAGIC),
                 };
-                self.read(&begin, turn)
+                let unread = begin.len() - self.read(&begin, turn)?;
+                Ok(input.len().saturating_sub(unread))
             }
         }
     }

@@ -104,8 +104,9 @@ impl Queue {
     pub(crate) fn put_back(&self, jobs: &mut VecDeque<Job>) {
         let mut state = self.state.lock();
         self.len.store(self.len.load(Relaxed) + jobs.len(), Relaxed);
+        let keep = state.idle.len().saturating_sub(jobs.len());
         jobs.drain(..).rev().for_each(|job| state.insert(job, VecDeque::push_front));
-        let idle = state.idle.pop();
+        let idle = state.idle.split_off(keep);
         drop(state);
         idle.into_iter().for_each(|(_, waker)| waker.wake());
     }

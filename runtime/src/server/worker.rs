@@ -43,6 +43,8 @@ pub(super) struct Worker {
     taken: RefCell<VecDeque<Job>>,
     /// How long a handler runs, without waiting: a moving average.
     busy_ns: Cell<u64>,
+    /// The same, of each method.
+    busy_ns_of: Box<[Cell<u64>]>,
     /// Coroutines that wait for a request, by their number.
     parked: RefCell<Vec<Option<Waker>>>,
     held: RefCell<Held>,
@@ -52,9 +54,11 @@ pub(super) struct Worker {
 
 /// Runs a worker until its queue is closed and empty.
 pub(crate) async fn run(number: usize, coroutines: usize, shared: Arc<Shared>) {
+    let busy_ns_of = shared.methods.iter().map(|_| Cell::new(0)).collect();
     let worker = Rc::new(Worker {
         number,
         shared,
+        busy_ns_of,
         taken: RefCell::default(),
         busy_ns: Cell::new(MAX_TAKEN_NS),
         parked: RefCell::new(vec![None; coroutines]),
@@ -119,15 +123,15 @@ impl Worker {
     async fn run_next(&self, coroutine: &mut Coroutine) {
         let Some(job) = self.taken.borrow_mut().pop_front() else { return };
         let mut began = self.now.get().unwrap_or_else(clock::now);
-        if self.held.borrow().is_due(began) {
+        if self.busy_ns_of.get(job.method).is_some_and(|busy_ns| busy_ns.get() > MAX_HELD_NS) {
+            began = self.make_way().unwrap_or(began);
+        } else if self.held.borrow().is_due(began) {
             began = self.flush().unwrap_or(began);
         }
         self.now.set(Some(began));
         let pool = self.pool();
         let method = match self.shared.methods.get(job.method) {
-            Some(method) if !job.connection.is_closed() && !job.connection.was_given_up(job.to.header.call_id) => {
-                method
-            }
+            Some(method) if !job.connection.is_closed() && !job.connection.take_cancel(job.to.header.call_id) => method,
             _ => {
                 let _ = pool.admission.abandoned(pool.number);
                 job.noted.into_iter().for_each(|mut noted| noted.leaves(Status::OUT_OF_TIME, began));
@@ -149,7 +153,7 @@ impl Worker {
                 let begun = Begun { method, connection, to: &to, arrival, deadline, span: &span, began, waited_ns };
                 let ended = coroutine.run(self, begun, body).await;
                 let _ = pool.admission.done(pool.number, began, ended.at);
-                self.note_busy(ended.busy_ns);
+                self.note_busy(number, ended.busy_ns);
                 ended
             }
             Err(status) => {
@@ -165,6 +169,7 @@ impl Worker {
         if let Some(context) = logged {
             spans::log(&method.name, &connection.caller_of(&context), &context, status, [waited_ns, service_ns]);
         }
+        connection.take_cancel(to.header.call_id);
         // Whoever has the answer may send the next one.
         drop(permit);
         let answer = reply.filter(|_| to.header.kind == Kind::Request).map(|reply| (&to, pool.load(), reply));
@@ -192,9 +197,22 @@ impl Worker {
         written
     }
 
-    fn note_busy(&self, busy_ns: u64) {
-        let average = self.busy_ns.get();
-        self.busy_ns.set(average - average / 8 + busy_ns.min(MAX_TAKEN_NS) / 8);
+    fn note_busy(&self, method: usize, busy_ns: u64) {
+        let follow = |average: &Cell<u64>, busy_ns| average.set(average.get() - average.get() / 8 + busy_ns / 8);
+        follow(&self.busy_ns, busy_ns.min(MAX_TAKEN_NS));
+        if let Some(average) = self.busy_ns_of.get(method) {
+            follow(average, busy_ns);
+        }
+    }
+
+    /// A handler is about to run that mostly takes long: what is answered is not to wait for it, nor what was taken, if others are idle.
+    #[cold]
+    fn make_way(&self) -> Option<Nanos> {
+        let mut taken = self.taken.borrow_mut();
+        if !taken.is_empty() {
+            self.pool().put_back(&mut taken);
+        }
+        self.flush()
     }
 
     /// The coroutine that runs begins to wait: another takes its place. If there is none, what was taken is for other threads.
