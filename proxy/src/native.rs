@@ -22,7 +22,9 @@ pub(crate) fn serve(
     client: &Client,
     schemas: &Arc<Schemas>,
 ) -> Result<Server, StartError> {
-    let config = Config { coroutines_per_worker: CALLS_PER_WORKER, ..Config::default() };
+    let config = Config::default();
+    let most = (Config::MAX_REQUESTS - config.queue_limit) / config.workers.max(1);
+    let config = Config { coroutines_per_worker: CALLS_PER_WORKER.min(most), ..config };
     let (calling, schemas) = (client.clone(), schemas.clone());
     Server::builder()
         .listen(format!("unix:{}", socket.display()))

@@ -66,15 +66,15 @@ impl Context {
     }
 
     /// Becomes the context of another request, in the same memory if nobody else has this one any more.
-    pub(crate) fn renew(&mut self, deadline: Nanos, header: Header, metadata: &[u8], arrival: Nanos) {
+    pub(crate) fn renew(&mut self, deadline: Nanos, header: &Header, metadata: &[u8], arrival: Nanos) {
         match Arc::get_mut(&mut self.0) {
             Some(parts) if !parts.metadata.spilled() => {
                 parts.metadata.clear();
                 parts.metadata.extend_from_slice(metadata);
                 (parts.header, parts.arrival, parts.deadline, parts.served) =
-                    (header, arrival, deadline, Served::default());
+                    (*header, arrival, deadline, Served::default());
             }
-            _ => *self = Context::until(deadline, header, metadata, arrival),
+            _ => *self = Context::until(deadline, *header, metadata, arrival),
         }
         self.begin_trace_if_sampled();
     }

@@ -95,6 +95,11 @@ fn what_is_wrong_with_a_file_is_told_with_its_line_its_key_and_what_it_may_be() 
         ("[server]\nworkers = 0\n", "server.toml:2: workers is 0: it has to be 1 at least"),
         ("\n\n[server]\nprocesses = 65\n", "server.toml:4: processes is 65: it has to be 1 to 64"),
         (
+            "[server]\nworkers = 2\n[limits]\nqueue_limit = 31_900\n",
+            "server.toml:4: queue_limit is 31900, and 128 handlers run at a time (workers x coroutines_per_worker, or blocking_workers): \
+             together they have to be at most 32000",
+        ),
+        (
             "[server]\nwrkers = 1\n",
             "server.toml:2: server.wrkers: unknown field `wrkers`, expected one of `listen`, `processes`",
         ),

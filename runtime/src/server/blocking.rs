@@ -45,7 +45,7 @@ pub(crate) fn run(number: usize, shared: &Shared) {
 fn answer(shared: &Shared, job: Job, held: &mut Held) {
     let (pool, began) = (&shared.blocking, clock::now());
     let context = job.context();
-    let Job { method: number, to, deadline, body, connection, admitted_at, permit, mut noted, .. } = job;
+    let Job { method: number, to, deadline, mut body, connection, admitted_at, permit, mut noted, .. } = job;
     let method = match shared.methods.get(number) {
         Some(method) if !connection.is_closed() && !connection.take_cancel(to.header.call_id) => method,
         _ => {
@@ -69,7 +69,7 @@ fn answer(shared: &Shared, job: Job, held: &mut Held) {
             Err(Failure::of_system(status))
         }
         Ok(()) => {
-            let request = Request::new(context.clone(), body.into_payload(), connection.clone());
+            let request = Request::new(context.clone(), body.take_payload(), connection.clone());
             let used_before = clock::used_by_thread();
             let reply = span.in_scope(|| context.scope_blocking(|| handle(method, request)));
             busy_ns = clock::used_by_thread().since(used_before);

@@ -123,6 +123,9 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Requests that may wait and run in the workers of a process at a time: what admission counts exactly.
+    pub const MAX_REQUESTS: usize = admission::Config::MAX_WORKERS as usize;
+
     /// The admission of the inline handlers, of the workers, and of the blocking workers.
     pub(super) fn admissions(&self) -> [admission::Config; 3] {
         [

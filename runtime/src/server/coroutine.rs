@@ -13,9 +13,8 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::ReusableBoxFuture;
 use tracing::Span;
 
-use super::connection::{Connection, Slot};
-use super::job::Body;
-use super::reply::ReplyTo;
+use super::connection::Slot;
+use super::job::Job;
 use super::worker::Worker;
 use crate::clock;
 use crate::context::Context;
@@ -33,14 +32,9 @@ pub(super) struct Coroutine {
 }
 
 /// A request whose handler is run.
-pub(super) struct Begun<'r> {
-    pub(super) method: &'r Method,
-    pub(super) connection: &'r Arc<Connection>,
-    pub(super) to: &'r ReplyTo,
-    /// T0.
-    pub(super) arrival: Nanos,
-    pub(super) deadline: Nanos,
-    pub(super) span: &'r Span,
+pub(super) struct Begun {
+    pub(super) job: Job,
+    pub(super) span: Span,
     /// T2.
     pub(super) began: Nanos,
     /// T2 - T1.
@@ -68,15 +62,15 @@ impl Coroutine {
     }
 
     /// Runs a handler until it answers, its deadline comes, or nobody waits for it any more.
-    pub(super) async fn run(&mut self, worker: &Worker, begun: Begun<'_>, body: Body) -> Ended {
-        let Begun { method, connection, to, arrival, deadline, span, began, waited_ns } = begun;
-        let (call_id, mut busy_ns, mut resumed_at, mut has_waited) = (to.header.call_id, 0, began, false);
+    pub(super) async fn run(&mut self, worker: &Worker, method: &Method, begun: &mut Begun) -> Ended {
+        let Begun { job: Job { to, arrival, deadline, body, connection, .. }, span, began, waited_ns } = begun;
+        let (deadline, mut busy_ns, mut resumed_at, mut has_waited) = (*deadline, 0, *began, false);
         let Coroutine { future, sleep, slot, context } = self;
         let Run::Async(run) = &method.run else {
-            return Ended { reply: Some(Err(Failure::of_system(Status::NO_METHOD))), at: began, busy_ns, has_waited };
+            return Ended { reply: Some(Err(Failure::of_system(Status::NO_METHOD))), at: *began, busy_ns, has_waited };
         };
-        context.renew(deadline, to.header, body.metadata(), arrival);
-        let mut request = Some(Request::new(context.clone(), body.into_payload(), connection.clone()));
+        context.renew(deadline, &to.header, body.metadata(), *arrival);
+        let mut request = Some(Request::new(context.clone(), body.take_payload(), connection.clone()));
         let run_it = poll_fn(|cx| {
             if has_waited {
                 resumed_at = clock::now();
@@ -99,8 +93,8 @@ impl Coroutine {
             resumed_at = now;
             let begins_to_wait = !std::mem::replace(&mut has_waited, true);
             if begins_to_wait {
-                method.stats.queue_wait.record_ns(waited_ns);
-                connection.wait(call_id, slot);
+                method.stats.queue_wait.record_ns(*waited_ns);
+                connection.wait(to.header.call_id, slot);
                 if deadline != Nanos::NEVER {
                     let left = Duration::from_nanos(deadline.since(now));
                     sleep.as_mut().reset(Instant::now() + left);

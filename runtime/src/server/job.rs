@@ -72,8 +72,12 @@ impl Body {
         self.bytes.get(..self.metadata_len as usize).unwrap_or_default()
     }
 
-    pub(crate) fn into_payload(mut self) -> Bytes {
-        if self.metadata_len == 0 { self.bytes } else { self.bytes.split_off(self.metadata_len as usize) }
+    pub(crate) fn take_payload(&mut self) -> Bytes {
+        if self.metadata_len == 0 {
+            std::mem::take(&mut self.bytes)
+        } else {
+            self.bytes.split_off(self.metadata_len as usize)
+        }
     }
 }
 
@@ -99,7 +103,9 @@ impl Jobs {
             if self.block.capacity() < len {
                 self.block.reserve(BLOCK);
             }
-            self.block.extend_from_slice(metadata);
+            if !metadata.is_empty() {
+                self.block.extend_from_slice(metadata);
+            }
             self.block.extend_from_slice(payload);
             self.block.split().freeze()
         };

@@ -51,20 +51,22 @@ impl Native {
     /// The peer broke the rules, so that nobody knows where the next frame begins: the connection has to be closed.
     pub(crate) fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Status> {
         let mut rest = input;
-        while !turn.is_full() {
-            if self.decoder.is_between_frames()
-                && let Some((request, len)) = whole_request(rest, turn)
-            {
-                self.take_request(&request, turn);
-                rest = &rest[len..];
-                continue;
+        loop {
+            if self.decoder.is_between_frames() {
+                while let Some((request, len)) = whole_request(rest, turn) {
+                    self.take_request(&request, turn);
+                    rest = &rest[len..];
+                    if turn.is_full() {
+                        return Ok(input.len() - rest.len());
+                    }
+                }
             }
             match self.step(rest, turn)? {
-                Some(used) => rest = &rest[used..],
+                Some(used) if !turn.is_full() => rest = &rest[used..],
+                Some(used) => return Ok(input.len() - rest.len() + used),
                 None => return Ok(input.len()),
             }
         }
-        Ok(input.len() - rest.len())
     }
 
     /// Takes the next piece of a frame; says how many bytes it has. `None`: there is none.

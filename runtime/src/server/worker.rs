@@ -121,7 +121,7 @@ impl Worker {
 
     /// Runs the handler of the next request, and answers it.
     async fn run_next(&self, coroutine: &mut Coroutine) {
-        let Some(job) = self.taken.borrow_mut().pop_front() else { return };
+        let Some(mut job) = self.taken.borrow_mut().pop_front() else { return };
         let mut began = self.now.get().unwrap_or_else(clock::now);
         if self.busy_ns_of.get(job.method).is_some_and(|busy_ns| busy_ns.get() > MAX_HELD_NS) {
             began = self.make_way().unwrap_or(began);
@@ -142,16 +142,15 @@ impl Worker {
         let waited_ns = began.since(job.admitted_at);
         let span = spans::of_request(&method.name, &job.connection, || job.context());
         let logged = method.stats.is_logged().then(|| Box::new(job.context()));
-        let Job { method: number, to, arrival, deadline, body, connection, admitted_at, permit, mut noted } = job;
-        let admitted = Noted::dequeue(&mut noted, pool, waited_ns, began, || {
-            pool.admission.dequeued(pool.number, admitted_at, deadline, began)
+        let admitted = Noted::dequeue(&mut job.noted, pool, waited_ns, began, || {
+            pool.admission.dequeued(pool.number, job.admitted_at, job.deadline, began)
         });
         let is_run = admitted.is_ok();
+        let number = job.method;
+        let mut begun = Begun { job, span, began, waited_ns };
         let Ended { reply, at: ended, busy_ns, has_waited } = match admitted {
             Ok(()) => {
-                let connection = &connection;
-                let begun = Begun { method, connection, to: &to, arrival, deadline, span: &span, began, waited_ns };
-                let ended = coroutine.run(self, begun, body).await;
+                let ended = coroutine.run(self, method, &mut begun).await;
                 let _ = pool.admission.done(pool.number, began, ended.at);
                 self.note_busy(number, ended.busy_ns);
                 ended
@@ -162,6 +161,7 @@ impl Worker {
             }
         };
         self.now.set(Some(ended));
+        let Begun { job: Job { to, connection, permit, mut noted, .. }, span, .. } = begun;
         let service_ns = ended.since(began);
         let status = status_of(reply.as_ref());
         spans::ended(&span, status);

@@ -55,7 +55,7 @@ keys! {
     log_one_in: Number(0, u32::MAX as u64), LIVE, "One of so many requests is a line of the log. 0: none.";
     record_decisions: Flag, LIVE, "Whether what admission decides is recorded for `mcrpc record`. It needs a host.";
     [limits]
-    queue_limit: Number(1, ANY), RESTART, "Requests that wait for a worker at most; beyond, the least important are refused.";
+    queue_limit: Number(1, ANY), RESTART, "Requests that wait for a worker at most; beyond, the least important are refused. With those that run, 32 000.";
     max_connections: Number(1, ANY), LIVE, "Connections at a time; a further one is closed at once.";
     max_request_memory_bytes: Number(0, ANY), RESTART, "What all requests take up while they arrive or wait.";
     max_unsent_bytes: Number(0, ANY), LIVE, "Answers that wait for one caller to read them. Above this nothing more is read from it.";

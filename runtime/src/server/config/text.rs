@@ -56,6 +56,16 @@ pub(super) fn check(config: &Config) -> Result<(), BadSetting> {
             return Err(BadSetting { section: key.section, name: key.name, text });
         }
     }
+    let most = config.workers.saturating_mul(config.coroutines_per_worker).max(config.blocking_workers);
+    if most.saturating_add(config.queue_limit) > Config::MAX_REQUESTS {
+        let text = format!(
+            "queue_limit is {}, and {most} handlers run at a time (workers x coroutines_per_worker, or blocking_workers): together they \
+             have to be at most {}",
+            config.queue_limit,
+            Config::MAX_REQUESTS
+        );
+        return Err(BadSetting { section: "limits", name: "queue_limit", text });
+    }
     config.admission.validate().map_err(|_| BadSetting {
         section: "admission",
         name: "target_wait_ms",
