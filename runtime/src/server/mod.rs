@@ -99,7 +99,8 @@ pub enum Role {
     Child(usize),
 }
 
-/// A server that serves. Dropping it ends it without waiting for anybody: see [`Server::wait`] and [`Server::drain`].
+/// A server that serves. Dropping it ends it without waiting for callers, but a second for its threads: see [`Server::wait`] and
+/// [`Server::drain`].
 pub struct Server {
     part: Part,
     role: Role,
@@ -182,7 +183,8 @@ impl Server {
         told
     }
 
-    /// Ends: takes no new requests, tells all callers so, and waits until what was taken is answered, or the drain timeout is over.
+    /// Ends: takes no new requests, tells all callers so, and waits until what was taken is answered, or the drain timeout is over. A
+    /// handler that goes on even then is left to itself a second later.
     /// Blocks the calling thread.
     pub fn drain(mut self) {
         self.end();
