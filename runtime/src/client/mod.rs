@@ -15,6 +15,7 @@
 //! | `service` | the servers of a service, and what is known of them |
 //! | `endpoint` | one server: its connections, and when they may be made |
 //! | `connection` | many calls over one connection |
+//! | `open_calls` | which calls they are |
 //! | `task` | what reads its answers |
 //! | `stats`, `overview` | what is counted, and what is shown of it |
 
@@ -22,6 +23,7 @@ mod attempts;
 pub mod call;
 mod connection;
 mod endpoint;
+mod open_calls;
 pub(crate) mod overview;
 mod relay;
 mod service;

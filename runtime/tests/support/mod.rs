@@ -63,12 +63,26 @@ impl Answer {
 
 impl Caller {
     pub fn connect(address: &Address) -> Caller {
-        let socket: Box<dyn Socket> = match address {
-            Address::Tcp(address) => Box::new(TcpStream::connect(address).unwrap()),
-            Address::Unix(path) => Box::new(UnixStream::connect(path).unwrap()),
-        };
+        match address {
+            Address::Tcp(address) => Caller::over(TcpStream::connect(address).unwrap()),
+            Address::Unix(path) => Caller::over(UnixStream::connect(path).unwrap()),
+        }
+    }
+
+    /// What is at either end of this connection.
+    pub fn over(socket: impl Socket + 'static) -> Caller {
         socket.hurry();
-        Caller { socket, received: Vec::new(), used: 0 }
+        Caller { socket: Box::new(socket), received: Vec::new(), used: 0 }
+    }
+
+    /// The next request of the caller at the other end.
+    pub fn request(&mut self) -> Header {
+        loop {
+            let header = self.next().expect("the connection is open").header;
+            if header.kind == Kind::Request {
+                return header;
+            }
+        }
     }
 
     pub fn of(server: &Server) -> Caller {
