@@ -4,8 +4,10 @@ mod support;
 
 use std::future::IntoFuture;
 use std::net::TcpListener;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Waker};
 
-use mcrpc::Client;
+use mcrpc::{Client, Status};
 use mcrpc_core::admission::Cursor;
 use mcrpc_core::wire::{Header, Kind};
 use support::Caller;
@@ -26,7 +28,7 @@ fn an_answer_that_comes_late_meets_no_other_call() {
     const CALLS: usize = 5_000;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = client([listener.local_addr().unwrap().to_string()]);
-    let has_arrived = std::sync::Arc::new(Notify::new());
+    let has_arrived = Arc::new(Notify::new());
     let arrived = has_arrived.clone();
     let server = std::thread::spawn(move || {
         let mut peer = Caller::over(listener.accept().unwrap().0);
@@ -48,5 +50,42 @@ fn an_answer_that_comes_late_meets_no_other_call() {
             assert_eq!(client.call("Echo", ECHO, "").await.unwrap(), "right", "call {number}");
         }
     });
+    server.join().unwrap();
+}
+
+#[test]
+fn what_waits_for_a_server_that_reads_nothing_is_bounded_and_arrives_when_it_reads_again() {
+    const LEN: usize = 2 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = client([listener.local_addr().unwrap().to_string()]);
+    let (go_on, goes_on) = mpsc::channel();
+    let server = std::thread::spawn(move || {
+        let mut peer = Caller::over(listener.accept().unwrap().0);
+        let first = peer.request();
+        peer.call(&response(first.call_id), b"");
+        for _ in 0..goes_on.recv().unwrap() {
+            let header = peer.request();
+            peer.call(&response(header.call_id), b"");
+        }
+    });
+    client.call("Echo", ECHO, "").wait().unwrap();
+    let payload = bytes::Bytes::from(vec![0; LEN]);
+    let mut open = Vec::new();
+    let refused = (0..64).find_map(|_| {
+        let mut call = client.call("Echo", ECHO, payload.clone()).into_future();
+        match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(ended) => Some(ended.unwrap_err()),
+            Poll::Pending => {
+                open.push(call);
+                None
+            }
+        }
+    });
+    assert_eq!(refused.map(|failure| failure.status()), Some(Status::TOO_MANY_OPEN_CALLS));
+    assert!(open.len() * LEN >= 16 << 20, "{} calls were taken", open.len());
+    go_on.send(open.len() + 1).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    open.into_iter().for_each(|call| assert_eq!(runtime.block_on(call).unwrap(), ""));
+    assert_eq!(client.call("Echo", ECHO, payload).wait().unwrap(), "");
     server.join().unwrap();
 }

@@ -29,6 +29,9 @@ const KEPT_OUTPUT: usize = 64 << 10;
 /// Room for the head of a request; more is made for longer ones.
 const USUAL_HEAD: usize = 192;
 
+/// While so many bytes wait because the server takes none, it is sent no more.
+pub(super) const MAX_UNSENT_LEN: usize = 16 << 20;
+
 /// So long a server is left alone that goes away.
 pub(crate) const GOING_AWAY_HOLD: Duration = Duration::from_secs(1);
 
@@ -131,11 +134,14 @@ impl Connection {
             open.len() == 1
         };
         let mut written = Ok(());
-        let is_first = self.outbox.push(|out| written = put(out, &header, payload, &write));
-        if let Err(status) = written {
-            self.open.lock().remove(header.call_id);
-            return Err(status);
-        }
+        let pushed = self.outbox.push_below(MAX_UNSENT_LEN, |out| written = put(out, &header, payload, &write));
+        let is_first = match written.and(pushed.ok_or(Status::TOO_MANY_OPEN_CALLS)) {
+            Ok(is_first) => is_first,
+            Err(status) => {
+                self.open.lock().remove(header.call_id);
+                return Err(status);
+            }
+        };
         if deadline.0 < self.earliest.load(Relaxed) {
             self.earliest.fetch_min(deadline.0, Relaxed);
             self.task.wake();

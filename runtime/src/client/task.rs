@@ -15,7 +15,7 @@ use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::{Frame, HEADER_LEN, Header, Kind, Limits};
 use tokio::time::{Instant, Sleep};
 
-use super::connection::{Answer, Connection};
+use super::connection::{Answer, Connection, MAX_UNSENT_LEN};
 use crate::clock;
 use crate::net::stream::ReadHalf;
 
@@ -146,7 +146,7 @@ impl Task {
                 }
                 Kind::Ping => {
                     let pong = Header::new(Kind::Pong, frame.header.call_id).emit();
-                    if self.connection.outbox.push(|out| out.extend(pong)) {
+                    if self.connection.outbox.push_below(MAX_UNSENT_LEN, |out| out.extend(pong)) == Some(true) {
                         self.connection.task.wake();
                     }
                 }
