@@ -3,13 +3,15 @@
 mod support;
 
 use std::future::IntoFuture;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use mcrpc::{Client, Status};
 use mcrpc_core::admission::Cursor;
 use mcrpc_core::wire::{Header, Kind};
+use socket2::{Domain, Socket, Type};
 use support::Caller;
 use tokio::sync::Notify;
 
@@ -88,4 +90,49 @@ fn what_waits_for_a_server_that_reads_nothing_is_bounded_and_arrives_when_it_rea
     open.into_iter().for_each(|call| assert_eq!(runtime.block_on(call).unwrap(), ""));
     assert_eq!(client.call("Echo", ECHO, payload).wait().unwrap(), "");
     server.join().unwrap();
+}
+
+/// What was counted of the attempts that ended so.
+fn attempts(client: &Client, outcome: &str) -> u64 {
+    let all = mcrpc::metrics::of_clients([client]);
+    let line = all.lines().find(|line| line.starts_with("mcrpc_client_attempts_total") && line.contains(outcome));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("{all}"))
+}
+
+#[test]
+fn a_server_that_takes_no_connections_leaves_time_for_another() {
+    // Its queue is full, so that the kernel answers nobody else.
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let queued: Vec<Socket> = (0..4)
+        .map(|_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let _ = socket.connect(&address);
+            socket
+        })
+        .collect();
+    let other = support::recording(|_| {});
+    let client = Client::builder("test")
+        .service("Echo", [address.as_socket().unwrap().to_string(), other])
+        .connect_timeout(support::PATIENCE)
+        .default_timeout(Duration::from_secs(2))
+        .build()
+        .unwrap();
+    // Half of these users belong to it, or nearly.
+    let calls: Vec<_> = (1..=20).map(|uin| client.call("Echo", ECHO, "").uin(uin).start()).collect();
+    calls.into_iter().for_each(|call| assert_eq!(call.join().unwrap(), ""));
+    assert!(attempts(&client, "failed") > 0);
+    drop(queued);
+}
+
+#[test]
+fn a_call_that_is_not_polled_keeps_no_other_from_a_connection() {
+    let client = client([support::recording(|_| {})]);
+    let mut resting = client.call("Echo", ECHO, "").into_future();
+    assert!(resting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert_eq!(client.call("Echo", ECHO, "").wait().unwrap(), "");
+    drop(resting);
 }
