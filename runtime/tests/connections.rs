@@ -100,6 +100,26 @@ fn attempts(client: &Client, outcome: &str) -> u64 {
 }
 
 #[test]
+fn a_call_that_is_dropped_late_counts_against_its_server_and_one_that_is_dropped_early_does_not() {
+    // It accepts, and never answers.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = client([listener.local_addr().unwrap().to_string()]);
+    let begun = |timeout| {
+        let mut call = client.call("Echo", ECHO, "").timeout(timeout).into_future();
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        call
+    };
+    drop(begun(support::PATIENCE));
+    assert_eq!((attempts(&client, "cancelled"), attempts(&client, "failed")), (1, 0));
+    let late = begun(Duration::from_millis(1));
+    std::thread::sleep(Duration::from_millis(2));
+    drop(late);
+    assert_eq!((attempts(&client, "cancelled"), attempts(&client, "failed")), (1, 1));
+    let all = mcrpc::metrics::of_clients([&client]);
+    assert!(all.lines().any(|line| line.contains("code=\"timed_out\"") && line.ends_with(" 1")), "{all}");
+}
+
+#[test]
 fn a_server_that_takes_no_connections_leaves_time_for_another() {
     // Its queue is full, so that the kernel answers nobody else.
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

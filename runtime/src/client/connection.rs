@@ -210,6 +210,14 @@ pub(crate) struct Exchange {
     is_over: bool,
 }
 
+impl Exchange {
+    /// How it was answered, if it was and nobody has taken the answer.
+    pub(crate) fn met(&self) -> Option<Status> {
+        let mut open = self.connection.open.lock();
+        open.get_mut(self.id)?.answer.as_ref().map(|answer| answer.status)
+    }
+}
+
 impl Future for Exchange {
     type Output = Answer;
 

@@ -27,6 +27,8 @@ pub(crate) struct MethodStats {
     pub(crate) duration: Histogram,
     /// What attempts met.
     pub(crate) attempts: [AtomicU64; Outcome::ALL.len()],
+    /// Attempts that were given up before they met anything.
+    pub(crate) cancelled: AtomicU64,
 }
 
 impl MethodStats {
