@@ -156,3 +156,26 @@ fn a_call_that_is_not_polled_keeps_no_other_from_a_connection() {
     assert_eq!(client.call("Echo", ECHO, "").wait().unwrap(), "");
     drop(resting);
 }
+
+#[test]
+fn a_connection_on_which_nothing_comes_is_given_up_and_one_that_is_slow_is_not() {
+    const LONG_ENOUGH: Duration = Duration::from_secs(1);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = client([listener.local_addr().unwrap().to_string()]);
+    let server = std::thread::spawn(move || {
+        let mut dead = Caller::over(listener.accept().unwrap().0);
+        dead.request();
+        let mut slow = Caller::over(listener.accept().unwrap().0);
+        slow.request();
+        slow.call(&Header::new(Kind::Ping, 0), &[]);
+        assert_eq!(dead.next(), None, "the client has hung up");
+        let second = slow.request();
+        slow.call(&response(second.call_id), b"the same");
+    });
+    for _ in 0..2 {
+        let failure = client.call("Echo", ECHO, "").timeout(LONG_ENOUGH).wait().unwrap_err();
+        assert_eq!(failure.status(), Status::TIMED_OUT);
+    }
+    assert_eq!(client.call("Echo", ECHO, "").wait().unwrap(), "the same");
+    server.join().unwrap();
+}

@@ -97,14 +97,14 @@ impl<'c> Making<'c> {
             return Err(Status::OUT_OF_TIME);
         }
         let Some(relay) = &self.options.relay else {
-            return to.send(header, self.deadline, self.payload, waker, |writer| {
+            return to.send(header, self.deadline, now, self.payload, waker, |writer| {
                 carried.write(now, writer);
                 writer.withheld(choice.withheld);
             });
         };
         let request = self.context.map(Context::metadata).unwrap_or_default();
         header.flags.0 |= self.context.map_or(0, |context| relay.payload_flags(context.header()));
-        to.send(header, self.deadline, self.payload, waker, |writer| {
+        to.send(header, self.deadline, now, self.payload, waker, |writer| {
             relay.write(&carried, &request, choice.withheld, now, writer);
         })
     }

@@ -21,6 +21,7 @@ use tokio::runtime::Handle;
 
 use super::open_calls::OpenCalls;
 use super::task::Task;
+use crate::clock;
 use crate::net::outbox::{Flushed, Outbox};
 use crate::net::stream::{ReadHalf, WriteHalf};
 
@@ -117,6 +118,7 @@ impl Connection {
         self: Arc<Self>,
         mut header: Header,
         deadline: Nanos,
+        now: Nanos,
         payload: &[u8],
         waker: Waker,
         write: impl Fn(&mut Writer<'_>),
@@ -126,7 +128,7 @@ impl Connection {
             if let Some(status) = open.end {
                 return Err(status);
             }
-            let opened = open.open(deadline, waker);
+            let opened = open.open(deadline, waker, now);
             if !open.has_ids() {
                 self.leave();
             }
@@ -246,12 +248,13 @@ impl Drop for Exchange {
         if self.is_over {
             return;
         }
-        let was_answered = {
+        {
             let mut open = self.connection.open.lock();
-            open.remove(self.id).is_none_or(|call| call.answer.is_some())
-        };
-        if was_answered {
-            return;
+            let Some(call) = open.remove(self.id).filter(|call| call.answer.is_none()) else { return };
+            let now = clock::now();
+            if now >= call.deadline && open.is_silent(now) {
+                self.connection.leave();
+            }
         }
         let is_first = self.connection.outbox.push(|out| out.extend(Header::new(Kind::Cancel, self.id).emit()));
         // It may have been the last one of a connection that is about to end.

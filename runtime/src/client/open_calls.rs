@@ -13,6 +13,8 @@ use super::connection::Answer;
 
 /// Calls that may be open on one connection.
 const MAX_OPEN: usize = 1 << 20;
+/// A connection is silent that has answered nothing for so long.
+const SILENCE_NS: u64 = 500_000_000;
 const FIRST_PLACES: usize = 16;
 
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(super) struct OpenCalls {
     len: usize,
     /// The id that is given next; `None` when all were given.
     next_id: Option<u32>,
+    /// When the first call was sent after the connection was last heard.
+    unheard_since: Nanos,
     /// The connection is over.
     pub(super) end: Option<Status>,
 }
@@ -29,7 +33,7 @@ pub(super) struct OpenCalls {
 #[derive(Debug)]
 pub(super) struct OpenCall {
     id: u32,
-    deadline: Nanos,
+    pub(super) deadline: Nanos,
     pub(super) waker: Option<Waker>,
     pub(super) answer: Option<Answer>,
 }
@@ -49,7 +53,7 @@ impl OpenCalls {
 
     fn from_id(first: u32) -> OpenCalls {
         let places = (0..FIRST_PLACES).map(|_| None).collect();
-        OpenCalls { places, len: 0, next_id: Some(first), end: None }
+        OpenCalls { places, len: 0, next_id: Some(first), unheard_since: Nanos::NEVER, end: None }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -61,12 +65,22 @@ impl OpenCalls {
         self.next_id.is_some()
     }
 
+    /// Something was read.
+    pub(super) fn heard(&mut self) {
+        self.unheard_since = Nanos::NEVER;
+    }
+
+    /// Whether calls were sent and nothing came, not even a part of a frame: as from a server that hangs, or is not there any more.
+    pub(super) fn is_silent(&self, now: Nanos) -> bool {
+        now.since(self.unheard_since) >= SILENCE_NS
+    }
+
     /// Opens a call; its id.
     ///
     /// # Errors
     ///
     /// [`Status::TOO_MANY_OPEN_CALLS`], and [`Status::CONNECT_FAILED`] if all ids were given.
-    pub(super) fn open(&mut self, deadline: Nanos, waker: Waker) -> Result<u32, Status> {
+    pub(super) fn open(&mut self, deadline: Nanos, waker: Waker, now: Nanos) -> Result<u32, Status> {
         if self.len >= MAX_OPEN {
             return Err(Status::TOO_MANY_OPEN_CALLS);
         }
@@ -80,6 +94,7 @@ impl OpenCalls {
             if self.places[place].is_none() {
                 self.places[place] = Some(OpenCall { id, deadline, waker: Some(waker), answer: None });
                 self.len += 1;
+                self.unheard_since = self.unheard_since.min(now);
                 return Ok(id);
             }
         }
@@ -149,7 +164,7 @@ mod tests {
     use super::*;
 
     fn open(calls: &mut OpenCalls) -> Result<u32, Status> {
-        calls.open(Nanos::NEVER, Waker::noop().clone())
+        calls.open(Nanos::NEVER, Waker::noop().clone(), Nanos(0))
     }
 
     #[test]
