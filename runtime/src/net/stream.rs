@@ -101,6 +101,14 @@ impl WriteHalf {
         }
     }
 
+    /// The user behind a unix socket, as the kernel says.
+    pub(crate) fn peer_uid(&self) -> Option<u32> {
+        match self {
+            WriteHalf::Tcp(_) => None,
+            WriteHalf::Unix(half) => half.as_ref().peer_cred().ok().map(|peer| peer.uid()),
+        }
+    }
+
     /// Ends the connection in both directions.
     pub(crate) fn shut_down(&self) {
         let socket = match self {
