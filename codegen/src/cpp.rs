@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use heck::{ToShoutySnakeCase as _, ToSnakeCase as _};
+use heck::ToSnakeCase as _;
 use prost_reflect::{FileDescriptor, MessageDescriptor};
 
 use crate::service::{Method, Service};
@@ -31,7 +31,7 @@ pub(crate) fn header_name(proto_name: &str) -> String {
 /// The header of a file.
 pub(crate) fn header(file: &FileDescriptor, services: &HashMap<String, Service>) -> String {
     let name = file.name();
-    let guard = format!("{}_MCRPC_HPP", stem(name).to_shouty_snake_case());
+    let guard = guard(name);
     let namespace: Vec<String> = file.package_name().split('.').map(identifier).collect();
     let namespace = namespace.join("::");
     let (opening, closing) = match namespace.as_str() {
@@ -57,6 +57,15 @@ pub(crate) fn header(file: &FileDescriptor, services: &HashMap<String, Service>)
          #endif\n",
         stem(name)
     )
+}
+
+/// Another one for each file: what no identifier may have stands in hexadecimal behind an underscore, as in protoc's headers.
+fn guard(proto_name: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+        _ => format!("_{byte:02x}"),
+    };
+    format!("MCRPC_INCLUDED_{}", proto_name.bytes().map(escape).collect::<String>())
 }
 
 fn stem(proto_name: &str) -> &str {

@@ -38,6 +38,20 @@ fn cpp_is_as_in_the_golden_files_and_one_header_is_written_for_each_file_that_wa
 }
 
 #[test]
+fn headers_of_files_with_names_that_are_alike_do_not_shut_each_other_out() {
+    let (protos, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::create_dir(protos.path().join("a")).unwrap();
+    let guards = ["a/b", "a_b", "A_b", "a.b"].map(|name| {
+        let path = protos.path().join(format!("{name}.proto"));
+        std::fs::write(&path, "syntax = \"proto3\";").unwrap();
+        Config::new().out_dir(out.path()).compile_cpp(&[&path], &[protos.path()]).unwrap();
+        let header = std::fs::read_to_string(out.path().join(format!("{name}.mcrpc.hpp"))).unwrap();
+        header.lines().find(|line| line.starts_with("#define")).unwrap().to_owned()
+    });
+    assert_eq!(guards.iter().collect::<std::collections::HashSet<_>>().len(), guards.len(), "{guards:?}");
+}
+
+#[test]
 fn a_descriptor_set_has_the_services_with_their_annotations_and_all_that_they_import() {
     let out = tempfile::tempdir().unwrap();
     Config::new().out_dir(out.path()).descriptor_set("crawl.bin").compile(&FILES, &[INCLUDE]).unwrap();

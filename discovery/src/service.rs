@@ -7,24 +7,27 @@
 //! | `mcrpc.Names.Register` | `VOA.Crawl 10.1.0.1:8080 [weight=100] [for_ms=5000]` | the address |
 //! | `mcrpc.Names.Deregister` | `VOA.Crawl 10.1.0.1:8080` | |
 //!
+//! A server is registered at an address of this host, or at the one that is advertised, by any user, and then belongs to that user: only
+//! the same, or root, may say otherwise.
+//!
 //! With `known`, an answer waits for a list of another version, until the caller's deadline is near.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use mcrpc::server::{Config, StartError};
-use mcrpc::{Failure, Request, Server, Status, clock};
-use mcrpc_agent::names::{Place, ServiceList};
+use mcrpc::{Failure, Reply, Request, Server, Status, clock};
+use mcrpc_agent::names::{Place, Server as Listed, ServiceList};
 use mcrpc_core::admission;
 use mcrpc_core::id::Uin;
 use tokio::time::timeout;
 
 use crate::ask::{Ask, Registration};
 use crate::names::Names;
-use crate::table::EtcdState;
+use crate::table::{EtcdState, NotYours};
 use crate::zone;
 
 /// Callers that may wait for changes at a time.
@@ -47,7 +50,8 @@ pub(crate) fn serve(
 ) -> Result<Server, StartError> {
     // Callers that wait for changes are no load.
     let admission = admission::Config { mode: admission::Mode::Off, ..admission::Config::DEFAULT };
-    let config = Config { workers: 1, coroutines_per_worker: WAITING, admission, ..Config::default() };
+    let config =
+        Config { workers: 1, blocking_workers: 1, coroutines_per_worker: WAITING, admission, ..Config::default() };
     let (resolving, showing, registering, deregistering) = (names.clone(), names.clone(), names.clone(), names.clone());
     let server = Server::builder()
         .listen(format!("unix:{}", socket.display()))
@@ -57,23 +61,41 @@ pub(crate) fn serve(
             reply.extend_from_slice(status(&showing).as_bytes());
             Ok(())
         })
-        .inline_method("mcrpc.Names.Register", move |request, reply| {
-            let asked = Registration::parse(request.payload()).map_err(refused)?;
-            let (service, server) = asked.server(advertised).map_err(refused)?;
-            reply.extend_from_slice(server.address.to_string().as_bytes());
-            let until = clock::now().plus(asked.holds.as_nanos() as u64);
-            registering.table().register(&service, server, until);
-            Ok(())
-        })
-        .inline_method("mcrpc.Names.Deregister", move |request, _| {
-            let asked = Registration::parse(request.payload()).map_err(refused)?;
-            let (service, server) = asked.server(advertised).map_err(refused)?;
-            deregistering.table().deregister(&service, server.address);
-            Ok(())
-        })
+        .blocking_method("mcrpc.Names.Register", move |request| register(&registering, &request, advertised))
+        .blocking_method("mcrpc.Names.Deregister", move |request| deregister(&deregistering, &request, advertised))
         .start()?;
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(socket_mode))?;
     Ok(server)
+}
+
+fn register(names: &Names, request: &Request, advertised: Option<IpAddr>) -> Reply {
+    let asked = Registration::parse(request.payload()).map_err(refused)?;
+    let (service, server) = asked.server(advertised).map_err(refused)?;
+    let address = server.address;
+    if Some(address.ip()) != advertised && !is_of_this_host(address.ip()) {
+        return Err(refused(format!("{address} is of no interface of this host, nor what the agent advertises")));
+    }
+    let until = clock::now().plus(asked.holds.as_nanos() as u64);
+    let registered = names.table().register(&service, server, uid_of(request)?, until);
+    registered.map_err(|NotYours| refused(format!("{address} is registered by another user")))?;
+    Ok(address.to_string().into())
+}
+
+fn deregister(names: &Names, request: &Request, advertised: Option<IpAddr>) -> Reply {
+    let (service, Listed { address, .. }) =
+        Registration::parse(request.payload()).and_then(|asked| asked.server(advertised)).map_err(refused)?;
+    let deregistered = names.table().deregister(&service, address, uid_of(request)?);
+    deregistered.map_err(|NotYours| refused(format!("{address} is registered by another user")))?;
+    Ok(Bytes::new())
+}
+
+fn uid_of(request: &Request) -> Result<u32, Failure> {
+    request.peer_uid().ok_or_else(|| refused("the system does not say who asks".to_owned()))
+}
+
+/// Nothing is sent: the system gives a socket only addresses of its own.
+fn is_of_this_host(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
 }
 
 fn refused(what: String) -> Failure {

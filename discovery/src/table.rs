@@ -13,6 +13,12 @@ use mcrpc_core::time::Nanos;
 
 use crate::registry::Registry;
 
+const ROOT: u32 = 0;
+
+/// It is another user's server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotYours;
+
 /// All services of a host.
 #[derive(Debug)]
 pub struct Table {
@@ -46,6 +52,8 @@ pub enum EtcdState {
 struct Local {
     server: Server,
     until: Nanos,
+    /// Whose it is; `None` for one that an earlier agent has known, until it registers again.
+    owner: Option<u32>,
 }
 
 impl Table {
@@ -73,8 +81,10 @@ impl Table {
                 list.servers.iter().cloned().for_each(|server| self.registry.remember(&service, server));
             }
             _ => {
-                let servers =
-                    list.servers.iter().map(|server| (server.address, Local { server: server.clone(), until }));
+                let servers = list
+                    .servers
+                    .iter()
+                    .map(|server| (server.address, Local { server: server.clone(), until, owner: None }));
                 self.local.insert(service.clone(), servers.collect());
             }
         }
@@ -82,24 +92,40 @@ impl Table {
         self.published.insert(service, Arc::new(list));
     }
 
-    /// A server of this host is there, until somebody says so again. Whether it is new.
-    pub fn register(&mut self, service: &str, mut server: Server, until: Nanos) -> bool {
+    /// A server of the user `uid` of this host is there, until somebody says so again.
+    ///
+    /// # Errors
+    ///
+    /// Another user has registered it, and root has not said otherwise.
+    pub fn register(&mut self, service: &str, mut server: Server, uid: u32, until: Nanos) -> Result<(), NotYours> {
         (server.region, server.zone) = (self.here.region.clone(), self.here.zone.clone());
         let servers = self.local.entry(service.to_owned()).or_default();
-        let local = Local { server, until };
-        let is_new = servers.get(&local.server.address).is_none_or(|known| known.server != local.server);
-        servers.insert(local.server.address, local);
-        if is_new {
+        let known = servers.get(&server.address);
+        let owner = known.and_then(|known| known.owner).unwrap_or(uid);
+        if owner != uid && uid != ROOT {
+            return Err(NotYours);
+        }
+        if known.is_none_or(|known| known.server != server) {
             self.changed.insert(service.to_owned());
         }
-        is_new
+        servers.insert(server.address, Local { server, until, owner: Some(owner) });
+        Ok(())
     }
 
-    /// A server of this host has ended.
-    pub fn deregister(&mut self, service: &str, address: SocketAddr) {
-        if self.local.get_mut(service).is_some_and(|servers| servers.remove(&address).is_some()) {
+    /// A server of the user `uid` has ended.
+    ///
+    /// # Errors
+    ///
+    /// Another user has registered it.
+    pub fn deregister(&mut self, service: &str, address: SocketAddr, uid: u32) -> Result<(), NotYours> {
+        let Some(servers) = self.local.get_mut(service) else { return Ok(()) };
+        if servers.get(&address).is_some_and(|known| uid != ROOT && known.owner != Some(uid)) {
+            return Err(NotYours);
+        }
+        if servers.remove(&address).is_some() {
             self.changed.insert(service.to_owned());
         }
+        Ok(())
     }
 
     /// The servers of this host, with their services.
@@ -170,5 +196,35 @@ impl Table {
             rules: Vec::new(),
             servers: servers.into_values().cloned().collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_server_belongs_to_the_user_that_has_registered_it() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        let server = |weight| {
+            let (region, zone, group) = Default::default();
+            Server { address, weight, region, zone, group }
+        };
+        let mut table = Table::new(Place::default(), Source::Local, Registry::new(Duration::ZERO));
+        assert_eq!(table.register("a", server(1), 7, Nanos(10)), Ok(()));
+        assert_eq!(table.register("a", server(2), 8, Nanos(99)), Err(NotYours));
+        assert_eq!(table.deregister("a", address, 8), Err(NotYours));
+        assert_eq!(table.register("b", server(2), 8, Nanos(99)), Ok(()));
+        assert_eq!(table.publish(Nanos(5)).len(), 2);
+        assert_eq!(table.list("a").unwrap().servers[0].weight, 1);
+        assert_eq!(table.register("a", server(3), ROOT, Nanos(10)), Ok(()));
+        assert_eq!(table.deregister("a", address, 7), Ok(()), "it is still its user's");
+        assert_eq!(table.deregister("b", address, ROOT), Ok(()));
+        assert_eq!((table.publish(Nanos(6)).len(), table.local().count()), (2, 0));
+        assert_eq!(table.register("a", server(1), 7, Nanos(10)), Ok(()));
+        table.publish(Nanos(10));
+        assert_eq!(table.register("a", server(2), 8, Nanos(20)), Ok(()), "it was the other's until it was late");
     }
 }

@@ -47,7 +47,7 @@ fn given_a_host_without_etcd_then_its_own_servers_are_found_while_they_serve() {
 fn given_a_program_that_says_no_more_that_it_is_there_then_it_leaves() {
     let host = OneHost::new(None);
     let agent = agent_of(&host);
-    assert_eq!(ask(&agent, "Register", "a 10.0.0.1:80 for_ms=1500").unwrap(), "10.0.0.1:80");
+    assert_eq!(ask(&agent, "Register", "a 127.0.0.1:80 for_ms=1500").unwrap(), "127.0.0.1:80");
     until("it is known", || host.servers("a").len() == 1);
     until("it has left", || host.servers("a").is_empty());
     let failure = ask(&agent, "Register", "a 0.0.0.0:80").unwrap_err();
@@ -55,17 +55,29 @@ fn given_a_program_that_says_no_more_that_it_is_there_then_it_leaves() {
 }
 
 #[test]
+fn given_an_address_of_no_interface_of_the_host_then_it_is_registered_only_if_the_agent_advertises_it() {
+    // Of those that are for documentation alone (RFC 5737).
+    const ELSEWHERE: &str = "a 192.0.2.7:80";
+    let host = OneHost::new(None);
+    let failure = ask(&agent_of(&host), "Register", ELSEWHERE).unwrap_err();
+    assert!(failure.text().contains("of no interface of this host"), "{failure}");
+    let advertised = Some([192, 0, 2, 7].into());
+    let host = OneHost::with(None, move |settings| Settings { advertised, ..settings });
+    assert_eq!(ask(&agent_of(&host), "Register", ELSEWHERE).unwrap(), "192.0.2.7:80");
+}
+
+#[test]
 fn given_a_caller_that_knows_a_version_then_it_is_answered_when_there_is_another() {
     let host = OneHost::new(None);
     let agent = agent_of(&host);
-    ask(&agent, "Register", "a 10.0.0.1:1 for_ms=60000").unwrap();
+    ask(&agent, "Register", "a 127.0.0.1:1 for_ms=60000").unwrap();
     until("it is known", || host.servers("a").len() == 1);
     let first = ServiceList::parse(&ask(&agent, "Resolve", "a").unwrap()).unwrap();
     let waiting = {
         let (agent, version) = (agent.clone(), first.version);
         std::thread::spawn(move || ask(&agent, "Resolve", &format!("a known={version}")).unwrap())
     };
-    ask(&agent, "Register", "a 10.0.0.1:2 for_ms=60000").unwrap();
+    ask(&agent, "Register", "a 127.0.0.1:2 for_ms=60000").unwrap();
     let second = waiting.join().unwrap();
     assert_eq!(servers(&second), [1, 2]);
     assert!(ServiceList::parse(&second).unwrap().version > first.version);
@@ -126,7 +138,7 @@ fn given_route_files_then_they_have_the_last_word_and_a_bad_one_changes_nothing(
     assert_eq!(*here, Place { region: "south".into(), zone: "sz".into(), strategy: ZoneStrategy::ZoneFirst });
     assert_eq!(servers[1].group, "canary");
 
-    ask(&agent_of(&host), "Register", "demo 10.9.9.9:80").unwrap();
+    ask(&agent_of(&host), "Register", "demo 127.9.9.9:80").unwrap();
     write_route(files.path(), "[Server0]\nIP = host\n");
     until("it is told", || host.has_told("demo_route.conf"));
     assert_eq!(host.servers("demo").len(), 2);
@@ -143,11 +155,11 @@ fn given_a_file_for_prometheus_then_it_has_all_servers_with_their_labels() {
     let change = move |settings| Settings { file_sd: file_sd.clone(), here: here.clone(), ..settings };
     let host = OneHost::with(None, change);
     until("the file is there", || path.exists());
-    ask(&agent_of(&host), "Register", "a 10.0.0.1:80 for_ms=60000").unwrap();
-    until("it is listed", || fs::read_to_string(&path).unwrap().contains("10.0.0.1:80"));
+    ask(&agent_of(&host), "Register", "a 127.0.0.1:80 for_ms=60000").unwrap();
+    until("it is listed", || fs::read_to_string(&path).unwrap().contains("127.0.0.1:80"));
     let read: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     let wanted = serde_json::json!([
-        { "targets": ["10.0.0.1:80"], "labels": { "service": "a", "region": "south", "zone": "sz" } }
+        { "targets": ["127.0.0.1:80"], "labels": { "service": "a", "region": "south", "zone": "sz" } }
     ]);
     assert_eq!(read, wanted);
 }

@@ -31,6 +31,11 @@ impl Request {
         self.connection.caller_of(&self.context)
     }
 
+    /// The user whose process is at the other end of a unix socket, as the kernel says; `None` over TCP.
+    pub fn peer_uid(&self) -> Option<u32> {
+        self.connection.write.peer_uid()
+    }
+
     /// Who asks, and until when.
     pub fn context(&self) -> &Context {
         &self.context

@@ -26,10 +26,14 @@ fn config() -> Config {
 
 /// A server that answers with its name and what it was sent, and counts what it is asked.
 fn named(name: &'static str) -> (Server, Arc<AtomicUsize>) {
+    named_at("127.0.0.1:0", name)
+}
+
+fn named_at(address: &str, name: &'static str) -> (Server, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let server = Server::builder()
-        .listen("127.0.0.1:0")
+        .listen(address)
         .config(config())
         .method(ECHO, move |request: Request| {
             count.fetch_add(1, SeqCst);
@@ -62,11 +66,6 @@ fn address(server: &Server) -> String {
 
 fn client(servers: impl IntoIterator<Item = String>) -> Client {
     Client::builder("test").service("Echo", servers).default_timeout(support::PATIENCE).build().unwrap()
-}
-
-/// An address at which nobody listens.
-fn nobody() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
 #[test]
@@ -129,7 +128,8 @@ fn what_is_wrong_is_told_by_name() {
 fn a_dead_server_costs_no_call() {
     let (server, _) = named("a");
     let (other, _) = named("a");
-    let client = client([nobody(), address(&server), address(&other)]);
+    let nobody = support::Reserved::new();
+    let client = client([nobody.address(), address(&server), address(&other)]);
     for uin in 1..=500 {
         assert_eq!(client.call("Echo", ECHO, "").uin(uin).wait().unwrap(), "a", "user {uin}");
     }
@@ -362,10 +362,10 @@ fn a_slow_server_is_hedged_against() {
 
 #[test]
 fn a_server_that_restarts_is_found_again_and_one_that_drains_fails_nobody() {
-    let (first, _) = named("first");
+    let home = support::Reserved::new();
+    let (first, _) = named_at(&home.address(), "first");
     let (other, _) = named("other");
-    let (home, elsewhere) = (address(&first), address(&other));
-    let client = client([home.clone(), elsewhere]);
+    let client = client([home.address(), address(&other)]);
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let callers: Vec<_> = (0..4u64)
         .map(|caller| {
@@ -386,12 +386,7 @@ fn a_server_that_restarts_is_found_again_and_one_that_drains_fails_nobody() {
     std::thread::sleep(Duration::from_millis(100));
     first.drain();
     std::thread::sleep(Duration::from_millis(100));
-    let again = Server::builder()
-        .listen(&home)
-        .config(config())
-        .method(ECHO, |_| async { Ok(Bytes::from_static(b"again")) })
-        .start()
-        .unwrap();
+    let (again, _) = named_at(&home.address(), "again");
     let deadline = Instant::now() + support::PATIENCE;
     while (1..20).all(|uin| client.call("Echo", ECHO, "").uin(uin).wait().unwrap() != "again") {
         assert!(Instant::now() < deadline, "the restarted server is not called again");

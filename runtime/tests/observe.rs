@@ -88,11 +88,10 @@ fn address(server: &Server) -> String {
 }
 
 /// A client of one server that works and one that does not.
-fn client(server: &Server) -> Client {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+fn client(server: &Server, nobody: &support::Reserved) -> Client {
     Client::builder("test")
         .service("Echo", [address(server)])
-        .service("Gone", [nobody.to_string()])
+        .service("Gone", [nobody.address()])
         .default_timeout(support::PATIENCE)
         .build()
         .unwrap()
@@ -213,7 +212,8 @@ fn callers_cannot_make_metrics_without_end_nor_break_them_by_their_names() {
 #[test]
 fn a_client_counts_calls_attempts_and_decisions_and_a_server_shows_them() {
     let server = builder().start().unwrap();
-    let client = client(&server);
+    let nobody = support::Reserved::new();
+    let client = client(&server, &nobody);
     let front = builder().show_client(&client).start().unwrap();
     for _ in 0..3 {
         client.call("Echo", "echo.Echo.Say", "x").wait().unwrap();
@@ -307,7 +307,7 @@ fn sizing_finds_how_many_handlers_wait_for_each_that_runs() {
 #[test]
 fn the_table_of_the_documentation_is_what_is_exported() {
     let server = builder().start().unwrap();
-    let front = builder().show_client(&client(&server)).start().unwrap();
+    let front = builder().show_client(&client(&server, &support::Reserved::new())).start().unwrap();
     let exported: Vec<String> = scrape(&front)
         .families
         .into_iter()

@@ -1,14 +1,11 @@
 //! A call that is being made: its attempts, and which of them are worth making.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mcrpc_core::admission::Cursor;
 use mcrpc_core::context::{Carried, Context as Concern};
 use mcrpc_core::host::control::Target;
 use mcrpc_core::host::trace::Ring;
@@ -16,13 +13,11 @@ use mcrpc_core::id::Uin;
 use mcrpc_core::select::call::{Attempt, Call as Attempts, Choice};
 use mcrpc_core::shield::outcome::Outcome;
 use mcrpc_core::status::{Class, Status};
-use mcrpc_core::time::{NANOS_PER_MICRO, Nanos};
-use mcrpc_core::wire::Kind;
+use mcrpc_core::time::Nanos;
 
 use super::Inner;
 use super::call::{Callee, Options};
-use super::connection::{Answer, Connection, Exchange, GOING_AWAY_HOLD};
-use super::service::Way;
+use super::connection::Answer;
 use crate::clock;
 use crate::context::Context;
 use crate::failure::{Failure, Reject};
@@ -30,9 +25,6 @@ use crate::host::Known;
 use crate::spans::TraceId;
 use crate::stats::codes::name_of;
 use crate::trail;
-
-/// For how long a cursor holds whose server did not say.
-const CURSOR_HOLD_MS: u32 = 300;
 
 /// What a call says that is made on behalf of no request.
 const NOBODYS: Concern = Concern {
@@ -47,16 +39,17 @@ const NOBODYS: Concern = Concern {
 
 /// A call that is being made: what all its attempts share.
 pub(super) struct Making<'c> {
-    client: &'c Arc<Inner>,
-    callee: &'c Callee,
-    payload: &'c [u8],
+    pub(super) client: &'c Arc<Inner>,
+    pub(super) callee: &'c Callee,
+    pub(super) payload: &'c [u8],
     /// Of the request on whose behalf it is made.
-    context: Option<&'c Context>,
-    options: &'c Options,
-    pub(super) began: Nanos,
-    deadline: Nanos,
+    pub(super) context: Option<&'c Context>,
+    pub(super) options: &'c Options,
+    began: Nanos,
+    pub(super) deadline: Nanos,
     /// The service has served an earlier call of the same task.
     continues_task: bool,
+    is_over: bool,
 }
 
 /// How a call ended, and when.
@@ -78,7 +71,13 @@ impl<'c> Making<'c> {
         let until = began.plus(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
         let deadline = context.map_or(until, |context| until.min(context.deadline()));
         let continues_task = context.is_some_and(|context| context.was_served_by(callee.service.id));
-        Making { client, callee, payload, context, options, began, deadline, continues_task }
+        Making { client, callee, payload, context, options, began, deadline, continues_task, is_over: false }
+    }
+
+    /// It ended so.
+    pub(super) fn end(&mut self, status: Status, ended: Nanos) {
+        self.is_over = true;
+        self.callee.stats.ended(status, ended.since(self.began));
     }
 
     /// What decisions need to know of it.
@@ -94,7 +93,7 @@ impl<'c> Making<'c> {
     }
 
     /// What the frame of an attempt says of it; `number` counts from 1.
-    fn carried(&self, number: u8) -> Carried<'_> {
+    pub(super) fn carried(&self, number: u8) -> Carried<'_> {
         let carried = match self.context {
             Some(context) => Carried { context: self.concern(), ..context.carried() },
             None => Carried::new(self.concern()),
@@ -168,7 +167,7 @@ impl<'c> Making<'c> {
 
     /// Where it is recorded, if its user is dyed.
     #[inline]
-    fn ring<'k>(&self, known: &'k Known, now: Nanos) -> Option<Ring<'k>> {
+    pub(super) fn ring<'k>(&self, known: &'k Known, now: Nanos) -> Option<Ring<'k>> {
         if known.has_dyes() { known.ring_of_dyed(self.concern().uin, now) } else { None }
     }
 
@@ -187,7 +186,7 @@ impl<'c> Making<'c> {
 
     /// A line of the user's trail.
     #[cold]
-    fn tell(&self, ring: &Ring<'_>, what: &str, more: fmt::Arguments<'_>, now: Nanos) {
+    pub(super) fn tell(&self, ring: &Ring<'_>, what: &str, more: fmt::Arguments<'_>, now: Nanos) {
         let (Callee { service, stats, .. }, uin) = (self.callee, self.concern().uin.0);
         let trace = TraceId(self.context.and_then(Context::trace_id));
         let text = format_args!("{what} {} {} uin={uin} {more} trace={trace}", service.name, stats.name);
@@ -207,7 +206,7 @@ impl<'c> Making<'c> {
             && (was_surely_not_run || self.options.may_run_twice())
     }
 
-    fn is_for_a_proxy(&self) -> bool {
+    pub(super) fn is_for_a_proxy(&self) -> bool {
         self.options.relay.as_ref().is_some_and(|relay| relay.service.is_some())
     }
 
@@ -242,93 +241,14 @@ impl<'c> Making<'c> {
             (false, false) => first.await,
         }
     }
+}
 
-    /// One attempt, told to the set and to the task. `number` counts from 1. The answer, and when it came.
-    async fn attempt(&self, choice: &Choice, number: u8, began: Nanos) -> (Answer, Nanos) {
-        let answer = self.exchange(choice, number, began).await;
-        let ended = clock::now();
-        let outcome = Outcome::of(answer.status);
-        self.callee.stats.attempted(outcome);
-        if let Some(context) = self.context.filter(|_| matches!(outcome, Outcome::Ok | Outcome::Logic)) {
-            context.serve(self.callee.service.id);
+/// Whoever waited for it may have left because it was late.
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        let now = if self.is_over { return } else { clock::now() };
+        if now >= self.deadline {
+            self.end(Status::TIMED_OUT, now);
         }
-        let known = self.client.known();
-        if let Some(ring) = self.ring(&known, ended) {
-            let (status, took_us) = (answer.status, ended.since(began) / NANOS_PER_MICRO);
-            let more = format_args!("attempt={number} status={} code={} took_us={took_us}", name_of(status), status.0);
-            self.tell(&ring, "hears", more, ended);
-        }
-        self.callee.service.with_set(&known, |set, host| {
-            set.report(choice, outcome, ended.since(began), host, ended);
-            if self.is_for_a_proxy() {
-                // What one service says through it does not hold for the others.
-            } else if answer.status == Status::GOING_AWAY {
-                // Nobody is sent there for a while, which costs no retry.
-                set.heard(choice, Cursor(0), GOING_AWAY_HOLD.as_millis() as u32, host, ended);
-                self.look_for(*choice);
-            } else if answer.cursor != Cursor::OPEN {
-                let hold_ms = if answer.hold_ms == 0 { CURSOR_HOLD_MS } else { answer.hold_ms.into() };
-                set.heard(choice, answer.cursor, hold_ms, host, ended);
-            }
-        });
-        (answer, ended)
-    }
-
-    /// Calls are sent again to a server that goes away as soon as something listens at its address.
-    fn look_for(&self, choice: Choice) {
-        let (client, service) = (Arc::downgrade(self.client), self.callee.service.clone());
-        self.client.dialer.handle.spawn(async move {
-            let Some(endpoint) = service.endpoint(choice.user_data, &choice.endpoint) else { return };
-            let Some(dialer) = client.upgrade().map(|client| client.dialer.clone()) else { return };
-            if endpoint.comes_back(&dialer).await
-                && let Some(client) = client.upgrade()
-            {
-                service.with_set(&client.known(), |set, host| {
-                    set.heard(&choice, Cursor::OPEN, 0, host, clock::now());
-                });
-            }
-        });
-    }
-
-    async fn exchange(&self, choice: &Choice, number: u8, began: Nanos) -> Answer {
-        let (connection, now) = match self.callee.service.way(choice.user_data, &choice.endpoint, began) {
-            Way::Open(connection) => (connection, began),
-            Way::Closed(status) => return Answer::none(status),
-            Way::Untrodden(endpoint) => match Box::pin(endpoint.dial_until(&self.client.dialer, self.deadline)).await {
-                Ok(connection) => (connection, clock::now()),
-                Err(status) => return Answer::none(status),
-            },
-        };
-        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-        match self.send(connection, choice, number, now, waker) {
-            Ok(answer) => answer.await,
-            Err(status) => Answer::none(status),
-        }
-    }
-
-    fn send(
-        &self,
-        to: Arc<Connection>,
-        choice: &Choice,
-        number: u8,
-        now: Nanos,
-        waker: Waker,
-    ) -> Result<Exchange, Status> {
-        let carried = self.carried(number);
-        let mut header = carried.header(Kind::Request, 0, self.callee.method_id, now);
-        if header.budget_ms == 0 {
-            return Err(Status::OUT_OF_TIME);
-        }
-        let Some(relay) = &self.options.relay else {
-            return to.send(header, self.deadline, self.payload, waker, |writer| {
-                carried.write(now, writer);
-                writer.withheld(choice.withheld);
-            });
-        };
-        let request = self.context.map(Context::metadata).unwrap_or_default();
-        header.flags.0 |= self.context.map_or(0, |context| relay.payload_flags(context.header()));
-        to.send(header, self.deadline, self.payload, waker, |writer| {
-            relay.write(&carried, &request, choice.withheld, now, writer);
-        })
     }
 }

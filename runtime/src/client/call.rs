@@ -193,7 +193,7 @@ impl<R> Call<R> {
         };
         async move {
             let callee = callee.as_ref().map_err(Failure::clone)?;
-            let making = Making::new(client.inner(), callee, &payload, context.as_ref(), &options, clock::now());
+            let mut making = Making::new(client.inner(), callee, &payload, context.as_ref(), &options, clock::now());
             let mut attempts = 0;
             let Made { answer, ended } = if span.is_disabled() {
                 making.run(&mut attempts).await
@@ -201,7 +201,7 @@ impl<R> Call<R> {
                 Box::pin(making.run(&mut attempts).instrument(span.clone())).await
             };
             let status = answer.as_ref().map_or_else(Failure::status, |_| Status::OK);
-            callee.stats.ended(status, ended.since(making.began));
+            making.end(status, ended);
             span.record("attempts", attempts);
             spans::ended(&span, status);
             answer.and_then(decode)

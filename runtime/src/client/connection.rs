@@ -17,10 +17,11 @@ use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::{Header, Hello, Kind, Limits, Writer};
 use parking_lot::Mutex;
-use slab::Slab;
 use tokio::runtime::Handle;
 
+use super::open_calls::OpenCalls;
 use super::task::Task;
+use crate::clock;
 use crate::net::outbox::{Flushed, Outbox};
 use crate::net::stream::{ReadHalf, WriteHalf};
 
@@ -28,9 +29,9 @@ use crate::net::stream::{ReadHalf, WriteHalf};
 const KEPT_OUTPUT: usize = 64 << 10;
 /// Room for the head of a request; more is made for longer ones.
 const USUAL_HEAD: usize = 192;
-/// The low bits of a call's id are its place among the open calls, the others tell those apart that had the place before.
-const PLACE_BITS: u32 = 20;
-const MAX_OPEN: usize = 1 << PLACE_BITS;
+
+/// While so many bytes wait because the server takes none, it is sent no more.
+pub(super) const MAX_UNSENT_LEN: usize = 16 << 20;
 
 /// So long a server is left alone that goes away.
 pub(crate) const GOING_AWAY_HOLD: Duration = Duration::from_secs(1);
@@ -70,23 +71,6 @@ pub(crate) struct Connection {
     pub(super) is_dropped: AtomicBool,
 }
 
-#[derive(Debug)]
-pub(super) struct OpenCalls {
-    pub(super) calls: Slab<OpenCall>,
-    /// Counts calls, to tell them apart.
-    sequence: u32,
-    /// The connection is over.
-    pub(super) end: Option<Status>,
-}
-
-#[derive(Debug)]
-pub(super) struct OpenCall {
-    id: u32,
-    deadline: Nanos,
-    waker: Option<Waker>,
-    answer: Option<Answer>,
-}
-
 impl Connection {
     /// Serves a connection by a task of `handle`, and says who calls.
     pub(crate) fn start(
@@ -100,7 +84,7 @@ impl Connection {
             write,
             outbox: Outbox::keeping(KEPT_OUTPUT),
             task: AtomicWaker::new(),
-            open: Mutex::new(OpenCalls { calls: Slab::new(), sequence: 0, end: None }),
+            open: Mutex::new(OpenCalls::new()),
             earliest: AtomicU64::new(Nanos::NEVER.0),
             is_leaving: AtomicBool::new(false),
             sent_away_at: AtomicU64::new(0),
@@ -134,30 +118,32 @@ impl Connection {
         self: Arc<Self>,
         mut header: Header,
         deadline: Nanos,
+        now: Nanos,
         payload: &[u8],
         waker: Waker,
         write: impl Fn(&mut Writer<'_>),
     ) -> Result<Exchange, Status> {
-        let (place, is_alone) = {
+        let is_alone = {
             let mut open = self.open.lock();
             if let Some(status) = open.end {
                 return Err(status);
             }
-            if open.calls.len() >= MAX_OPEN {
-                return Err(Status::TOO_MANY_OPEN_CALLS);
+            let opened = open.open(deadline, waker, now);
+            if !open.has_ids() {
+                self.leave();
             }
-            open.sequence = open.sequence.wrapping_add(1);
-            let place = open.calls.vacant_key();
-            header.call_id = open.sequence << PLACE_BITS | place as u32;
-            open.calls.insert(OpenCall { id: header.call_id, deadline, waker: Some(waker), answer: None });
-            (place, open.calls.len() == 1)
+            header.call_id = opened?;
+            open.len() == 1
         };
         let mut written = Ok(());
-        let is_first = self.outbox.push(|out| written = put(out, &header, payload, &write));
-        if let Err(status) = written {
-            self.open.lock().calls.try_remove(place);
-            return Err(status);
-        }
+        let pushed = self.outbox.push_below(MAX_UNSENT_LEN, |out| written = put(out, &header, payload, &write));
+        let is_first = match written.and(pushed.ok_or(Status::TOO_MANY_OPEN_CALLS)) {
+            Ok(is_first) => is_first,
+            Err(status) => {
+                self.open.lock().remove(header.call_id);
+                return Err(status);
+            }
+        };
         if deadline.0 < self.earliest.load(Relaxed) {
             self.earliest.fetch_min(deadline.0, Relaxed);
             self.task.wake();
@@ -167,7 +153,7 @@ impl Connection {
         } else if is_first {
             self.task.wake();
         }
-        Ok(Exchange { connection: self, place, id: header.call_id, is_registered: true, is_over: false })
+        Ok(Exchange { connection: self, id: header.call_id, is_registered: true, is_over: false })
     }
 
     pub(super) fn flush(&self) {
@@ -184,8 +170,7 @@ impl Connection {
         let wakers: Vec<Waker> = {
             let mut open = self.open.lock();
             open.end.get_or_insert(Status::CONNECT_FAILED);
-            let unanswered = open.calls.iter_mut().filter(|(_, call)| call.answer.is_none());
-            unanswered.filter_map(|(_, call)| call.end(Answer::none(status))).collect()
+            open.end_all(status)
         };
         wakers.into_iter().for_each(Waker::wake);
         self.task.wake();
@@ -200,7 +185,7 @@ impl Connection {
             return true;
         }
         let takes_calls = !was_sent_away && !self.is_dropped.load(Relaxed);
-        if takes_calls || open.calls.iter().any(|(_, call)| call.answer.is_none()) {
+        if takes_calls || open.is_awaited() {
             return false;
         }
         open.end = Some(if was_sent_away { Status::GOING_AWAY } else { Status::CONNECT_FAILED });
@@ -217,23 +202,22 @@ impl Connection {
     }
 }
 
-impl OpenCall {
-    /// Whom to wake.
-    fn end(&mut self, answer: Answer) -> Option<Waker> {
-        self.answer = Some(answer);
-        self.waker.take()
-    }
-}
-
 /// A request that was sent: a future of its answer. Dropping it tells the server that the answer is not wanted any more.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     connection: Arc<Connection>,
-    place: usize,
     id: u32,
     /// The task that polls it first is the one that sent it, and will be woken.
     is_registered: bool,
     is_over: bool,
+}
+
+impl Exchange {
+    /// How it was answered, if it was and nobody has taken the answer.
+    pub(crate) fn met(&self) -> Option<Status> {
+        let mut open = self.connection.open.lock();
+        open.get_mut(self.id)?.answer.as_ref().map(|answer| answer.status)
+    }
 }
 
 impl Future for Exchange {
@@ -244,7 +228,7 @@ impl Future for Exchange {
             return Poll::Pending;
         }
         let mut open = self.connection.open.lock();
-        let call = &mut open.calls[self.place];
+        let call = open.get_mut(self.id).expect("it stays open until its answer is taken");
         let Some(answer) = call.answer.take() else {
             match &mut call.waker {
                 Some(waker) => waker.clone_from(cx.waker()),
@@ -252,7 +236,7 @@ impl Future for Exchange {
             }
             return Poll::Pending;
         };
-        open.calls.remove(self.place);
+        open.remove(self.id);
         drop(open);
         self.is_over = true;
         Poll::Ready(answer)
@@ -264,12 +248,13 @@ impl Drop for Exchange {
         if self.is_over {
             return;
         }
-        let was_answered = {
+        {
             let mut open = self.connection.open.lock();
-            open.calls.try_remove(self.place).is_none_or(|call| call.answer.is_some())
-        };
-        if was_answered {
-            return;
+            let Some(call) = open.remove(self.id).filter(|call| call.answer.is_none()) else { return };
+            let now = clock::now();
+            if now >= call.deadline && open.is_silent(now) {
+                self.connection.leave();
+            }
         }
         let is_first = self.connection.outbox.push(|out| out.extend(Header::new(Kind::Cancel, self.id).emit()));
         // It may have been the last one of a connection that is about to end.
@@ -299,26 +284,5 @@ fn put(out: &mut Vec<u8>, header: &Header, payload: &[u8], write: impl Fn(&mut W
                 return Err(status);
             }
         }
-    }
-}
-
-impl OpenCalls {
-    /// Whom to wake for an answer; nobody waits for one that comes too late.
-    pub(super) fn answer(&mut self, id: u32, answer: impl FnOnce() -> Answer) -> Option<Waker> {
-        let call = self.calls.get_mut(id as usize & (MAX_OPEN - 1))?;
-        if call.id == id && call.answer.is_none() { call.end(answer()) } else { None }
-    }
-
-    /// Whom to wake because they are too late, and when the next one is.
-    pub(super) fn end_late(&mut self, now: Nanos) -> (Vec<Waker>, Nanos) {
-        let (mut wakers, mut next) = (Vec::new(), Nanos::NEVER);
-        for (_, call) in self.calls.iter_mut().filter(|(_, call)| call.answer.is_none()) {
-            if call.deadline <= now {
-                wakers.extend(call.end(Answer::none(Status::TIMED_OUT)));
-            } else {
-                next = next.min(call.deadline);
-            }
-        }
-        (wakers, next)
     }
 }

@@ -27,7 +27,7 @@ const LOOKED_FOR_EACH: Duration = Duration::from_millis(100);
 pub(crate) struct Endpoint {
     pub(crate) address: Address,
     connections: Box<[ArcSwapOption<Connection>]>,
-    /// Whoever makes a connection has it.
+    /// The task that makes a connection has it.
     attempts: Mutex<Attempts>,
     /// Somebody looks whether it is back.
     is_looked_for: AtomicBool,
@@ -61,19 +61,26 @@ impl Endpoint {
         Endpoint { address, connections, attempts: Mutex::default(), is_looked_for: AtomicBool::new(false) }
     }
 
-    /// Makes a connection that takes calls, or waits until somebody else has made it.
+    /// Makes a connection that takes calls, or waits until somebody else has made it; for half the time until `deadline` at most, so
+    /// that there is time to call another server. The connection is made all the same, by a task of its own: whoever stops waiting,
+    /// or is not polled, keeps it from nobody, and what it ends with is remembered.
     ///
     /// # Errors
     ///
-    /// [`Status::CONNECT_FAILED`], [`Status::GOING_AWAY`], [`Status::TIMED_OUT`] if `deadline` came first.
-    pub(crate) async fn dial_until(&self, dialer: &Dialer, deadline: Nanos) -> Result<Arc<Connection>, Status> {
-        let left = Duration::from_nanos(deadline.since(clock::now()));
-        // The timer belongs to the client's runtime: the caller may have none.
-        let sooner = {
+    /// [`Status::CONNECT_FAILED`], [`Status::GOING_AWAY`].
+    pub(crate) async fn dial_until(
+        self: Arc<Self>,
+        dialer: &Arc<Dialer>,
+        deadline: Nanos,
+    ) -> Result<Arc<Connection>, Status> {
+        let patience = Duration::from_nanos(deadline.since(clock::now()) / 2);
+        let dialed = {
+            // The timer belongs to the client's runtime: the caller may have none.
             let _runtime = dialer.handle.enter();
-            timeout(left, self.dial(dialer))
+            let (number, dialer) = (self.place_number(), dialer.clone());
+            timeout(patience, tokio::spawn(async move { self.dial(&dialer, number).await }))
         };
-        sooner.await.unwrap_or(Err(Status::TIMED_OUT))
+        dialed.await.ok().and_then(Result::ok).unwrap_or(Err(Status::CONNECT_FAILED))
     }
 
     /// Whether there is a connection that takes calls.
@@ -88,26 +95,22 @@ impl Endpoint {
     ///
     /// [`Status::GOING_AWAY`]: the server should be left alone for a while.
     pub(crate) fn usable(&self, now: Nanos) -> Result<Option<Arc<Connection>>, Status> {
-        match &*self.place().load() {
-            Some(connection) if connection.is_usable() => Ok(Some(connection.clone())),
-            Some(connection) if connection.was_sent_away(now) => Err(Status::GOING_AWAY),
-            _ => Ok(None),
-        }
+        usable(&self.connections[self.place_number()], now)
     }
 
     /// Where the connection for this thread's calls is kept.
-    fn place(&self) -> &ArcSwapOption<Connection> {
-        match &*self.connections {
-            [only] => only,
-            all => &all[THREAD.with(|number| number % all.len())],
+    fn place_number(&self) -> usize {
+        match self.connections.len() {
+            1 => 0,
+            all => THREAD.with(|number| number % all),
         }
     }
 
-    async fn dial(&self, dialer: &Dialer) -> Result<Arc<Connection>, Status> {
-        let place = self.place();
+    async fn dial(&self, dialer: &Dialer, place_number: usize) -> Result<Arc<Connection>, Status> {
+        let place = &self.connections[place_number];
         let mut attempts = self.attempts.lock().await;
         // Somebody else may have made it meanwhile, or found out that it cannot be made.
-        if let Some(connection) = self.usable(clock::now())? {
+        if let Some(connection) = usable(place, clock::now())? {
             return Ok(connection);
         }
         if clock::now() < attempts.not_before {
@@ -128,8 +131,9 @@ impl Endpoint {
             tokio::time::sleep(pause).await;
             pause = (2 * pause).min(LOOKED_FOR_EACH);
             let mut attempts = self.attempts.lock().await;
-            let is_there = matches!(self.usable(clock::now()), Ok(Some(_)));
-            if is_there || self.dial_now(dialer, self.place(), &mut attempts).await.is_ok() {
+            let place = &self.connections[self.place_number()];
+            let is_there = matches!(usable(place, clock::now()), Ok(Some(_)));
+            if is_there || self.dial_now(dialer, place, &mut attempts).await.is_ok() {
                 self.forget_ended();
                 break true;
             }
@@ -150,20 +154,15 @@ impl Endpoint {
         self.connections.iter().filter(is_ended).for_each(|place| place.store(None));
     }
 
+    /// On the client's runtime, whose thread watches the socket.
     async fn dial_now(
         &self,
         dialer: &Dialer,
         place: &ArcSwapOption<Connection>,
         attempts: &mut Attempts,
     ) -> Result<Arc<Connection>, Status> {
-        let dialed = {
-            // On the client's runtime, whose thread watches the socket.
-            let address = self.address.clone();
-            let dialing = timeout(dialer.connect_timeout, async move { stream::connect(&address).await });
-            dialer.handle.spawn(dialing).await
-        };
-        match dialed {
-            Ok(Ok(Ok((read, write)))) => {
+        match timeout(dialer.connect_timeout, stream::connect(&self.address)).await {
+            Ok(Ok((read, write))) => {
                 *attempts = Attempts::default();
                 let connection = Connection::start(read, write, &dialer.caller, dialer.limits, &dialer.handle);
                 place.store(Some(connection.clone()));
@@ -176,6 +175,14 @@ impl Endpoint {
                 Err(Status::CONNECT_FAILED)
             }
         }
+    }
+}
+
+fn usable(place: &ArcSwapOption<Connection>, now: Nanos) -> Result<Option<Arc<Connection>>, Status> {
+    match &*place.load() {
+        Some(connection) if connection.is_usable() => Ok(Some(connection.clone())),
+        Some(connection) if connection.was_sent_away(now) => Err(Status::GOING_AWAY),
+        _ => Ok(None),
     }
 }
 

@@ -10,18 +10,22 @@
 //! |---|---|
 //! | [`call`] | a call, as a program makes it |
 //! | `attempts` | its attempts, and which are worth making |
+//! | `attempt` | one of them, and what is told of it |
 //! | `relay` | what it says on behalf of somebody else |
 //! | `services` | which there are, from lists, from files, and from the host's agent |
 //! | `service` | the servers of a service, and what is known of them |
 //! | `endpoint` | one server: its connections, and when they may be made |
 //! | `connection` | many calls over one connection |
+//! | `open_calls` | which calls they are |
 //! | `task` | what reads its answers |
 //! | `stats`, `overview` | what is counted, and what is shown of it |
 
+mod attempt;
 mod attempts;
 pub mod call;
 mod connection;
 mod endpoint;
+mod open_calls;
 pub(crate) mod overview;
 mod relay;
 mod service;

@@ -27,11 +27,13 @@ pub(crate) struct MethodStats {
     pub(crate) duration: Histogram,
     /// What attempts met.
     pub(crate) attempts: [AtomicU64; Outcome::ALL.len()],
+    /// Attempts that were given up before they met anything.
+    pub(crate) cancelled: AtomicU64,
 }
 
 impl MethodStats {
-    fn new(name: &str, id: u32) -> Arc<MethodStats> {
-        Arc::new(MethodStats { name: name.into(), id, ..MethodStats::default() })
+    fn new(name: Box<str>, id: u32) -> Arc<MethodStats> {
+        Arc::new(MethodStats { name, id, ..MethodStats::default() })
     }
 
     #[inline]
@@ -55,16 +57,13 @@ impl MethodTable {
     pub(crate) fn get(&self, full_name: &str) -> (u32, Arc<MethodStats>) {
         let id = method_id(full_name.as_bytes());
         let known = self.known(id);
-        (id, known.unwrap_or_else(|| self.insert(full_name, id)))
+        (id, known.unwrap_or_else(|| self.insert(Some(full_name), id)))
     }
 
     /// A method by its id, under the name that it may have told; without one, under its id.
     pub(crate) fn get_by_id(&self, id: u32, told: &str) -> (u32, Arc<MethodStats>) {
-        let insert = || match method_id(told.as_bytes()) {
-            of_name if of_name == id => self.insert(told, id),
-            _ => self.insert(&format!("{id:#010x}"), id),
-        };
-        (id, self.known(id).unwrap_or_else(insert))
+        let name = Some(told).filter(|told| method_id(told.as_bytes()) == id);
+        (id, self.known(id).unwrap_or_else(|| self.insert(name, id)))
     }
 
     fn known(&self, id: u32) -> Option<Arc<MethodStats>> {
@@ -89,17 +88,21 @@ impl MethodTable {
         self.0.load_full()
     }
 
+    /// One that is new, or `other` if there are enough. Without a name it has its id's.
     #[cold]
-    fn insert(&self, full_name: &str, id: u32) -> Arc<MethodStats> {
+    fn insert(&self, name: Option<&str>, id: u32) -> Arc<MethodStats> {
         let is_full = self.0.load().len() >= MAX_METHODS;
-        let (name, id) = if is_full { (OTHERS, method_id(OTHERS.as_bytes())) } else { (full_name, id) };
-        let new = MethodStats::new(name, id);
+        let (name, id) = if is_full { (Some(OTHERS), method_id(OTHERS.as_bytes())) } else { (name, id) };
+        if is_full && let Some(others) = self.known(id) {
+            return others;
+        }
+        let new = MethodStats::new(name.map_or_else(|| format!("{id:#010x}").into(), Into::into), id);
         self.0.rcu(|methods| {
             // Somebody else may have been faster.
             let is_known = methods.iter().any(|method| method.id == id);
             methods.iter().cloned().chain((!is_known).then(|| new.clone())).collect::<Vec<_>>()
         });
-        self.0.load().iter().find(|method| method.id == id).cloned().unwrap_or(new)
+        self.known(id).unwrap_or(new)
     }
 }
 
@@ -117,5 +120,7 @@ mod tests {
         assert_eq!(all.len(), MAX_METHODS + 1);
         assert!(all[..MAX_METHODS].iter().all(|method| method.duration.count() == 2));
         assert_eq!((&*all[MAX_METHODS].name, all[MAX_METHODS].duration.count()), ("other", 18));
+        table.get("t.T.More");
+        assert!(Arc::ptr_eq(&all, &table.all()), "the table is not made anew for a method that it does not tell apart");
     }
 }

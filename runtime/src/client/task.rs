@@ -15,7 +15,7 @@ use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::{Frame, HEADER_LEN, Header, Kind, Limits};
 use tokio::time::{Instant, Sleep};
 
-use super::connection::{Answer, Connection};
+use super::connection::{Answer, Connection, MAX_UNSENT_LEN};
 use crate::clock;
 use crate::net::stream::ReadHalf;
 
@@ -111,6 +111,7 @@ impl Task {
     fn take_frames(&mut self, input: &[u8]) -> Result<usize, Status> {
         let mut used = 0;
         let mut open = self.connection.open.lock();
+        open.heard();
         while used < input.len() {
             let rest = &input[used..];
             let frame = match Frame::new_checked(rest, &self.limits) {
@@ -146,7 +147,7 @@ impl Task {
                 }
                 Kind::Ping => {
                     let pong = Header::new(Kind::Pong, frame.header.call_id).emit();
-                    if self.connection.outbox.push(|out| out.extend(pong)) {
+                    if self.connection.outbox.push_below(MAX_UNSENT_LEN, |out| out.extend(pong)) == Some(true) {
                         self.connection.task.wake();
                     }
                 }
@@ -168,7 +169,14 @@ impl Task {
             let now = clock::now();
             if now >= earliest {
                 connection.earliest.store(Nanos::NEVER.0, Relaxed);
-                let (wakers, next) = connection.open.lock().end_late(now);
+                let (wakers, next) = {
+                    let mut open = connection.open.lock();
+                    let late = open.end_late(now);
+                    if !late.0.is_empty() && open.is_silent(now) {
+                        connection.leave();
+                    }
+                    late
+                };
                 connection.earliest.fetch_min(next.0, Relaxed);
                 wakers.into_iter().for_each(Waker::wake);
                 continue;

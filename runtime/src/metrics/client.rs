@@ -29,9 +29,9 @@ pub(crate) fn add(all: &mut Families, client: &Client) {
             for (code, _, count) in method.codes.iter() {
                 all.whole(&metric::CLIENT_REQUESTS, [peer, service, name, code], count);
             }
-            for (outcome, count) in Outcome::ALL.iter().zip(&method.attempts) {
-                let labels = [peer, service, name, overview::name_of_outcome(*outcome)];
-                all.whole(&metric::CLIENT_ATTEMPTS, labels, count.load(Relaxed));
+            let outcomes = Outcome::ALL.map(overview::name_of_outcome).into_iter().zip(&method.attempts);
+            for (outcome, count) in outcomes.chain([("cancelled", &method.cancelled)]) {
+                all.whole(&metric::CLIENT_ATTEMPTS, [peer, service, name, outcome], count.load(Relaxed));
             }
         }
         for (decision, count) in Decision::ALL.into_iter().zip(service.decisions()) {

@@ -82,7 +82,7 @@ metrics! {
     CLIENT_DURATION = Histogram "rpc_client_duration" SECONDS, ["peer_service", "rpc_service", "rpc_method"],
         "From when a call was made until it was over, all attempts together";
     CLIENT_REQUESTS = Counter "rpc_client_requests" NONE, ["peer_service", "rpc_service", "rpc_method", "code"],
-        "Calls that ended, by how they did";
+        "Calls that ended, by how they did; not those that were dropped before their deadline";
     CLIENT_ATTEMPTS = Counter "mcrpc_client_attempts" NONE, ["peer_service", "rpc_service", "rpc_method", "outcome"],
         "Attempts that were made, by what they met";
     CLIENT_DECISIONS = Counter "mcrpc_client_decisions" NONE, ["peer_service", "decision"],

@@ -43,6 +43,14 @@ pub(crate) enum Flushed {
     Broken,
 }
 
+impl State {
+    fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let is_first = self.waiting.len() == self.written && !self.is_writing && !self.is_blocked;
+        write(&mut self.waiting);
+        is_first
+    }
+}
+
 impl Outbox {
     /// An outbox that keeps a buffer of so many bytes while nothing waits.
     pub(crate) fn keeping(kept_capacity: usize) -> Outbox {
@@ -51,10 +59,13 @@ impl Outbox {
 
     /// Appends what `write` writes. Whether it has to be flushed by the caller: nobody else is about to.
     pub(crate) fn push(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.state.lock().push(write)
+    }
+
+    /// The same; `None`, and nothing is appended, if so many bytes wait already. Those that are being written do not count.
+    pub(crate) fn push_below(&self, limit_len: usize, write: impl FnOnce(&mut Vec<u8>)) -> Option<bool> {
         let mut state = self.state.lock();
-        let is_first = state.waiting.len() == state.written && !state.is_writing && !state.is_blocked;
-        write(&mut state.waiting);
-        is_first
+        (state.waiting.len() - state.written < limit_len).then(|| state.push(write))
     }
 
     /// Writes `bytes`, directly if nothing waits, and empties them. `begun` is called when the outbox is no longer quiet, and before the
@@ -102,6 +113,9 @@ impl Outbox {
             state.is_writing = false;
             if end == Flushed::Blocked {
                 state.is_blocked = true;
+                if 2 * written >= batch.len() {
+                    batch.drain(..std::mem::take(&mut written));
+                }
                 batch.extend_from_slice(&state.waiting);
                 (state.waiting, state.written) = (batch, written);
                 return end;

@@ -4,12 +4,19 @@ use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 use super::address::Address;
+
+/// A peer that is gone, or that somebody on the way has forgotten, is asked after so long a silence, and then so often.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(5);
+const KEEPALIVE_EACH: Duration = Duration::from_secs(1);
+/// A connection is broken whose peer has acknowledged nothing, or taken nothing, for so long.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(8);
 
 /// The half that is read.
 #[derive(Debug)]
@@ -39,10 +46,16 @@ pub(crate) fn split_unix(stream: UnixStream) -> (ReadHalf, WriteHalf) {
     (ReadHalf::Unix(read), WriteHalf::Unix(write))
 }
 
-/// Connects.
+/// Connects. A peer that vanishes without a word is noticed.
 pub(crate) async fn connect(address: &Address) -> io::Result<(ReadHalf, WriteHalf)> {
     Ok(match address {
-        Address::Tcp(address) => split_tcp(TcpStream::connect(address).await?),
+        Address::Tcp(address) => {
+            let stream = TcpStream::connect(address).await?;
+            let socket = SockRef::from(&stream);
+            socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EACH))?;
+            socket.set_tcp_user_timeout(Some(GIVEN_UP_AFTER))?;
+            split_tcp(stream)
+        }
         Address::Unix(path) => split_unix(UnixStream::connect(path).await?),
     })
 }
@@ -88,6 +101,14 @@ impl WriteHalf {
         }
     }
 
+    /// The user behind a unix socket, as the kernel says.
+    pub(crate) fn peer_uid(&self) -> Option<u32> {
+        match self {
+            WriteHalf::Tcp(_) => None,
+            WriteHalf::Unix(half) => half.as_ref().peer_cred().ok().map(|peer| peer.uid()),
+        }
+    }
+
     /// Ends the connection in both directions.
     pub(crate) fn shut_down(&self) {
         let socket = match self {
@@ -104,5 +125,22 @@ impl WriteHalf {
             WriteHalf::Tcp(half) => half.as_ref().poll_write_ready(cx),
             WriteHalf::Unix(half) => half.as_ref().poll_write_ready(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_vanishes_is_noticed() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (_read, write) = connect(&Address::Tcp(listener.local_addr().unwrap())).await.unwrap();
+        let WriteHalf::Tcp(half) = &write else { unreachable!("it is a TCP connection") };
+        let socket = SockRef::from(half.as_ref());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_EACH);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(GIVEN_UP_AFTER));
     }
 }

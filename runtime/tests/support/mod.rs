@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use mcrpc::{Address, Server, Status};
 use mcrpc_core::admission::Cursor;
 use mcrpc_core::wire::header::method_id;
 use mcrpc_core::wire::{Frame, Header, Kind, Limits, Writer};
+use socket2::{Domain, Socket as Socket2, Type};
 
 /// Longer than anything takes that works.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,12 +64,26 @@ impl Answer {
 
 impl Caller {
     pub fn connect(address: &Address) -> Caller {
-        let socket: Box<dyn Socket> = match address {
-            Address::Tcp(address) => Box::new(TcpStream::connect(address).unwrap()),
-            Address::Unix(path) => Box::new(UnixStream::connect(path).unwrap()),
-        };
+        match address {
+            Address::Tcp(address) => Caller::over(TcpStream::connect(address).unwrap()),
+            Address::Unix(path) => Caller::over(UnixStream::connect(path).unwrap()),
+        }
+    }
+
+    /// What is at either end of this connection.
+    pub fn over(socket: impl Socket + 'static) -> Caller {
         socket.hurry();
-        Caller { socket, received: Vec::new(), used: 0 }
+        Caller { socket: Box::new(socket), received: Vec::new(), used: 0 }
+    }
+
+    /// The next request of the caller at the other end.
+    pub fn request(&mut self) -> Header {
+        loop {
+            let header = self.next().expect("the connection is open").header;
+            if header.kind == Kind::Request {
+                return header;
+            }
+        }
     }
 
     pub fn of(server: &Server) -> Caller {
@@ -166,4 +181,20 @@ pub fn get(server: &Server, request: &str) -> String {
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
     answer
+}
+
+/// A port at which nobody listens, and that no other test is given as long as this is kept; a server may be told to listen there.
+pub struct Reserved(Socket2);
+
+impl Reserved {
+    pub fn new() -> Reserved {
+        let socket = Socket2::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        Reserved(socket)
+    }
+
+    pub fn address(&self) -> String {
+        self.0.local_addr().unwrap().as_socket().unwrap().to_string()
+    }
 }
