@@ -55,18 +55,6 @@ fn given_a_program_that_says_no_more_that_it_is_there_then_it_leaves() {
 }
 
 #[test]
-fn given_an_address_of_no_interface_of_the_host_then_it_is_registered_only_if_the_agent_advertises_it() {
-    // Of those that are for documentation alone (RFC 5737).
-    const ELSEWHERE: &str = "a 192.0.2.7:80";
-    let host = OneHost::new(None);
-    let failure = ask(&agent_of(&host), "Register", ELSEWHERE).unwrap_err();
-    assert!(failure.text().contains("of no interface of this host"), "{failure}");
-    let advertised = Some([192, 0, 2, 7].into());
-    let host = OneHost::with(None, move |settings| Settings { advertised, ..settings });
-    assert_eq!(ask(&agent_of(&host), "Register", ELSEWHERE).unwrap(), "192.0.2.7:80");
-}
-
-#[test]
 fn given_a_caller_that_knows_a_version_then_it_is_answered_when_there_is_another() {
     let host = OneHost::new(None);
     let agent = agent_of(&host);

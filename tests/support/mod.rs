@@ -61,10 +61,11 @@ pub fn compile(directory: &Path, sources: &[&str], flags: &[&str], linkage: Link
     let cpp = sources[0].ends_with(".cpp");
     let compiler = env::var(if cpp { "CXX" } else { "CC" }).unwrap_or(if cpp { "c++" } else { "cc" }.into());
     let is_for_linker = |flag: &&&str| ["-l", "-L", "-Wl,"].iter().any(|prefix| flag.starts_with(prefix));
-    let (link_flags, flags): (Vec<_>, Vec<_>) = flags.iter().partition(is_for_linker);
+    let (link_flags, flags): (Vec<&&str>, Vec<&&str>) = flags.iter().partition(is_for_linker);
     let program = directory.join(format!("program-{linkage:?}"));
     let mut command = Command::new(&compiler);
-    command.args(["-g", "-pthread"]).args(objects(&compiler, sources, &flags)).args(words("MCRPC_TEST_CFLAGS"));
+    command.args(["-g", "-pthread"]).args(&flags).args(objects(&compiler, sources, &flags));
+    command.args(words("MCRPC_TEST_CFLAGS"));
     let library_dir = library_dir();
     match linkage {
         Linkage::Static => command.arg(library_dir.join("libmcrpc.a")),
