@@ -15,6 +15,12 @@ pub struct Uin(pub u64);
 pub struct Salt(pub u64);
 
 impl Salt {
+    /// The salt of the hour of a wall clock: by it the order of users changes on all machines at once. Servers and callers in Rust, and
+    /// programs that give `mcrpc_key()` the hour as its epoch, use this one.
+    pub const fn at_hour_of(self, unix_s: u64) -> Salt {
+        self.at_epoch((unix_s / 3_600) as u32)
+    }
+
     /// The salt of one epoch, for instance of one hour (`unix_time_s / 3600`).
     #[inline]
     pub const fn at_epoch(self, epoch: u32) -> Salt {
