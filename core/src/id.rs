@@ -87,6 +87,7 @@ mod tests {
         let salt = Salt(7);
         assert_ne!(salt.hash(1), Salt(8).hash(1));
         assert_ne!(salt.at_epoch(1).hash(1), salt.at_epoch(2).hash(1));
+        assert_eq!([7_200, 10_799].map(|unix_s| salt.at_hour_of(unix_s)), [salt.at_epoch(2); 2]);
         let mut buckets = [0u32; 128];
         for uin in 0..128_000u64 {
             buckets[(salt.hash(uin) >> 57) as usize] += 1;
