@@ -8,6 +8,7 @@ mod logs;
 mod proxy;
 mod web;
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -159,13 +160,17 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         options.web.start(&options.dir, discovery.names())?;
         let cpu = Some(Sampler::new(&Places::default()));
         let agent = Agent::new(publisher, Sources { file, generator, rules, probes, cpu });
+        // Still the directory's writer: the next agent must not empty the rings while this one does.
+        let end = async {
+            end.await;
+            drop(logs);
+        };
         let agent = run::run(agent, reports, end, tell);
         tokio::select! {
             () = agent => {}
             () = discovery.run(tell_of_services) => {}
         }
         proxy.into_iter().for_each(Proxy::drain);
-        drop(logs);
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -183,9 +188,10 @@ fn tell(event: &Event) {
 }
 
 fn say(is_error: bool, event: &dyn std::fmt::Display) {
-    if is_error {
-        eprintln!("mcrpc agent: {event}");
+    // Whoever reads that may be gone, or the disk full: the agent goes on.
+    let _ = if is_error {
+        writeln!(io::stderr(), "mcrpc agent: {event}")
     } else {
-        println!("mcrpc agent: {event}");
-    }
+        writeln!(io::stdout(), "mcrpc agent: {event}")
+    };
 }

@@ -1,7 +1,7 @@
 //! `mcrpc logs`: the lines that the agent has put into files, by program, user, trace, level and time; and those that come.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek as _, SeekFrom, Write as _};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -66,9 +66,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         if since_ns.is_some_and(|since_ns| i128::from(file.hour) < since_ns.div_euclid(NS_PER_HOUR)) {
             continue;
         }
-        let opened = File::open(&file.path).with_context(|| file.path.display().to_string())?;
+        let Some((file, opened)) = open(file)? else { continue };
         if file.is_compressed {
-            out.print(BufReader::new(MultiGzDecoder::new(opened)))?;
+            let lines = BufReader::new(MultiGzDecoder::new(opened));
+            out.print(lines).with_context(|| file.path.display().to_string())?;
         } else {
             let mut tail = Tail { file, reader: BufReader::new(opened), at: 0 };
             out.follow(&mut tail)?;
@@ -83,11 +84,28 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         // An hour that is over gets no further lines once the next file is there.
         let is_next = |file: &Archived| !file.is_compressed && read.as_ref().is_none_or(|it| file.hour > it.file.hour);
         if let Some(file) = files(options)?.into_iter().find(is_next) {
-            let reader = BufReader::new(File::open(&file.path)?);
+            // What it got before the next one was there.
+            if let Some(tail) = &mut read {
+                out.follow(tail)?;
+            }
+            let reader = BufReader::new(File::open(&file.path).with_context(|| file.path.display().to_string())?);
             read = Some(Tail { file, reader, at: 0 });
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A file of the list. It may have been compressed since, or removed for its age: then there is nothing to print.
+fn open(file: Archived) -> Result<Option<(Archived, File)>> {
+    let compressed = Archived { hour: file.hour, path: file.path.with_extension("log.gz"), is_compressed: true };
+    for file in [file, compressed] {
+        match File::open(&file.path) {
+            Ok(opened) => return Ok(Some((file, opened))),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| file.path.display().to_string()),
+        }
+    }
+    Ok(None)
 }
 
 fn files(options: &Options) -> Result<Vec<Archived>> {
@@ -113,23 +131,24 @@ struct Printer<'o> {
 impl Printer<'_> {
     /// What there is by now. A line without its end is read again when there is more.
     fn follow(&mut self, tail: &mut Tail) -> Result<()> {
-        tail.reader.seek(SeekFrom::Start(tail.at))?;
-        tail.at += self.print(tail.reader.by_ref())?;
+        let path = &tail.file.path;
+        tail.reader.seek(SeekFrom::Start(tail.at)).with_context(|| path.display().to_string())?;
+        tail.at += self.print(tail.reader.by_ref()).with_context(|| path.display().to_string())?;
         Ok(())
     }
 
     /// Prints whole lines; the bytes of these.
     fn print(&mut self, mut lines: impl BufRead) -> Result<u64> {
         let mut out = std::io::stdout().lock();
-        let (mut line, mut read) = (String::new(), 0);
+        let (mut line, mut read) = (Vec::new(), 0);
         while !self.is_closed {
             line.clear();
-            if lines.read_line(&mut line)? == 0 || !line.ends_with('\n') {
+            if lines.read_until(b'\n', &mut line)? == 0 || !line.ends_with(b"\n") {
                 break;
             }
             read += line.len() as u64;
-            if self.is_wanted(&line) {
-                self.is_closed = out.write_all(line.as_bytes()).is_err();
+            if self.is_wanted(&String::from_utf8_lossy(&line)) {
+                self.is_closed = out.write_all(&line).is_err();
             }
         }
         Ok(read)

@@ -15,6 +15,12 @@ pub struct Uin(pub u64);
 pub struct Salt(pub u64);
 
 impl Salt {
+    /// The salt of the hour of a wall clock: by it the order of users changes on all machines at once. Servers and callers in Rust, and
+    /// programs that give `mcrpc_key()` the hour as its epoch, use this one.
+    pub const fn at_hour_of(self, unix_s: u64) -> Salt {
+        self.at_epoch((unix_s / 3_600) as u32)
+    }
+
     /// The salt of one epoch, for instance of one hour (`unix_time_s / 3600`).
     #[inline]
     pub const fn at_epoch(self, epoch: u32) -> Salt {
@@ -81,6 +87,7 @@ mod tests {
         let salt = Salt(7);
         assert_ne!(salt.hash(1), Salt(8).hash(1));
         assert_ne!(salt.at_epoch(1).hash(1), salt.at_epoch(2).hash(1));
+        assert_eq!([7_200, 10_799].map(|unix_s| salt.at_hour_of(unix_s)), [salt.at_epoch(2); 2]);
         let mut buckets = [0u32; 128];
         for uin in 0..128_000u64 {
             buckets[(salt.hash(uin) >> 57) as usize] += 1;

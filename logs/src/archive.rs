@@ -1,7 +1,8 @@
 //! Files of hours that are over: compressed, and removed when they are old enough.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -97,13 +98,16 @@ pub fn tidy(directory: &Path, current: u64, keep_days: u32) -> Result<(), Error>
 }
 
 fn finish_all(directory: &Path) -> io::Result<()> {
+    let mut outcome = Ok(());
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(DONE)) {
-            Names::of(&path.with_extension("")).finish()?;
+        let Some(hour) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(DONE)) else { continue };
+        let plain = format!("{hour}{PLAIN}");
+        if hour_of(&plain).is_some() {
+            outcome = outcome.and(Names::of(&path.with_file_name(plain)).finish());
         }
     }
-    Ok(())
+    outcome
 }
 
 /// A kill at any moment leaves the hour's lines in one of the files, once: what is compressed is whole before the plain file loses
@@ -112,7 +116,13 @@ fn compress(path: &Path) -> io::Result<()> {
     let names = Names::of(path);
     let mut plain = File::open(path)?;
     let written = (|| {
-        let mut file = File::create(&names.partial)?;
+        // What a kill has left; nobody else may read the new one before it has the rights of the plain file.
+        if let Err(error) = fs::remove_file(&names.partial)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&names.partial)?;
         file.set_permissions(plain.metadata()?.permissions())?;
         if let Ok(mut earlier) = File::open(&names.whole) {
             io::copy(&mut earlier, &mut file)?;

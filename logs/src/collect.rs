@@ -122,7 +122,7 @@ impl<T: Fn(&Event) + Clone + Send + 'static> Collector<T> {
         }
         if let Err(error) = self.store.append(&self.lines.sorted()) {
             for (state, progress) in self.rings.iter_mut().zip(before) {
-                state.progress = progress;
+                (state.name, state.progress) = (line::name(&progress.name), progress);
             }
             return Err(error);
         }
@@ -169,12 +169,13 @@ impl<T: Fn(&Event) + Clone + Send + 'static> Collector<T> {
             }
         }
         state.progress.tail = at;
-        let dropped = ring.dropped().wrapping_sub(state.progress.dropped);
+        let dropped_so_far = ring.dropped();
+        let dropped = dropped_so_far.wrapping_sub(state.progress.dropped);
         if dropped > 0 {
-            state.progress.dropped = ring.dropped();
+            state.progress.dropped = dropped_so_far;
             let origin = Origin { time: now, pid: state.progress.pid, ..Origin::default() };
             let mut text = String::new();
-            let _ = write!(text, "{dropped} lines were dropped: there was no room in the ring of the process");
+            let _ = write!(text, "{dropped} lines were dropped: the ring of memory was full, or a writer was stopped");
             let (bytes, unix_ns) = (&mut self.lines.bytes, epoch_ns + i128::from(now.0));
             line::write(bytes, unix_ns, Level::Warn, &state.name, &origin, text.as_bytes(), false);
             self.lines.ends.push((now, bytes.len()));

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use flate2::Compression;
@@ -111,4 +111,18 @@ fn an_hour_that_comes_twice_keeps_both() {
 fn a_directory_that_is_not_there_is_an_error_with_its_name() {
     let error = tidy(Path::new("/nowhere/at/all"), HOUR, 2).unwrap_err().to_string();
     assert!(error.starts_with("/nowhere/at/all: "), "{error}");
+}
+
+/// What stands where an archive is made is not followed, and what only looks like a half-done archive is somebody's.
+#[test]
+fn files_of_others_are_left_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let others = root.path().join("other.log.done");
+    fs::write(&others, "somebody's").unwrap();
+    fs::write(path_of(root.path(), HOUR - 1), "a line\n").unwrap();
+    symlink(&others, path_of(root.path(), HOUR - 1).with_extension("log.gz.part")).unwrap();
+    tidy(root.path(), HOUR, 2).unwrap();
+    assert_eq!(fs::read_to_string(&others).unwrap(), "somebody's");
+    assert_eq!(names(root.path()), ["mcrpc-2026-11-23T09.log.gz", "other.log.done"]);
+    assert_eq!(gunzip(&path_of(root.path(), HOUR - 1).with_extension("log.gz")), "a line\n");
 }

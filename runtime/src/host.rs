@@ -165,10 +165,9 @@ impl Known {
         if self.control()?.is_dyed(uin, now) { self.ring() } else { None }
     }
 
-    /// The key of the host's order of users, in this hour: that of programs in C and C++ that give `mcrpc_key()` the hour as its
-    /// epoch. A cursor means the same users to those who set it and to those who heed it only if all agree.
+    /// The key of the host's order of users, in this hour. A cursor means the same users to those who set it and to those who heed it only if all agree.
     pub(crate) fn salt(&self) -> Salt {
-        self.control().map_or(Salt::default(), Control::salt).at_epoch(crate::clock::hour())
+        self.control().map_or(Salt::default(), Control::salt).at_hour_of(mcrpc_agent::clock::unix_s())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use mcrpc_core::host::log::{Level, Origin};
@@ -54,7 +55,8 @@ impl<S: Subscriber> Layer<S> for LogLayer {
         event.record(&mut text);
         let line = format!("{}: {}{}", event.metadata().target(), text.message, text.fields);
         if self.host.log(level, &origin(), line.as_bytes()) == Err(Status::NO_POLICY) {
-            eprintln!("{} {line}", level.name());
+            // A program goes on when nobody reads its standard error.
+            let _ = writeln!(io::stderr(), "{} {line}", level.name());
         }
     }
 }

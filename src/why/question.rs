@@ -147,6 +147,7 @@ impl Question {
 
     fn call(&self, target: Target, known: &Known<'_>, now: &Moment) -> Call {
         let salt = known.control.as_ref().map_or(Salt::default(), |control| control.salt());
+        let salt = salt.at_hour_of(now.unix_s);
         let key = Key::new(salt, self.priority, Uin(self.uin), self.task);
         let deadline = match self.timeout {
             None => Nanos(0),

@@ -134,6 +134,9 @@ pub(super) struct Shield {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct StrategyOf {
     pub(super) pass_rate: String,
+    /// The same, to compare.
+    #[serde(skip)]
+    per_10k: Per10k,
     pub(super) kind: &'static str,
     pub(super) reject_level: u16,
     pub(super) age_ms: u64,
@@ -188,6 +191,7 @@ fn candidate(client: &Client<'_>, told: &Told, index: usize, now: &Moment) -> Op
         operator_shield: client.known.control.as_ref().and_then(|control| shield(control, &endpoint, now)),
         strategy: entry.map(|(entry, age_ms)| StrategyOf {
             pass_rate: percent(entry.pass_rate),
+            per_10k: entry.pass_rate,
             kind: match entry.kind {
                 Kind::Normal => "normal",
                 Kind::Probe => "probe",
@@ -515,7 +519,7 @@ impl Steps<'_> {
                     self.candidates.len()
                 ),
             },
-            threshold: low.iter().map(|of| of.pass_rate.as_str()).min().unwrap_or("100%").to_owned(),
+            threshold: percent(low.iter().map(|of| of.per_10k).min().unwrap_or(Per10k::ALL)),
             age_ms: strategies.map(|strategies| strategies.age_ms),
             set_by: strategies
                 .map_or(SetBy::Nobody, |strategies| SetBy::Agent { pid: strategies.table.diagnostics().writer_pid }),

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Cells that were taken and never filled are a *hole*: their writer died, or is stopped. The agent closes a hole after a while; a
-//! writer that wakes up behind that finds its place closed and counts its line as dropped.
+//! writer that wakes up behind that finds its place closed, or used again, and counts its line as dropped.
 //!
 //! The agent writes lines into a file, and then how far it has come into the *journal*: the length of the file, and the position in each
 //! ring. There are two copies of it and a word that says which one is in force. An agent that is killed between the two steps
@@ -347,12 +347,15 @@ impl<'a> Ring<'a> {
         self.commit(position, meta | if text.is_empty() { 0 } else { MORE }, &origin.to_words())
     }
 
-    /// Fills one cell, unless it was closed.
+    /// Fills one cell, unless it was closed or, a lap later, filled. A writer that is stopped for a whole lap between the load and the
+    /// exchange, a few stores, is not told OK either, but mixes its words into what another wrote there.
     #[inline(never)]
     fn commit(&self, position: u64, meta: u64, words: &[u64; LINE - 1]) -> bool {
         let cell = self.cell(position);
         let old = self.words.load(cell);
-        if is_at(old, position) {
+        // Closed at this position, or written a lap later by another: positions in their order, the kind behind them.
+        let is_taken = old.wrapping_sub(stamp(position)) as i64 >= 0;
+        if is_taken {
             return false;
         }
         for (index, &word) in words.iter().enumerate() {

@@ -8,7 +8,7 @@ use super::{Words, words};
 use crate::log::{Entry, Found, Level, Origin, Ring};
 use crate::region::{LINE, Shared};
 use crate::status::Status;
-use crate::sync::{Mutant, check, check_within, explore, must_fail};
+use crate::sync::{Mutant, Ordering, check, check_within, explore, must_fail};
 use crate::time::Nanos;
 
 /// Words before the cells.
@@ -155,4 +155,20 @@ fn closed_meanwhile() {
 fn a_line_whose_place_was_closed_is_dropped_and_counted() {
     check_within(3, Mutant::None, closed_meanwhile);
     must_fail(Mutant::SplitExchange, "it is there, or it was dropped", closed_meanwhile);
+}
+
+/// Given a thread that took its place a lap ago, when it fills it, then the line that is there by now stays, and the late one is dropped
+/// and counted.
+#[test]
+fn a_writer_that_comes_a_lap_late_leaves_the_cell_alone() {
+    let words = ring(1);
+    write(&words, 10).unwrap();
+    over(&words).empty_until(1);
+    write(&words, 20).unwrap();
+    // As it stood when the thread took its place.
+    words[0].store(0, Ordering::Relaxed);
+    over(&words).empty_until(0);
+    assert_eq!(write(&words, 30), Err(Status::LINE_DROPPED));
+    assert_eq!(over(&words).dropped(), 1);
+    assert_eq!(read(&words, 1), Some(20));
 }
