@@ -26,6 +26,7 @@ pub use error::Error;
 pub(crate) use error::refused;
 use error::{io_error, io_error_std, not_a_file};
 pub use lock::Lock;
+use replacement::supersede;
 
 use crate::mapping::{Mapping, PrivateMapping, WritableMapping};
 
@@ -165,10 +166,13 @@ impl Directory {
     ///
     /// What the operating system says.
     pub(crate) fn remove(&self, segment: Segment) -> Result<(), Error> {
+        let old = self.map_writable(segment).ok();
         match rustix::fs::unlinkat(&self.fd, segment.file_name(), AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(io_error(&self.path_of(segment.file_name()), "removing it")(error)),
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(io_error(&self.path_of(segment.file_name()), "removing it")(error)),
         }
+        old.iter().for_each(|old| supersede(old, segment));
+        Ok(())
     }
 
     /// Opens the file whose bytes the processes with a seat lock, and says which file it is: device and inode.

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -70,7 +71,10 @@ fn hour_of(name: &str) -> Option<(u64, bool)> {
     Some((u64::try_from(hour).ok()?, is_compressed))
 }
 
-/// Compresses all files but that of `current`, and those behind it, and removes those that are older than `keep_days`.
+/// Compresses all files but that of `current`, and removes those that are older than `keep_days`.
+///
+/// A clock that is wrong for once removes nothing: a file is as old as the newest of the others makes it, and a day more. One of an hour
+/// to come is of the hour in which it was written last.
 ///
 /// # Errors
 ///
@@ -81,10 +85,17 @@ pub fn tidy(directory: &Path, current: u64, keep_days: u32) -> Result<(), Error>
         move |source| Error::Io { path, doing, source }
     };
     finish_all(directory).map_err(failed(directory, "going on with what was half done"))?;
-    let files = list(directory).map_err(failed(directory, "listing"))?;
-    let oldest = current.saturating_sub(u64::from(keep_days) * 24);
+    let mut files = list(directory).map_err(failed(directory, "listing"))?;
+    for file in files.iter_mut().filter(|file| file.hour > current + 1) {
+        let written = fs::metadata(&file.path).and_then(|facts| facts.modified());
+        let written = written.map_err(failed(&file.path, "looking at"))?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        file.hour = (written.as_secs() / SECONDS_PER_HOUR.unsigned_abs()).min(file.hour);
+    }
+    files.retain(|file| file.hour < current);
+    let newest = files.iter().map(|file| file.hour).max().unwrap_or(current);
+    let oldest = current.min(newest + 24).saturating_sub(u64::from(keep_days) * 24);
     let mut outcome = Ok(());
-    for file in files.into_iter().filter(|file| file.hour < current) {
+    for file in files {
         let done = if file.hour < oldest {
             fs::remove_file(&file.path).map_err(failed(&file.path, "removing"))
         } else if !file.is_compressed {

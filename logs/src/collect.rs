@@ -1,6 +1,8 @@
 //! Lines out of the rings of all processes, into the file, in order of time.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 
@@ -20,12 +22,19 @@ use crate::{Error, Event, Settings, archive, line};
 /// A line that is begun is filled within microseconds. One that is not after so long has a writer that is dead or stopped: its place
 /// is closed.
 const PATIENCE_NS: u64 = NANOS_PER_SECOND;
-/// One pass takes so many bytes of text out of a ring, so that no process can keep the others waiting.
+/// One pass takes so many bytes of text out of a ring, so that no process can keep the others waiting; and so many out of all.
 const MAX_BYTES_PER_RING: usize = 1 << 20;
+const MAX_BYTES: usize = 8 << 20;
+/// More is never appended at once: the last ring of a pass, and a line of each that says what was dropped, come on top.
+pub(crate) const MAX_BATCH: u64 = 2 * MAX_BYTES as u64;
 
 /// Empties the rings. Dropped at any moment, it leaves everything as a kill would.
 pub(crate) struct Collector<T> {
     log: WritableMapping,
+    /// The file that this is, and its device and inode.
+    log_file: (PathBuf, Option<[u64; 2]>),
+    /// The ring with which the next pass begins.
+    first: usize,
     /// Who has the seats; for lines of before this collector began.
     stat: Option<Mapping>,
     rings: Vec<State>,
@@ -56,11 +65,12 @@ struct Lines {
 
 impl<T: Fn(&Event) + Clone + Send + 'static> Collector<T> {
     pub(crate) fn open(directory: &Directory, settings: &Settings, tell: T) -> Result<Collector<T>, Error> {
+        let path = directory.path_of(Segment::Log.file_name());
+        // Before it is mapped: if it is replaced in between, that is noticed.
+        let identity = identity_of(&path);
         let mapping = directory.map_writable(Segment::Log)?;
-        let log = Log::attach(mapping.shared(), mapping.len()).map_err(|mismatch| DirectoryError::Refused {
-            path: directory.path_of(Segment::Log.file_name()),
-            mismatch,
-        })?;
+        let log = Log::attach(mapping.shared(), mapping.len())
+            .map_err(|mismatch| DirectoryError::Refused { path: path.clone(), mismatch })?;
         let failed = |doing| {
             let path = settings.directory.clone();
             move |source| Error::Io { path, doing, source }
@@ -79,11 +89,28 @@ impl<T: Fn(&Event) + Clone + Send + 'static> Collector<T> {
         let archivist = start_archivist(settings, tell.clone()).map_err(failed("starting a thread"))?;
         let (lines, entry) = (Lines::default(), Box::default());
         let stat = directory.map(Segment::Stat).ok();
-        let mut collector =
-            Collector { log: mapping, stat, rings, store, lines, entry, archivist, tell, is_failing: false };
+        let mut collector = Collector {
+            log: mapping,
+            log_file: (path, identity),
+            first: 0,
+            stat,
+            rings,
+            store,
+            lines,
+            entry,
+            archivist,
+            tell,
+            is_failing: false,
+        };
         // Here, so that a directory that cannot be written is an error of the start.
         collector.turn(unix_ns())?;
         Ok(collector)
+    }
+
+    /// Whether processes that start now find other rings than these.
+    pub(crate) fn is_superseded(&self) -> bool {
+        let (path, identity) = &self.log_file;
+        identity_of(path).is_some_and(|now| Some(now) != *identity)
     }
 
     /// Once: whether there were lines.
@@ -114,8 +141,13 @@ impl<T: Fn(&Event) + Clone + Send + 'static> Collector<T> {
     fn move_lines(&mut self, now: Nanos, epoch_ns: i128) -> Result<bool, Error> {
         self.lines.clear();
         let before: Vec<Progress> = self.rings.iter().map(|state| state.progress).collect();
-        for seat in 0..self.rings.len() {
+        let begin = self.first;
+        for seat in (begin..self.rings.len()).chain(0..begin.min(self.rings.len())) {
             self.take(seat, now, epoch_ns);
+            self.first = seat + 1;
+            if self.lines.bytes.len() >= MAX_BYTES {
+                break;
+            }
         }
         if self.rings.iter().map(|state| state.progress).eq(before.iter().copied()) {
             return Ok(false);
@@ -235,6 +267,10 @@ impl Lines {
         let lines = lines.into_iter().filter_map(|(_, range)| self.bytes.get(range));
         lines.flatten().copied().collect()
     }
+}
+
+fn identity_of(path: &Path) -> Option<[u64; 2]> {
+    std::fs::metadata(path).ok().map(|facts| [facts.dev(), facts.ino()])
 }
 
 fn attached(mapping: &WritableMapping) -> Option<Log<'_>> {

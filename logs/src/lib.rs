@@ -6,7 +6,8 @@
 //!
 //! A process that logs never waits for the disk, nor for the agent. Each line that it was told is safe gets into a file exactly once,
 //! whoever is killed: the process, or the agent between any two steps. What had no room in a ring was refused to its writer, is
-//! counted, and the files say where and how many. Only a machine that stops loses what was not in a file yet.
+//! counted, and the files say where and how many. Only a machine that stops loses lines: what was in memory, and what the kernel had not
+//! brought to the disk.
 
 pub mod archive;
 mod collect;
@@ -16,7 +17,7 @@ mod store;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use mcrpc_agent::directory::{Directory, Error as DirectoryError};
@@ -26,6 +27,8 @@ use crate::collect::Collector;
 /// How soon it looks again after it has found lines, and after it has found none. A ring must hold what its process writes meanwhile.
 const BUSY: Duration = Duration::from_millis(10);
 const IDLE: Duration = Duration::from_millis(50);
+/// How often it looks whether the rings are still those of the host.
+const LOOK: Duration = Duration::from_secs(1);
 /// How often it looks at most when it is to end, while processes go on writing.
 const LAST_PASSES: u32 = 16;
 
@@ -63,6 +66,8 @@ pub enum Event {
     NotWritten(String),
     /// They can be again.
     WrittenAgain,
+    /// Somebody has made the rings anew: what was in the old ones is lost.
+    OtherRings,
     /// A file of an hour that is over stays as it is.
     NotArchived(Error),
 }
@@ -81,6 +86,9 @@ impl fmt::Display for Event {
                 write!(f, "cannot write logs: {why}; lines wait in memory, and those without room are counted")
             }
             Event::WrittenAgain => f.write_str("writes logs again"),
+            Event::OtherRings => {
+                f.write_str("the rings of the logs were made anew: lines are taken from the new ones, what was in the old ones is lost")
+            }
             Event::NotArchived(error) => write!(f, "cannot put old logs away: {error}"),
         }
     }
@@ -99,17 +107,27 @@ impl Logs {
     ///
     /// The segment is not believed, or the directory of the files cannot be written.
     pub fn start(
-        directory: &Directory,
+        directory: Directory,
         settings: &Settings,
         tell: impl Fn(&Event) + Clone + Send + 'static,
     ) -> Result<Logs, Error> {
-        let mut collector = Collector::open(directory, settings, tell)?;
+        let mut collector = Collector::open(&directory, settings, tell.clone())?;
         let (end, ended) = mpsc::channel();
+        let (to, mut looked) = (settings.clone(), Instant::now());
         let work = move || {
             loop {
                 let pause = if collector.pass() { BUSY } else { IDLE };
                 if ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
                     break;
+                }
+                if looked.elapsed() >= LOOK {
+                    looked = Instant::now();
+                    if collector.is_superseded()
+                        && let Ok(other) = Collector::open(&directory, &to, tell.clone())
+                    {
+                        collector = other;
+                        tell(&Event::OtherRings);
+                    }
                 }
             }
             let _ = (0..LAST_PASSES).find(|_| !collector.pass());

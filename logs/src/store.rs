@@ -9,6 +9,7 @@ use mcrpc_core::host::log::Written;
 
 use crate::Error;
 use crate::archive;
+use crate::collect::MAX_BATCH;
 
 const HOUR_NS: i128 = 3_600_000_000_000;
 
@@ -30,22 +31,24 @@ impl Store {
     }
 
     /// Goes on where the journal says that another one stopped: what that has written behind it is cut off. A file that is not
-    /// the one that the journal knows is left alone.
+    /// the one that the journal knows is left alone, and so is one that has more than was ever written at once: other processes can
+    /// write to the journal.
     pub(crate) fn adopt(&mut self, written: &Written) -> Result<(), Error> {
         let path = archive::path_of(&self.directory, written.hour);
         let Ok(facts) = fs::metadata(&path) else { return Ok(()) };
-        if [facts.dev(), facts.ino()] == written.file && facts.len() > written.len {
+        let more = facts.len().saturating_sub(written.len);
+        if [facts.dev(), facts.ino()] == written.file && (1..=MAX_BATCH).contains(&more) {
             let cut = OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(written.len));
             cut.map_err(|source| Error::Io { path, doing: "cutting off what is not in the journal", source })?;
         }
         Ok(())
     }
 
-    /// The file for this time, which is opened if another one was open. A clock that goes back does not open an older one.
+    /// The file for this time, which is opened if another one was open. A clock that goes back a little does not open an older one.
     /// `true`: it is another one than before, and the journal has to know that before anything is written to it.
     pub(crate) fn turn(&mut self, unix_ns: i128) -> Result<bool, Error> {
         let hour = u64::try_from(unix_ns / HOUR_NS).unwrap_or(0);
-        if self.open.as_ref().is_some_and(|open| hour <= open.written.hour) {
+        if self.open.as_ref().is_some_and(|open| (hour..=hour + 1).contains(&open.written.hour)) {
             return Ok(false);
         }
         let path = archive::path_of(&self.directory, hour);

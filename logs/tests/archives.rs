@@ -38,6 +38,23 @@ fn a_file_has_the_name_of_its_hour() {
     assert_eq!(path_of(Path::new("/logs"), 0).to_str(), Some("/logs/mcrpc-1970-01-01T00.log"));
 }
 
+/// A machine that starts with the wrong year has it right an hour later.
+#[test]
+fn a_clock_that_jumps_ahead_removes_nothing_and_what_it_wrote_there_is_put_away() {
+    const YEAR: u64 = 366 * 24;
+    let root = tempfile::tempdir().unwrap();
+    let path = |hour| path_of(root.path(), hour);
+    for hour in [HOUR - 100, HOUR - 1, HOUR, HOUR + YEAR] {
+        fs::write(path(hour), format!("of {hour}\n")).unwrap();
+    }
+    tidy(root.path(), HOUR + YEAR, 7).unwrap();
+    assert_eq!(list(root.path()).unwrap().len(), 4);
+    let written = std::time::UNIX_EPOCH + std::time::Duration::from_secs((HOUR - 2) * 3_600);
+    File::options().write(true).open(path(HOUR + YEAR)).unwrap().set_modified(written).unwrap();
+    tidy(root.path(), HOUR + 1, 7).unwrap();
+    assert!(list(root.path()).unwrap().iter().all(|file| file.is_compressed), "{:?}", names(root.path()));
+}
+
 #[test]
 fn hours_that_are_over_are_compressed_and_old_ones_removed() {
     let root = tempfile::tempdir().unwrap();

@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use flate2::read::MultiGzDecoder;
 use mcrpc_agent::clock;
-use mcrpc_agent::directory::Directory;
+use mcrpc_agent::directory::{Directory, SharedMode};
 use mcrpc_agent::mapping::WritableMapping;
 use mcrpc_agent::publisher::{Publisher, Settings as Sizes};
 use mcrpc_core::host::files::Segment;
-use mcrpc_core::host::log::{Level, Log, Origin, Ring};
+use mcrpc_core::host::log::{Level, Log, Origin, Ring, create, segment_len};
 use mcrpc_core::host::stat::Stat;
 use mcrpc_core::id::Uin;
 use mcrpc_core::status::Status;
@@ -100,7 +100,7 @@ fn log_directory(root: &Path) -> PathBuf {
 fn start_logs(root: &Path) -> Logs {
     let directory = Directory::open(&host_directory(root), None).unwrap();
     let settings = Settings { directory: log_directory(root), keep_days: 7 };
-    Logs::start(&directory, &settings, |event| panic!("{event}")).unwrap()
+    Logs::start(directory, &settings, |event| panic!("{event}")).unwrap()
 }
 
 fn read(path: &Path) -> String {
@@ -207,6 +207,29 @@ fn a_hole_keeps_nobody_waiting_for_long() {
     assert_eq!(host.lines().len(), 2);
 }
 
+/// As the agent does that finds a segment damaged.
+#[test]
+fn rings_that_are_made_anew_are_emptied_too() {
+    let host = Host::new();
+    let directory = Directory::open(&host_directory(host.path()), None).unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = {
+        let told = Arc::clone(&told);
+        move |event: &mcrpc_logs::Event| told.lock().unwrap().push(event.to_string())
+    };
+    let settings = Settings { directory: log_directory(host.path()), keep_days: 7 };
+    let logs = Logs::start(Directory::open(&host_directory(host.path()), None).unwrap(), &settings, tell).unwrap();
+    ring(&rings(host.path()), 0).write(Level::Info, &origin(1, clock::monotonic()), b"before").unwrap();
+    until("the first line is written", || host.lines().len() == 1);
+    let made = directory
+        .replace(Segment::Log, segment_len(8, CELLS), SharedMode::GROUP, |words| create(words, 8, CELLS, 1, 2));
+    ring(&made.unwrap(), 0).write(Level::Info, &origin(1, clock::monotonic()), b"after").unwrap();
+    until("the second line is written", || host.lines().len() == 2);
+    drop(logs);
+    assert!(told.lock().unwrap()[0].contains("made anew"));
+    assert_eq!(told.lock().unwrap().len(), 1);
+}
+
 /// A file system that is full: lines wait, nothing is written twice, and the operator is told once.
 #[test]
 fn a_full_disk_loses_nothing_that_has_room_in_memory() {
@@ -223,7 +246,7 @@ fn a_full_disk_loses_nothing_that_has_room_in_memory() {
     };
     let settings = Settings { directory: directory.clone(), keep_days: 7 };
     let opened = Directory::open(&host_directory(host.path()), None).unwrap();
-    let logs = Logs::start(&opened, &settings, tell).unwrap();
+    let logs = Logs::start(opened, &settings, tell).unwrap();
     let ring = ring(&mapping, 1);
     for n in 0..10 {
         ring.write(Level::Info, &origin(100, clock::monotonic()), format!("line {n}").as_bytes()).unwrap();
@@ -314,10 +337,15 @@ fn whoever_is_killed_every_line_is_written_once() {
         writers.iter_mut().for_each(Process::kill);
     }
     drop(host.logs());
-    // Who died in the middle of a line leaves a hole, which the next one closes after a second.
-    sleep(Duration::from_millis(1_100));
+    // Who died in the middle of a line leaves a hole, which is closed after a second.
     let logs = host.logs();
-    sleep(Duration::from_millis(1_300));
+    let mapping = rings(host.path());
+    let is_empty = |seat| {
+        let log = Log::attach(mapping.shared(), mapping.len()).unwrap();
+        let tail = log.journal().progress(seat).tail;
+        log.ring(seat).head(tail) == tail
+    };
+    until("all rings are empty", || (0..=WRITERS).all(is_empty));
     drop(logs);
     let mut found: BTreeMap<u32, u64> = BTreeMap::new();
     let mut dropped = 0;

@@ -40,6 +40,6 @@ impl Options {
         let Some(files) = &self.logs else { return Ok(None) };
         let settings = Settings { directory: files.clone(), keep_days: self.logs_keep_days };
         let tell = |event: &mcrpc_logs::Event| super::say(event.is_error(), event);
-        Ok(Some(Logs::start(&Directory::open(directory, None)?, &settings, tell)?))
+        Ok(Some(Logs::start(Directory::open(directory, None)?, &settings, tell)?))
     }
 }

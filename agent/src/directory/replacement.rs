@@ -90,11 +90,7 @@ impl Pending<'_> {
         rustix::fs::renameat(fd, temporary_name(segment), fd, segment.file_name())
             .map_err(io_error(&self.directory.path_of(segment.file_name()), "giving a new file this name"))?;
         self.is_published = true;
-        if let Some(old) = old
-            && header::read(old.shared().view(), old.len(), &segment.format()).is_ok()
-        {
-            header::set_state(old.shared(), State::Superseded);
-        }
+        old.iter().for_each(|old| supersede(old, segment));
         Ok(())
     }
 }
@@ -122,6 +118,13 @@ pub(super) fn mode_of(segment: Segment, shared_mode: SharedMode) -> u32 {
         Segment::Strategy | Segment::Control => 0o644,
         Segment::Cold => 0o640,
         Segment::Fail | Segment::Stat | Segment::Trace | Segment::Log => shared_mode.0,
+    }
+}
+
+/// Tells those who have mapped a segment that it has lost its name.
+pub(super) fn supersede(old: &WritableMapping, segment: Segment) {
+    if header::read(old.shared().view(), old.len(), &segment.format()).is_ok() {
+        header::set_state(old.shared(), State::Superseded);
     }
 }
 
