@@ -4,13 +4,18 @@
 mod support;
 
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use support::{compile, linkages, root, run};
+
+/// Some count on most of the machine.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 const SOURCES: &str = "cpp-examples/adopt/brpc";
 const STUBS: &str = "tests/stubs/brpc";
 
 fn check(driver: &str, source: &str, cases: &[&str]) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let (stubs, sources) = (root().join(STUBS), root().join(SOURCES));
     let flags = ["-std=c++17", "-I", stubs.to_str().unwrap(), "-I", sources.to_str().unwrap()];
     for linkage in linkages() {
@@ -36,6 +41,7 @@ fn given_a_channel_then_it_chooses_and_learns_as_it_should() {
 
 #[test]
 fn given_the_programs_then_they_compile_and_the_page_shows_their_lines() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let compiler = std::env::var("CXX").unwrap_or("c++".into());
     let mut lines = Vec::new();
     for program in ["server.cpp", "client.cpp"] {

@@ -8,7 +8,6 @@ use std::io::Read as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -33,6 +32,9 @@ const ROOT: &str = "MCRPC_TEST_ROOT";
 const NUMBER: &str = "MCRPC_TEST_NUMBER";
 const CELLS: u32 = 1_024;
 const WRITERS: u32 = 4;
+/// How many lines each process writes in a flood, and how long.
+const FLOOD_PER_S: u64 = 25_000;
+const FLOOD_S: u64 = 10;
 
 /// A host with rings, and nobody who empties them.
 struct Host {
@@ -42,8 +44,11 @@ struct Host {
 
 impl Host {
     fn new() -> Host {
+        Host::of(Sizes { capacity: 64, seats: 8, counters: 16, log_cells: Some(CELLS), ..Sizes::DEFAULT })
+    }
+
+    fn of(sizes: Sizes) -> Host {
         let root = tempfile::tempdir().unwrap();
-        let sizes = Sizes { capacity: 64, seats: 8, counters: 16, log_cells: Some(CELLS), ..Sizes::DEFAULT };
         let (publisher, _) = Publisher::open(&host_directory(root.path()), sizes).unwrap();
         Host { root, _publisher: publisher }
     }
@@ -277,6 +282,14 @@ impl Tally {
         self.0.shared().add(writer as usize * 16 + usize::from(outcome.is_err()) * 8, 1);
     }
 
+    fn note_slowest(&self, writer: u32, took: Duration) {
+        self.0.shared().add(2_048 + writer as usize * 8, took.as_nanos() as u64);
+    }
+
+    fn slowest(&self, writer: u32) -> Duration {
+        Duration::from_nanos(self.0.shared().load(2_048 + writer as usize * 8))
+    }
+
     fn of(&self, writer: u32) -> (u64, u64) {
         (self.0.shared().load(writer as usize * 16), self.0.shared().load(writer as usize * 16 + 8))
     }
@@ -293,6 +306,7 @@ fn a_process() {
             sleep(Duration::from_secs(600));
         }
         "writer" => write_for_ever(&root, number),
+        "flooder" => flood(&root, number),
         role => panic!("{role}"),
     }
 }
@@ -390,60 +404,51 @@ fn assert_each_once(lines: &[String]) {
 #[test]
 #[ignore = "a measurement: cargo test --release -p mcrpc-logs --test keeping -- --ignored flood --nocapture"]
 fn a_flood_blocks_nobody() {
-    const PER_WRITER: u64 = 25_000;
-    const SECONDS: u64 = 10;
-    let root = tempfile::tempdir().unwrap();
     let sizes = Sizes { seats: 8, log_cells: Some(4_096), ..Sizes::DEFAULT };
-    let _publisher = Publisher::open(&host_directory(root.path()), sizes).unwrap();
-    let logs = start_logs(root.path());
-    let cpu_before = cpu_time();
-    let (mapping, dropped) = (rings(root.path()), AtomicU64::new(0));
-    let text = "GET /crawl.CrawlService/GetList 200 in 3.1 ms, 4 of 5 endpoints asked, 1 attempt, from 10.0.0.17:8080";
-    let slowest = std::thread::scope(|scope| {
-        let writers: Vec<_> = (1..=WRITERS)
-            .map(|seat| {
-                let (mapping, dropped) = (&mapping, &dropped);
-                scope.spawn(move || {
-                    let ring = ring(mapping, seat);
-                    ring.open(seat, b"flood", clock::monotonic()).unwrap();
-                    let (begin, mut slowest) = (Instant::now(), Duration::ZERO);
-                    for n in 0..PER_WRITER * SECONDS {
-                        while begin.elapsed() < Duration::from_micros(n * 1_000_000 / PER_WRITER) {
-                            sleep(Duration::from_micros(500));
-                        }
-                        let one = Instant::now();
-                        let outcome = ring.write(Level::Info, &origin(seat, clock::monotonic()), text.as_bytes());
-                        slowest = slowest.max(one.elapsed());
-                        dropped.fetch_add(outcome.is_err().into(), Ordering::Relaxed);
-                    }
-                    slowest
-                })
-            })
-            .collect();
-        writers.into_iter().map(|writer| writer.join().unwrap()).max().unwrap()
-    });
-    let all = PER_WRITER * SECONDS * u64::from(WRITERS);
-    let cpu = cpu_time() - cpu_before;
+    let host = Host::of(sizes);
+    let (logs, before, tally) = (host.logs(), cpu_times(), Tally::open(host.path()));
+    let mut flooders: Vec<_> = (0..WRITERS).map(|number| host.start("flooder", number)).collect();
+    flooders.iter_mut().for_each(|flooder| assert!(flooder.0.wait().unwrap().success()));
     drop(logs);
-    let files = archive::list(&log_directory(root.path())).unwrap();
+    let [agent, writers] = std::array::from_fn(|of| cpu_times()[of] - before[of]);
     let (mut lines, mut said) = (0, 0);
-    for line in files.iter().map(|file| read(&file.path)).collect::<String>().lines() {
-        match Line::parse(line).unwrap() {
+    for line in host.lines() {
+        match Line::parse(&line).unwrap() {
             Line { level: Level::Warn, text, .. } => said += text.split(' ').next().unwrap().parse::<u64>().unwrap(),
             _ => lines += 1,
         }
     }
-    let dropped = dropped.into_inner();
-    println!(
-        "{all} lines in {SECONDS} s: {lines} written, {dropped} dropped; the slowest took {slowest:?}; {cpu:?} of CPU"
-    );
-    assert_eq!((lines, said), (all - dropped, dropped));
+    let (safe, dropped) = (0..WRITERS).map(|of| tally.of(of)).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+    let slowest = (0..WRITERS).map(|of| tally.slowest(of)).max().unwrap();
+    println!("{lines} lines written in {FLOOD_S} s, {dropped} dropped; the slowest took {slowest:?}");
+    println!("CPU of the agent's part {agent:?}, of the writers {writers:?}");
+    assert_eq!((lines, said), (safe, dropped));
+    assert_eq!(safe + dropped, FLOOD_PER_S * FLOOD_S * u64::from(WRITERS));
 }
 
-/// What this process has used.
-fn cpu_time() -> Duration {
+/// Lines at a constant rate.
+fn flood(root: &Path, number: u32) {
+    let (mapping, tally, pid) = (rings(root), Tally::open(root), std::process::id());
+    let ring = ring(&mapping, 1 + number);
+    ring.open(pid, b"flood", clock::monotonic()).unwrap();
+    let text = "GET /crawl.CrawlService/GetList 200 in 3.1 ms, 4 of 5 endpoints asked, 1 attempt, from 10.0.0.17:8080";
+    let (begin, mut slowest) = (Instant::now(), Duration::ZERO);
+    for n in 0..FLOOD_PER_S * FLOOD_S {
+        while begin.elapsed() < Duration::from_micros(n * 1_000_000 / FLOOD_PER_S) {
+            sleep(Duration::from_micros(500));
+        }
+        let one = Instant::now();
+        let outcome = ring.write(Level::Info, &origin(pid, clock::monotonic()), text.as_bytes());
+        slowest = slowest.max(one.elapsed());
+        tally.count(number, outcome);
+    }
+    tally.note_slowest(number, slowest);
+}
+
+/// What this process has used, and those that it has started and waited for.
+fn cpu_times() -> [Duration; 2] {
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(ticks * 10)
+    let ticks = |at: usize| fields[at].parse::<u64>().unwrap();
+    [11, 13].map(|at| Duration::from_millis((ticks(at) + ticks(at + 1)) * 10))
 }
