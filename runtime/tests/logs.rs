@@ -31,7 +31,7 @@ fn events_get_into_the_agents_files_with_what_is_known_of_their_request() {
     let (_publisher, _) = Publisher::open(&directory, SIZES).unwrap();
     let settings = Settings { directory: files.clone(), keep_days: 1 };
     let opened = Directory::open(&directory, None).unwrap();
-    let logs = Logs::start(&opened, &settings, |event| panic!("{event}")).unwrap();
+    let logs = Logs::start(opened, &settings, |event| panic!("{event}")).unwrap();
 
     let host = Arc::new(Host::new(&directory));
     let _default = subscriber::set_default(tracing_subscriber::registry().with(LogLayer::new(host.clone())));
@@ -67,7 +67,7 @@ fn a_host_that_keeps_no_logs_says_so_until_it_does() {
     tracing::info!("to standard error");
     let (_publisher, _) = Publisher::open(&directory, SIZES).unwrap();
     let settings = Settings { directory: files.clone(), keep_days: 1 };
-    let _logs = Logs::start(&Directory::open(&directory, None).unwrap(), &settings, |event| panic!("{event}")).unwrap();
+    let _logs = Logs::start(Directory::open(&directory, None).unwrap(), &settings, |event| panic!("{event}")).unwrap();
     let begin = Instant::now();
     while lines(&files).is_empty() {
         assert!(begin.elapsed() < Duration::from_secs(30), "the host is looked at by whoever logs");
