@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <deque>
 #include <list>
 #include <memory>
@@ -15,6 +16,13 @@
 #include "fake_brpc.h"
 #include "mcrpc_interceptor.h"
 #include "mcrpc_limiter.h"
+
+// Users change places by the hour. Here it is said, so that each run is the same.
+static std::time_t unix_s = 0;
+extern "C" std::time_t time(std::time_t *out) noexcept {
+    if (out) *out = unix_s;
+    return unix_s;
+}
 
 namespace {
 
@@ -125,18 +133,27 @@ Outcome overload(Fixture &fixture, bool handlers_block) {
     return outcome;
 }
 
-// Given three times the load, then the less important are refused, the others served, and nobody waits long.
+// Given three times the load, then the less important are refused, the others served, and nobody waits long; whoever is first in
+// that hour.
 void overload_case(bool handlers_block) {
-    Fixture fixture(options_of(4));
-    const Outcome outcome = overload(fixture, handlers_block);
-    std::printf("priority 0: %d of %d in time; 40: %d of %d; longest wait %d ms\n", outcome.in_time[0], outcome.offered[0],
-                outcome.in_time[1], outcome.offered[1], static_cast<int>(outcome.longest_wait_ns / MS));
-    CHECK(outcome.in_time[0] + outcome.in_time[1] > 2000 * 85 / 100);
-    CHECK(outcome.in_time[0] > outcome.offered[0] * 95 / 100);
-    CHECK(outcome.refused[1] > outcome.offered[1] / 2);
-    CHECK(outcome.longest_wait_ns < 150 * MS);
-    const mcrpc::QueueSnapshot queue = fixture.queue();
-    CHECK(queue.queued == 0 && queue.running == 0 && queue.admitted == queue.completed);
+    constexpr int HOURS = 16;
+    Outcome all;
+    for (int hour = 0; hour < HOURS; ++hour) {
+        unix_s = hour * 3600;
+        Fixture fixture(options_of(4));
+        const Outcome outcome = overload(fixture, handlers_block);
+        std::printf("priority 0: %d of %d in time; 40: %d of %d; longest wait %d ms\n", outcome.in_time[0], outcome.offered[0],
+                    outcome.in_time[1], outcome.offered[1], static_cast<int>(outcome.longest_wait_ns / MS));
+        CHECK(outcome.in_time[0] + outcome.in_time[1] > 2000 * 85 / 100);
+        CHECK(outcome.in_time[0] > outcome.offered[0] * 90 / 100);
+        CHECK(outcome.refused[1] > outcome.offered[1] / 2);
+        CHECK(outcome.longest_wait_ns < 150 * MS);
+        const mcrpc::QueueSnapshot queue = fixture.queue();
+        CHECK(queue.queued == 0 && queue.running == 0 && queue.admitted == queue.completed);
+        all.offered[0] += outcome.offered[0];
+        all.in_time[0] += outcome.in_time[0];
+    }
+    CHECK(all.in_time[0] > all.offered[0] * 94 / 100);
 }
 
 // Given the same load in observe mode, then nobody is refused, and what would have been is counted.
