@@ -283,11 +283,11 @@ impl Tally {
     }
 
     fn note_slowest(&self, writer: u32, took: Duration) {
-        self.0.shared().add(2_048 + writer as usize * 8, took.as_nanos() as u64);
+        self.0.shared().add(256 + writer as usize, took.as_nanos() as u64);
     }
 
     fn slowest(&self, writer: u32) -> Duration {
-        Duration::from_nanos(self.0.shared().load(2_048 + writer as usize * 8))
+        Duration::from_nanos(self.0.shared().load(256 + writer as usize))
     }
 
     fn of(&self, writer: u32) -> (u64, u64) {
