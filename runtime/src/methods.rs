@@ -5,6 +5,7 @@ use std::future::Future;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
+use mcrpc_core::status::Status;
 use mcrpc_core::wire::header::method_id;
 use tokio_util::sync::ReusableBoxFuture;
 
@@ -60,6 +61,17 @@ pub(crate) enum Run {
 }
 
 impl Method {
+    /// Gives a request to the handler, whose future comes into `place`. For those that run as coroutines.
+    #[inline]
+    pub(crate) fn begin(&self, request: Request, place: &mut ReusableBoxFuture<'static, Reply>) {
+        match &self.run {
+            Run::Async(run) => run.begin(request, place),
+            Run::Inline(_) | Run::Blocking(_) => {
+                place.set(std::future::ready(Err(Failure::of_system(Status::NO_METHOD))))
+            }
+        }
+    }
+
     /// The names of its service and of itself: `echo.Echo` and `Say`.
     pub(crate) fn names(&self) -> (&str, &str) {
         split(&self.name)

@@ -92,7 +92,7 @@ fn answer(shared: &Shared, job: Job, held: &mut Held) {
     let (caller, is_answered) = (connection.caller_number(), to.header.kind == Kind::Request);
     let handled = Handled { method: number, caller, waited_ns: None, service_ns, busy_ns, ended, status, is_answered };
     let answer = is_answered.then(|| (&to, pool.load(), reply));
-    held.push(connection, answer, handled, began);
+    held.push(&connection, answer, handled, began);
     noted.into_iter().for_each(|noted| held.note(*noted));
     held.flush(&shared.methods);
 }

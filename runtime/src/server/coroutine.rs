@@ -1,10 +1,9 @@
 //! A coroutine of a worker: it runs the handler of one request at a time, which may wait.
 
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use mcrpc_core::status::Status;
@@ -19,11 +18,35 @@ use super::worker::Worker;
 use crate::clock;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::methods::{Method, Run};
+use crate::methods::Method;
 use crate::request::{Reply, Request};
 
 /// What a coroutine keeps from one request to the next.
 pub(super) struct Coroutine {
+    /// The request whose handler waits; none between requests. It stays where it is until its answer is written: it is large.
+    job: Option<Job>,
+    progress: Progress,
+    frame: Frame,
+}
+
+/// How far a request has come.
+pub(super) struct Progress {
+    pub(super) span: Span,
+    /// There if it is logged.
+    pub(super) logged: Option<Box<Context>>,
+    /// T2.
+    pub(super) began: Nanos,
+    /// T2 - T1.
+    pub(super) waited_ns: u64,
+    /// Since when its handler runs.
+    resumed_at: Nanos,
+    /// How long it ran before, without the time in which it waited.
+    pub(super) busy_ns: u64,
+    pub(super) has_waited: bool,
+}
+
+/// What a handler runs in.
+struct Frame {
     future: ReusableBoxFuture<'static, Reply>,
     sleep: Pin<Box<Sleep>>,
     slot: Arc<Slot>,
@@ -31,105 +54,151 @@ pub(super) struct Coroutine {
     context: Context,
 }
 
-/// A request whose handler is run.
-pub(super) struct Begun {
-    pub(super) job: Job,
-    pub(super) span: Span,
-    /// T2.
-    pub(super) began: Nanos,
-    /// T2 - T1.
-    pub(super) waited_ns: u64,
-}
-
-/// What came of it.
-pub(super) struct Ended {
-    /// `None` if its caller has given the call up.
-    pub(super) reply: Option<Reply>,
-    pub(super) at: Nanos,
-    /// How long it ran, without the time in which it waited.
-    pub(super) busy_ns: u64,
-    pub(super) has_waited: bool,
+/// What a handler does.
+enum Step {
+    Waits,
+    /// At some time, and with what: without a reply its caller has given the call up.
+    Ended(Nanos, Option<Reply>),
 }
 
 impl Coroutine {
     pub(super) fn new() -> Coroutine {
-        Coroutine {
+        let frame = Frame {
             future: ReusableBoxFuture::new(std::future::pending()),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             slot: Arc::default(),
             context: Context::new(),
+        };
+        Coroutine { job: None, progress: Progress::new(Nanos::default(), 0), frame }
+    }
+
+    /// Runs the handler that waits, or that of the next request, until it answers, its deadline comes, or nobody waits for it any more.
+    pub(super) fn poll_next(&mut self, worker: &Worker, cx: &mut task::Context<'_>) -> Poll<()> {
+        let Coroutine { job: place, progress, frame } = self;
+        let is_new = place.is_none();
+        if is_new {
+            *place = worker.next_job();
+        }
+        let Some(job) = place else { return Poll::Ready(()) };
+        let method = if is_new { worker.begin(job, progress) } else { worker.method_of(job) };
+        let Some(method) = method else {
+            *place = None;
+            return Poll::Ready(());
+        };
+        let request = is_new.then(|| frame.request_of(job));
+        match frame.step(worker, (method, job), progress, request, cx) {
+            Step::Waits => Poll::Pending,
+            Step::Ended(at, reply) => {
+                if progress.has_waited {
+                    job.connection.stop_waiting(&frame.slot);
+                }
+                progress.busy_ns += at.since(progress.resumed_at);
+                worker.end(method, job, progress, reply, at);
+                *place = None;
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl Progress {
+    /// Of a request that is to be run.
+    pub(super) fn new(began: Nanos, waited_ns: u64) -> Progress {
+        Progress {
+            span: Span::none(),
+            logged: None,
+            began,
+            waited_ns,
+            resumed_at: began,
+            busy_ns: 0,
+            has_waited: false,
+        }
+    }
+}
+
+impl Frame {
+    /// What the handler is given.
+    #[inline]
+    fn request_of(&mut self, job: &mut Job) -> Request {
+        self.context.renew(job.deadline, &job.to.header, job.body.metadata(), job.arrival);
+        Request::new(self.context.clone(), job.body.take_payload(), job.connection.clone())
+    }
+
+    /// Runs a handler until it ends or waits; one that is not begun is given its request.
+    #[inline]
+    fn step(
+        &mut self,
+        worker: &Worker,
+        (method, job): (&Method, &Job),
+        progress: &mut Progress,
+        request: Option<Request>,
+        cx: &mut task::Context<'_>,
+    ) -> Step {
+        if request.is_none() {
+            progress.resumed_at = clock::now();
+        }
+        let polled = {
+            let (future, context) = (&mut self.future, self.context.clone());
+            let _entered = progress.span.enter();
+            let poll = || {
+                if let Some(request) = request {
+                    method.begin(request, future);
+                }
+                future.poll(cx)
+            };
+            // What a handler shares with others has to bear its panic, as with a thread that panics.
+            catch_unwind(AssertUnwindSafe(|| context.scope_blocking(poll)))
+        };
+        match polled {
+            Ok(Poll::Ready(reply)) => Step::Ended(clock::now(), Some(reply)),
+            Ok(Poll::Pending) => self.wait(worker, (method, job), progress, cx),
+            Err(_) => self.give_up(Some(lost(method))),
         }
     }
 
-    /// Runs a handler until it answers, its deadline comes, or nobody waits for it any more.
-    pub(super) async fn run(&mut self, worker: &Worker, method: &Method, begun: &mut Begun) -> Ended {
-        let Begun { job: Job { to, arrival, deadline, body, connection, .. }, span, began, waited_ns } = begun;
-        let (deadline, mut busy_ns, mut resumed_at, mut has_waited) = (*deadline, 0, *began, false);
-        let Coroutine { future, sleep, slot, context } = self;
-        let Run::Async(run) = &method.run else {
-            return Ended { reply: Some(Err(Failure::of_system(Status::NO_METHOD))), at: *began, busy_ns, has_waited };
-        };
-        context.renew(deadline, &to.header, body.metadata(), *arrival);
-        let mut request = Some(Request::new(context.clone(), body.take_payload(), connection.clone()));
-        let run_it = poll_fn(|cx| {
-            if has_waited {
-                resumed_at = clock::now();
+    /// The handler has nothing to do before it is woken: by what it waits for, by a cancel, or by its deadline.
+    fn wait(
+        &mut self,
+        worker: &Worker,
+        (method, job): (&Method, &Job),
+        progress: &mut Progress,
+        cx: &mut task::Context<'_>,
+    ) -> Step {
+        let Job { connection, to, deadline, .. } = job;
+        let now = clock::now();
+        progress.busy_ns += now.since(progress.resumed_at);
+        progress.resumed_at = now;
+        let begins_to_wait = !std::mem::replace(&mut progress.has_waited, true);
+        if begins_to_wait {
+            method.stats.queue_wait.record_ns(progress.waited_ns);
+            connection.wait(to.header.call_id, &self.slot);
+            if *deadline != Nanos::NEVER {
+                let left = Duration::from_nanos(deadline.since(now));
+                self.sleep.as_mut().reset(Instant::now() + left);
             }
-            let _entered = span.enter();
-            // What a handler shares with others has to bear its panic, as with a thread that panics.
-            let polled = catch_unwind(AssertUnwindSafe(|| {
-                if let Some(request) = request.take() {
-                    run.begin(request, future);
-                }
-                future.poll(cx)
-            }));
-            match polled {
-                Ok(Poll::Ready(reply)) => return Poll::Ready(Ok(reply)),
-                Ok(Poll::Pending) => {}
-                Err(_) => return Poll::Ready(Err(Some(lost(method)))),
-            }
-            let now = clock::now();
-            busy_ns += now.since(resumed_at);
-            resumed_at = now;
-            let begins_to_wait = !std::mem::replace(&mut has_waited, true);
-            if begins_to_wait {
-                method.stats.queue_wait.record_ns(*waited_ns);
-                connection.wait(to.header.call_id, slot);
-                if deadline != Nanos::NEVER {
-                    let left = Duration::from_nanos(deadline.since(now));
-                    sleep.as_mut().reset(Instant::now() + left);
-                }
-            }
-            slot.register(cx.waker());
-            let is_late = deadline != Nanos::NEVER && sleep.as_mut().poll(cx).is_ready();
-            match (slot.is_cancelled(), is_late) {
-                (false, false) => {
-                    if begins_to_wait {
-                        worker.let_next_run();
-                    }
-                    Poll::Pending
-                }
-                (true, _) => Poll::Ready(Err(None)),
-                (false, true) => {
-                    let failure = Failure::of_system(Status::TIMED_OUT);
-                    Poll::Ready(Err(Some(failure.with_text("the deadline came while the handler waited"))))
-                }
-            }
-        });
-        let outcome = pin!(context.clone().scope(run_it)).await;
-        let at = clock::now();
-        if has_waited {
-            connection.stop_waiting(slot);
         }
-        let reply = match outcome {
-            Ok(reply) => Some(reply),
-            Err(failure) => {
-                // What it waited for is dropped now.
-                future.set(std::future::pending());
-                failure.map(Err)
-            }
-        };
-        Ended { reply, at, busy_ns: busy_ns + at.since(resumed_at), has_waited }
+        self.slot.register(cx.waker());
+        let is_late = *deadline != Nanos::NEVER && self.sleep.as_mut().poll(cx).is_ready();
+        if self.slot.is_cancelled() {
+            return self.give_up(None);
+        }
+        if is_late {
+            let failure = Failure::of_system(Status::TIMED_OUT);
+            return self.give_up(Some(failure.with_text("the deadline came while the handler waited")));
+        }
+        if begins_to_wait {
+            worker.let_next_run();
+        }
+        Step::Waits
+    }
+
+    /// Ends a handler that has not answered.
+    #[cold]
+    fn give_up(&mut self, failure: Option<Failure>) -> Step {
+        let at = clock::now();
+        // What it waited for is dropped now.
+        self.future.set(std::future::pending());
+        Step::Ended(at, failure.map(Err))
     }
 }
 

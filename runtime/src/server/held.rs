@@ -51,7 +51,7 @@ impl Held {
     /// Keeps the answer of a request that was begun at some time; without one its caller waits no longer. Whether there is room for more.
     pub(super) fn push(
         &mut self,
-        connection: Arc<Connection>,
+        connection: &Arc<Connection>,
         answer: Option<(&ReplyTo, Load, Reply)>,
         handled: Handled,
         began: Nanos,
@@ -61,9 +61,10 @@ impl Held {
         }
         self.handled.push(handled);
         // Requests of one connection come one after another.
-        let known = self.connections.iter().rposition(|known| Arc::ptr_eq(&known.connection, &connection));
+        let known = self.connections.iter().rposition(|known| Arc::ptr_eq(&known.connection, connection));
         let place = known.unwrap_or_else(|| {
-            self.connections.push(Answers { connection, bytes: self.spare.pop().unwrap_or_default(), ended: 0 });
+            let bytes = self.spare.pop().unwrap_or_default();
+            self.connections.push(Answers { connection: connection.clone(), bytes, ended: 0 });
             self.connections.len() - 1
         });
         let answers = &mut self.connections[place];

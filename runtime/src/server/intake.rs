@@ -224,7 +224,7 @@ impl Intake {
         self.connection.take_cancel(request.to.header.call_id);
         self.connection.opened();
         let body = turn.jobs.copy_body(request);
-        turn.jobs.by_pool[usize::from(matches!(method.run, Run::Blocking(_)))].push(Job {
+        turn.jobs.by_pool[usize::from(matches!(method.run, Run::Blocking(_)))].push_back(Job {
             method: method.number,
             to: request.to,
             arrival: request.arrival,

@@ -3,6 +3,7 @@
 //! It is made by one thread and ends on another. Memory that goes the same way costs more than the rest of that way, so a request
 //! takes along what it can as it is, and shares a block with others for its body.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -84,13 +85,13 @@ impl Body {
 /// Requests for the workers, and for the blocking workers.
 #[derive(Default)]
 pub(crate) struct Jobs {
-    pub(crate) by_pool: [Vec<Job>; 2],
+    pub(crate) by_pool: [VecDeque<Job>; 2],
     block: BytesMut,
 }
 
 impl Jobs {
     pub(crate) fn is_empty(&self) -> bool {
-        self.by_pool.iter().all(Vec::is_empty)
+        self.by_pool.iter().all(VecDeque::is_empty)
     }
 
     /// A copy of a request's body.

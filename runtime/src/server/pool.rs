@@ -79,7 +79,7 @@ impl Pool {
     }
 
     /// Hands requests to the workers, and answers those for which there is no room after all.
-    pub(crate) fn put(&self, jobs: &mut Vec<Job>, displaced: &mut Vec<Job>, methods: &Methods) {
+    pub(crate) fn put(&self, jobs: &mut VecDeque<Job>, displaced: &mut Vec<Job>, methods: &Methods) {
         self.queue.put(jobs, displaced);
         for mut job in displaced.drain(..) {
             self.memory.give_back(job.body.len());

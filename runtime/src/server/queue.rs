@@ -54,12 +54,15 @@ impl Queue {
     }
 
     /// Takes requests in. Where there is no room, the less important ones leave, to `displaced`: of one priority the last to come.
-    pub(crate) fn put(&self, jobs: &mut Vec<Job>, displaced: &mut Vec<Job>) {
+    pub(crate) fn put(&self, jobs: &mut VecDeque<Job>, displaced: &mut Vec<Job>) {
         let mut woken: smallvec::SmallVec<[Waker; 8]> = smallvec::SmallVec::new();
         {
             let mut state = self.state.lock();
-            let mut len = self.len.load(Relaxed);
-            let before = len;
+            let before = self.len.load(Relaxed);
+            let mut len = before;
+            if before == 0 && !state.is_closed && jobs.len() <= self.limit {
+                len = state.swap_in(jobs);
+            }
             for job in jobs.drain(..) {
                 if state.is_closed {
                     displaced.push(job);
@@ -89,7 +92,9 @@ impl Queue {
             // A thread that runs something is not idle, whichever of its coroutines was.
             state.idle.retain(|(idle, _)| *idle != worker);
             let share = len.div_ceil(state.idle.len() + 1).min(most);
-            jobs.extend(std::iter::from_fn(|| state.remove_first()).take(share));
+            if share < len || !jobs.is_empty() || !state.swap_out(jobs) {
+                jobs.extend(std::iter::from_fn(|| state.remove_first()).take(share));
+            }
             self.len.store(len - share, Relaxed);
             return Taken::Some;
         }
@@ -133,8 +138,30 @@ impl Queue {
 }
 
 impl State {
+    /// Takes all requests in, when there are none, if they have one level in common: as a whole, since copies of them cost more than
+    /// anything else here. How many.
+    fn swap_in(&mut self, jobs: &mut VecDeque<Job>) -> usize {
+        let Some(level) = jobs.front().map(level_of) else { return 0 };
+        if jobs.iter().any(|job| level_of(job) != level) {
+            return 0;
+        }
+        self.occupied |= 1 << level;
+        std::mem::swap(&mut self.levels[level], jobs);
+        self.levels[level].len()
+    }
+
+    /// Gives all requests away, if they have one level in common, for nothing. Whether they have.
+    fn swap_out(&mut self, jobs: &mut VecDeque<Job>) -> bool {
+        if !self.occupied.is_power_of_two() {
+            return false;
+        }
+        std::mem::swap(&mut self.levels[self.occupied.trailing_zeros() as usize], jobs);
+        self.occupied = 0;
+        true
+    }
+
     fn insert(&mut self, job: Job, push: impl Fn(&mut VecDeque<Job>, Job)) {
-        let level = usize::from(job.priority()).min(PRIORITIES - 1);
+        let level = level_of(&job);
         self.occupied |= 1 << level;
         push(&mut self.levels[level], job);
     }
@@ -162,4 +189,8 @@ impl State {
             None => self.idle.push((worker, waker.clone())),
         }
     }
+}
+
+fn level_of(job: &Job) -> usize {
+    usize::from(job.priority()).min(PRIORITIES - 1)
 }

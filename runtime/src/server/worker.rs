@@ -17,7 +17,7 @@ use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::Kind;
 
-use super::coroutine::{Begun, Coroutine, Ended};
+use super::coroutine::{Coroutine, Progress};
 use super::held::{Held, MAX_HELD_NS, status_of};
 use super::job::Job;
 use super::noted::Noted;
@@ -26,13 +26,15 @@ use super::queue::Taken;
 use super::shared::Shared;
 use crate::clock;
 use crate::failure::Failure;
+use crate::methods::Method;
+use crate::request::Reply;
 use crate::spans;
 use crate::stats::Handled;
 
-/// So many requests are handled before timers and sockets of handlers are looked at.
-const TURN: u32 = 64;
+/// So long requests are handled before timers and sockets of handlers are looked at.
+const TURN_NS: u64 = 100_000;
 /// So many requests are taken out of the queue at most, and so long they take together.
-const MAX_TAKEN: u64 = 32;
+const MAX_TAKEN: u64 = 128;
 const MAX_TAKEN_NS: u64 = MAX_HELD_NS;
 
 /// What the coroutines of a thread share.
@@ -50,6 +52,8 @@ pub(super) struct Worker {
     held: RefCell<Held>,
     /// The time, if nothing has happened since it was looked up.
     now: Cell<Option<Nanos>>,
+    /// When timers and sockets of handlers were looked at last.
+    turn_began: Cell<Nanos>,
 }
 
 /// Runs a worker until its queue is closed and empty.
@@ -64,6 +68,7 @@ pub(crate) async fn run(number: usize, coroutines: usize, shared: Arc<Shared>) {
         parked: RefCell::new(vec![None; coroutines]),
         held: RefCell::default(),
         now: Cell::new(None),
+        turn_began: Cell::default(),
     });
     let all: Vec<_> = (0..coroutines).map(|me| tokio::task::spawn_local(work(worker.clone(), me))).collect();
     for one in all {
@@ -73,11 +78,10 @@ pub(crate) async fn run(number: usize, coroutines: usize, shared: Arc<Shared>) {
 }
 
 async fn work(worker: Rc<Worker>, me: usize) {
-    let (mut coroutine, mut turn) = (Coroutine::new(), 0);
+    let mut coroutine = Coroutine::new();
     while worker.has_taken() || worker.take(me).await {
-        worker.run_next(&mut coroutine).await;
-        turn += 1;
-        if turn % TURN == 0 {
+        poll_fn(|cx| coroutine.poll_next(&worker, cx)).await;
+        if worker.has_had_its_turn() {
             tokio::task::yield_now().await;
             worker.now.set(None);
         }
@@ -91,6 +95,18 @@ impl Worker {
 
     fn has_taken(&self) -> bool {
         !self.taken.borrow().is_empty()
+    }
+
+    /// Whether it is time for timers and sockets.
+    fn has_had_its_turn(&self) -> bool {
+        self.now.get().is_some_and(|now| now.since(self.turn_began.get()) >= TURN_NS)
+    }
+
+    /// The time at which a turn begins, in which nothing has happened yet.
+    fn begin_turn(&self) -> Nanos {
+        let now = clock::now();
+        self.turn_began.set(now);
+        now
     }
 
     /// Waits until there is a request; whether there will be one.
@@ -119,10 +135,16 @@ impl Worker {
         .await
     }
 
-    /// Runs the handler of the next request, and answers it.
-    async fn run_next(&self, coroutine: &mut Coroutine) {
-        let Some(mut job) = self.taken.borrow_mut().pop_front() else { return };
-        let mut began = self.now.get().unwrap_or_else(clock::now);
+    /// The next request that was taken.
+    #[inline]
+    pub(super) fn next_job(&self) -> Option<Job> {
+        self.taken.borrow_mut().pop_front()
+    }
+
+    /// Begins a request, and says whose handler is to run; if none is, it is answered.
+    #[inline]
+    pub(super) fn begin(&self, job: &mut Job, progress: &mut Progress) -> Option<&Method> {
+        let mut began = self.now.get().unwrap_or_else(|| self.begin_turn());
         if self.busy_ns_of.get(job.method).is_some_and(|busy_ns| busy_ns.get() > MAX_HELD_NS) {
             began = self.make_way().unwrap_or(began);
         } else if self.held.borrow().is_due(began) {
@@ -130,64 +152,93 @@ impl Worker {
         }
         self.now.set(Some(began));
         let pool = self.pool();
-        let method = match self.shared.methods.get(job.method) {
-            Some(method) if !job.connection.is_closed() && !job.connection.take_cancel(job.to.header.call_id) => method,
-            _ => {
-                let _ = pool.admission.abandoned(pool.number);
-                job.noted.into_iter().for_each(|mut noted| noted.leaves(Status::OUT_OF_TIME, began));
-                job.connection.ended(1);
-                return;
-            }
+        let method = self.method_of(job);
+        let method =
+            method.filter(|_| !job.connection.is_closed() && !job.connection.take_cancel(job.to.header.call_id));
+        let Some(method) = method else {
+            let _ = pool.admission.abandoned(pool.number);
+            job.noted.iter_mut().for_each(|noted| noted.leaves(Status::OUT_OF_TIME, began));
+            job.connection.ended(1);
+            return None;
         };
-        let waited_ns = began.since(job.admitted_at);
-        let span = spans::of_request(&method.name, &job.connection, || job.context());
-        let logged = method.stats.is_logged().then(|| Box::new(job.context()));
-        let admitted = Noted::dequeue(&mut job.noted, pool, waited_ns, began, || {
+        *progress = Progress::new(began, began.since(job.admitted_at));
+        progress.span = spans::of_request(&method.name, &job.connection, || job.context());
+        if method.stats.is_logged() {
+            progress.logged = Some(Box::new(job.context()));
+        }
+        let admitted = Noted::dequeue(&mut job.noted, pool, progress.waited_ns, began, || {
             pool.admission.dequeued(pool.number, job.admitted_at, job.deadline, began)
         });
-        let is_run = admitted.is_ok();
-        let number = job.method;
-        let mut begun = Begun { job, span, began, waited_ns };
-        let Ended { reply, at: ended, busy_ns, has_waited } = match admitted {
-            Ok(()) => {
-                let ended = coroutine.run(self, method, &mut begun).await;
-                let _ = pool.admission.done(pool.number, began, ended.at);
-                self.note_busy(number, ended.busy_ns);
-                ended
-            }
-            Err(status) => {
-                method.stats.count_dropped();
-                Ended { reply: Some(Err(Failure::of_system(status))), at: began, busy_ns: 0, has_waited: false }
-            }
-        };
+        if let Err(status) = admitted {
+            method.stats.count_dropped();
+            self.answer(method, job, progress, Some(Err(Failure::of_system(status))), began, None);
+            return None;
+        }
+        Some(method)
+    }
+
+    /// Answers a request whose handler has ended, or was given up: then there is no reply.
+    #[inline]
+    pub(super) fn end(
+        &self,
+        method: &Method,
+        job: &mut Job,
+        progress: &mut Progress,
+        reply: Option<Reply>,
+        ended: Nanos,
+    ) {
+        let (pool, service_ns) = (self.pool(), ended.since(progress.began));
+        let _ = pool.admission.done(pool.number, progress.began, ended);
+        self.note_busy(job.method, progress.busy_ns);
+        self.answer(method, job, progress, reply, ended, Some(service_ns));
+    }
+
+    /// Answers a request, and counts it. Without a service time its handler was not run.
+    #[inline]
+    fn answer(
+        &self,
+        method: &Method,
+        job: &mut Job,
+        progress: &mut Progress,
+        reply: Option<Reply>,
+        ended: Nanos,
+        service_ns: Option<u64>,
+    ) {
         self.now.set(Some(ended));
-        let Begun { job: Job { to, connection, permit, mut noted, .. }, span, .. } = begun;
-        let service_ns = ended.since(began);
+        let Job { to, connection, permit, noted, .. } = job;
+        let &mut Progress { ref span, ref mut logged, began, waited_ns, busy_ns, has_waited, .. } = progress;
         let status = status_of(reply.as_ref());
-        spans::ended(&span, status);
-        noted.iter_mut().for_each(|noted| noted.ends(status, is_run.then_some(service_ns), ended));
-        if let Some(context) = logged {
-            spans::log(&method.name, &connection.caller_of(&context), &context, status, [waited_ns, service_ns]);
+        spans::ended(span, status);
+        noted.iter_mut().for_each(|noted| noted.ends(status, service_ns, ended));
+        if let Some(context) = logged.take() {
+            let took_ns = [waited_ns, service_ns.unwrap_or(0)];
+            spans::log(&method.name, &connection.caller_of(&context), &context, status, took_ns);
         }
         connection.take_cancel(to.header.call_id);
         // Whoever has the answer may send the next one.
-        drop(permit);
-        let answer = reply.filter(|_| to.header.kind == Kind::Request).map(|reply| (&to, pool.load(), reply));
+        *permit = None;
+        let answer = reply.filter(|_| to.header.kind == Kind::Request).map(|reply| (&*to, self.pool().load(), reply));
         let handled = Handled {
-            method: number,
+            method: method.number,
             caller: connection.caller_number(),
             waited_ns: (!has_waited).then_some(waited_ns),
-            service_ns: is_run.then_some(service_ns),
+            service_ns,
             busy_ns,
             ended,
             status,
             is_answered: answer.is_some(),
         };
         let has_room = self.held.borrow_mut().push(connection, answer, handled, began);
-        noted.into_iter().for_each(|noted| self.held.borrow_mut().note(*noted));
+        noted.take().into_iter().for_each(|noted| self.held.borrow_mut().note(*noted));
         if !has_room {
             self.flush();
         }
+    }
+
+    /// What a request asks for.
+    #[inline]
+    pub(super) fn method_of(&self, job: &Job) -> Option<&Method> {
+        self.shared.methods.get(job.method).map(Arc::as_ref)
     }
 
     /// Writes what is held. When that was done, if there was something.
