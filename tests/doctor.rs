@@ -35,11 +35,28 @@ impl Host {
     fn new() -> Host {
         let temp = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let path = temp.path().join("mcrpc");
-        let settings =
-            Settings { capacity: 100, seats: 2, counters: 64, trace_cells: 64, fail_capacity: 4, ..Settings::DEFAULT };
-        let settings = Settings { log_cells: Some(64), ..settings };
-        let publisher = Publisher::open(&path, settings).unwrap().0;
-        Host { _temp: temp, path, publisher: Some(publisher) }
+        let mut host = Host { _temp: temp, path, publisher: None };
+        host.start(2, 64);
+        host
+    }
+
+    /// The agent starts, with so many seats and cells of a log ring.
+    fn start(&mut self, seats: u32, log_cells: u32) {
+        let settings = Settings { capacity: 100, counters: 64, trace_cells: 64, fail_capacity: 4, ..Settings::DEFAULT };
+        let settings = Settings { seats, log_cells: Some(log_cells), ..settings };
+        self.publisher = Some(Publisher::open(&self.path, settings).unwrap().0);
+    }
+
+    /// Two programs take seats.
+    fn seat_two(&self) {
+        (0..2).for_each(|_| self.seat(std::process::id(), 0));
+    }
+
+    /// A program writes so many lines at once.
+    fn log(&self, lines: usize) {
+        let mapping = self.mapped(Segment::Log);
+        let ring = Log::attach(mapping.shared(), mapping.len()).unwrap().ring(1);
+        (0..lines).for_each(|_| _ = ring.write(Level::Info, &Origin::default(), b"x"));
     }
 
     fn file(&self, segment: Segment) -> PathBuf {
@@ -72,14 +89,20 @@ impl Host {
     }
 }
 
-/// The exit code, and the findings as `check/finding` with their severity.
-fn doctor(path: &Path, more: &[&str]) -> (i32, BTreeSet<(String, String)>) {
+/// The exit code and the report.
+fn report(path: &Path, more: &[&str]) -> (i32, Value) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcrpc"));
     command.args(["doctor", "--json", "--dir"]).arg(path).args(more);
     let output = command.env_remove("MCRPC_DIR").env_remove("MCRPC_OWNER_UID").output().unwrap();
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
         panic!("{error}: {}", String::from_utf8_lossy(&output.stderr));
     });
+    (output.status.code().unwrap(), report)
+}
+
+/// The exit code, and the findings as `check/finding` with their severity.
+fn doctor(path: &Path, more: &[&str]) -> (i32, BTreeSet<(String, String)>) {
+    let (code, report) = report(path, more);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let findings = report["findings"].as_array().unwrap().iter();
     let of_host =
@@ -89,7 +112,7 @@ fn doctor(path: &Path, more: &[&str]) -> (i32, BTreeSet<(String, String)>) {
     let named = bad.map(|finding| {
         (format!("{}/{}", text(&finding["check"]), text(&finding["finding"])), text(&finding["severity"]))
     });
-    (output.status.code().unwrap(), named.collect())
+    (code, named.collect())
 }
 
 type Case = (&'static str, &'static str, fn(&mut Host));
@@ -160,19 +183,12 @@ const CASES: [Case; 32] = [
         host.write(Segment::Fail, 512 + u64::from(bucket.number() as u32) * 16 + 2, u64::MAX);
     }),
     ("trace/damaged", "warning", |host| host.write(Segment::Trace, 512, u64::MAX)),
-    ("log/dropped", "warning", |host| {
-        let mapping = host.mapped(Segment::Log);
-        let ring = Log::attach(mapping.shared(), mapping.len()).unwrap().ring(1);
-        while ring.write(Level::Info, &Origin::default(), b"x").is_ok() {}
-    }),
+    ("log/dropped", "warning", |host| host.log(100)),
     ("control/shields_over", "note", |host| {
         let endpoint = Endpoint::new(([10, 0, 0, 1], 80).into(), 0);
         host.operate(|operator| operator.shield(&endpoint, Some(Nanos(1)), Nanos(1), AUTHOR).unwrap());
     }),
-    ("processes/no_seat", "warning", |host| {
-        host.seat(std::process::id(), 0);
-        host.seat(std::process::id(), 0);
-    }),
+    ("processes/no_seat", "warning", |host| host.seat_two()),
     // Where no seat is locked, a number that is a process's is believed.
     ("processes/hung", "warning", |host| {
         fs::remove_file(host.path.join("seats.lock")).unwrap();
@@ -201,6 +217,37 @@ fn each_fault_of_a_host_is_found_with_its_severity_and_a_remedy() {
         } else if worst("warning") {
             assert_eq!(code, 1, "{name}");
         }
+    }
+}
+
+/// The agent keeps a segment in the size that it has: the remedy names the files that are in the way.
+#[test]
+fn once_a_remedy_that_needs_larger_segments_is_followed_the_same_programs_are_no_finding() {
+    let happens: [(&str, &str, fn(&Host)); 2] =
+        [("no_seat", "--seats", Host::seat_two), ("dropped", "--log-cells", |host| host.log(100))];
+    for (name, option, happens) in happens {
+        let mut host = Host::new();
+        happens(&host);
+        let (_, report) = report(&host.path, &[]);
+        let finding = report["findings"].as_array().unwrap().iter().find(|finding| finding["finding"] == name).unwrap();
+        let remedy = finding["remedy"].as_str().unwrap();
+        let (_, steps) = remedy.split_once("stop the agent, remove ").unwrap();
+        let (files, start) = steps.split_once(", and start it with a larger ").unwrap();
+        assert!(start.starts_with(option), "{remedy}");
+
+        host.publisher.take().unwrap().close();
+        for file in files.split([',', ' ']).filter(|word| word.ends_with(".v1")) {
+            fs::remove_file(host.path.join(file)).unwrap();
+        }
+        host.start(8, 256);
+        happens(&host);
+        let (code, findings) = doctor(&host.path, &[]);
+        assert!(code == 0 && !findings.iter().any(|(found, _)| found.ends_with(name)), "{remedy}: {findings:?}");
+        let mapping = host.mapped(Segment::Log);
+        let log = Log::attach(mapping.shared(), mapping.len()).unwrap();
+        let stat = host.mapped(Segment::Stat);
+        let seats = Stat::attach(stat.shared(), stat.len()).unwrap().seat_count();
+        assert_eq!(log.seat_count(), seats, "each seat has a ring for lines: {remedy}");
     }
 }
 

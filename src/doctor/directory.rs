@@ -1,6 +1,7 @@
 //! The directory, and each file in it: whose it is, who may write it, of which version it is, and whether it is kept up.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::UNIX_EPOCH;
 
 use mcrpc_agent::directory::Directory;
 use mcrpc_core::host::control::{Control, Mechanism};
@@ -17,7 +18,7 @@ use crate::host::health::{Health, status_name};
 use crate::host::logs;
 use crate::host::place::{Moment, Place, advised};
 use crate::host::strategy;
-use crate::host::text::span_ms;
+use crate::host::text::{date, span_ms};
 use crate::host::trace;
 
 const WORLD_WRITE: u32 = 0o002;
@@ -100,7 +101,7 @@ fn file(directory: &Directory, segment: Segment, now: &Moment, examined: &mut Ex
         Segment::Control => orders(view, len, now, examined),
         Segment::Fail => cells(view, len, now, examined),
         Segment::Trace => rings(view, len, now, examined),
-        Segment::Log => log_rings(view, len, examined),
+        Segment::Log => log_rings(directory, view, len, examined),
         Segment::Stat | Segment::Cold => false,
     };
     if !remarks {
@@ -225,12 +226,15 @@ fn cells(view: View<'_>, len: u64, now: &Moment, examined: &mut Examined) -> boo
     used * 100 >= slots * FULL_PERCENT || damaged > 0
 }
 
-/// Lines that wait, and lines that had no room.
-fn log_rings(view: View<'_>, len: u64, examined: &mut Examined) -> bool {
+/// Lines that had no room.
+fn log_rings(directory: &Directory, view: View<'_>, len: u64, examined: &mut Examined) -> bool {
     let Ok(rings) = logs::read(view, len) else { return false };
     if rings.dropped > 0 {
-        let text = format!("{} lines were dropped so far, since their rings were full", rings.dropped);
-        let remedy = "log less, or give the rings room with mcrpc agent --log-cells; if it goes on, look whether the agent can write";
+        let made = std::fs::metadata(directory.path_of(Segment::Log.file_name())).and_then(|facts| facts.created());
+        let made_s = made.ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
+        let made = made_s.map_or_else(String::new, |made_s| format!(", {}", date(made_s)));
+        let text = format!("{} lines were dropped since log.v1 was made{made}: their rings were full", rings.dropped);
+        let remedy = "look whether the agent can write, and log less; or give the rings room: stop the agent, remove log.v1, and start it with a larger --log-cells, which begins the count anew";
         examined.found(Severity::Warning, "log", "dropped", text, remedy);
     }
     rings.dropped > 0

@@ -44,7 +44,7 @@ pub(super) fn examine(directory: &Directory, now: &Moment, examined: &mut Examin
     }
     if stat.seats > 0 && alive + hung >= stat.seats as usize {
         let text = format!("all {} seats are taken: further processes count in the common one", stat.seats);
-        let remedy = "mcrpc agent --seats with a larger number, then remove stat.v1 and trace.v1 and restart the agent";
+        let remedy = "stop the agent, remove stat.v1, trace.v1 and log.v1, and start it with a larger --seats";
         examined.found(Severity::Warning, "processes", "no_seat", text, remedy);
     }
     let old = stat.processes.iter().filter(|process| process.queue.as_ref().is_some_and(|queue| queue.gate.is_none()));

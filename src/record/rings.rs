@@ -57,7 +57,8 @@ pub(super) fn record(place: &Place, seat: Option<u32>, length: Duration) -> Resu
     }
     if lost > 0 {
         print(format_args!(
-            "{lost} cells were overwritten before they were read: larger rings lose less (mcrpc agent --help)."
+            "{lost} cells were overwritten before they were read, so the recording has gaps: with a processor of its own \
+             `mcrpc record` comes to read them in time."
         ))?;
     }
     found.sort_by_key(|record| record.arrived);

@@ -10,7 +10,7 @@
 //! | 68 | 60 | 0 |
 
 use std::fs::File;
-use std::io::{BufWriter, Read as _, Write as _};
+use std::io::{BufRead, BufReader, BufWriter, Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
@@ -23,8 +23,6 @@ const MAGIC: &[u8; 8] = b"MCRPCREC";
 const VERSION: u16 = 1;
 const HEADER_LEN: usize = 128;
 const SETTINGS_AT: usize = 16;
-/// A longer file is none that was recorded: ten million requests.
-const MAX_LEN: u64 = (HEADER_LEN + 10_000_000 * LEN) as u64;
 
 /// What a file holds.
 pub(crate) struct Recording {
@@ -53,27 +51,25 @@ impl Recording {
         Ok(())
     }
 
-    /// Reads a file. Its records are put into the order of their arrival.
+    /// Reads a file, all of it. Its records are put into the order of their arrival.
     pub(crate) fn read(path: &Path) -> Result<Recording> {
-        let mut bytes = Vec::new();
         let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        file.take(MAX_LEN).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
-        Recording::parse(&bytes).with_context(|| format!("{} is no recording of decisions", path.display()))
+        Recording::parse(BufReader::new(file))
+            .with_context(|| format!("{} is no recording of decisions", path.display()))
     }
 
-    fn parse(bytes: &[u8]) -> Result<Recording> {
-        let Some((header, rest)) = bytes.split_at_checked(HEADER_LEN) else {
-            bail!("it has {} bytes, and the header alone {HEADER_LEN}", bytes.len());
-        };
+    fn parse(mut from: impl BufRead) -> Result<Recording> {
+        let mut header = Vec::with_capacity(HEADER_LEN);
+        from.by_ref().take(HEADER_LEN as u64).read_to_end(&mut header).context("cannot read it")?;
+        if header.len() < HEADER_LEN {
+            bail!("it has {} bytes, and the header alone {HEADER_LEN}", header.len());
+        }
         let number = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
         if header[..8] != *MAGIC {
             bail!("it does not begin with MCRPCREC: make one with `mcrpc record`");
         }
         if (number(8), usize::from(number(10))) != (VERSION, LEN) {
             bail!("it is of version {}, and this program reads {VERSION}: use one of the same version", number(8));
-        }
-        if !rest.len().is_multiple_of(LEN) {
-            bail!("it ends within a record: it was cut short");
         }
         let mut config = Config::DEFAULT;
         for (place, setting) in header[SETTINGS_AT..].as_chunks::<4>().0.iter().zip(&SETTINGS) {
@@ -85,10 +81,13 @@ impl Recording {
         if config.validate().is_err() {
             bail!("its settings do not fit each other");
         }
-        let records = rest.as_chunks::<LEN>().0.iter().enumerate().map(|(number, bytes)| {
-            DecisionRecord::from_bytes(bytes).with_context(|| format!("record {number} is none of version 1"))
-        });
-        let mut records = records.collect::<Result<Vec<_>>>()?;
+        let (mut records, mut bytes) = (Vec::new(), [0; LEN]);
+        while !from.fill_buf().context("cannot read it")?.is_empty() {
+            let number = records.len();
+            from.read_exact(&mut bytes).with_context(|| format!("record {number} is cut short"))?;
+            let record = DecisionRecord::from_bytes(&bytes);
+            records.push(record.with_context(|| format!("record {number} is none of version 1"))?);
+        }
         records.sort_by_key(|record| record.arrived);
         Ok(Recording { config, records })
     }
@@ -104,7 +103,7 @@ mod tests {
         let path = temp.path().join("recording");
         Recording { config: Config::DEFAULT, records: Vec::new() }.write(&path).unwrap();
         let good = std::fs::read(&path).unwrap();
-        assert_eq!(Recording::parse(&good).unwrap().config, Config::DEFAULT);
+        assert_eq!(Recording::parse(&good[..]).unwrap().config, Config::DEFAULT);
         let with = |at: usize, byte: u8| {
             let mut bytes = good.clone();
             bytes[at] = byte;
@@ -119,7 +118,7 @@ mod tests {
             ([&good[..], &[0]].concat(), "cut short"),
             ([&good[..], &[0; LEN]].concat(), "record 0"),
         ] {
-            let error = format!("{:#}", Recording::parse(&bytes).err().unwrap());
+            let error = format!("{:#}", Recording::parse(&bytes[..]).err().unwrap());
             assert!(error.contains(why), "{error} instead of {why}");
         }
     }

@@ -10,6 +10,7 @@ use std::io::{self, Read as _};
 
 use mcrpc_core::host::files::Segment;
 use mcrpc_core::host::header::{self, State};
+use mcrpc_core::host::log::{Log, MAX_RING_CELLS};
 use mcrpc_core::host::region::Shared;
 use mcrpc_core::status::Status;
 use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags};
@@ -121,10 +122,25 @@ pub(super) fn mode_of(segment: Segment, shared_mode: SharedMode) -> u32 {
     }
 }
 
-/// Tells those who have mapped a segment that it has lost its name.
+/// Tells those who have mapped a segment that it has lost its name. Nobody takes lines out of the rings of logs any more, so these
+/// take none.
 pub(super) fn supersede(old: &WritableMapping, segment: Segment) {
+    if segment == Segment::Log
+        && let Ok(log) = Log::attach(old.shared(), old.len())
+    {
+        shut(&log);
+    }
     if header::read(old.shared().view(), old.len(), &segment.format()).is_ok() {
         header::set_state(old.shared(), State::Superseded);
+    }
+}
+
+/// Leaves no room in any ring: a line is refused, and not told that it is safe.
+fn shut(log: &Log<'_>) {
+    for seat in 0..=log.seat_count() {
+        let ring = log.ring(seat);
+        let head = ring.head(log.journal().progress(seat).tail);
+        ring.empty_until(head.wrapping_sub(MAX_RING_CELLS.into()));
     }
 }
 

@@ -13,6 +13,7 @@ use mcrpc_core::shield::outcome::Outcome;
 use mcrpc_core::strategy::endpoint::Endpoint;
 use mcrpc_core::strategy::entry::{Entry, Kind, RejectLevel};
 use mcrpc_core::time::{NANOS_PER_MICRO, NANOS_PER_MILLI, Nanos};
+use rustix::net::SocketAddrUnix;
 
 use super::socket::Sender;
 use super::text::Report;
@@ -20,6 +21,8 @@ use super::text::Report;
 const RULES: Rules = Rules { breaker: Settings::DEFAULT, leak: None };
 /// How often processes report: so long ago the calls of a report may have ended.
 const REPORTED_EACH_NS: u64 = 200 * NANOS_PER_MILLI;
+/// As long is a probe its holder's: then the next who asks is given it.
+const PROBE_LEASE_NS: u64 = RULES.breaker.probe_lease_ms as u64 * NANOS_PER_MILLI;
 /// So many processes hold the probe of an endpoint at the same time.
 const MAX_PROBES: usize = 4_096;
 /// So many failures fill the breaker's bucket whatever is between them, or never will.
@@ -27,9 +30,9 @@ const MOST_FAILURES: u64 = 64;
 /// So many successes empty it.
 const MOST_SUCCESSES: u64 = (LIMIT + POUR) as u64;
 
-/// Who has been given the probe of an endpoint.
+/// Who has been given the probe of an endpoint, and when it is no longer theirs.
 #[derive(Debug, Default)]
-pub(crate) struct Probes(HashMap<Endpoint, Sender>);
+pub(crate) struct Probes(HashMap<Endpoint, (SocketAddrUnix, Nanos)>);
 
 impl Probes {
     /// Adds what a process has met.
@@ -42,7 +45,10 @@ impl Probes {
             return;
         }
         health.add(totals);
-        let is_probe = sender.is_some() && self.0.get(endpoint) == sender;
+        let is_probe = self
+            .0
+            .get(endpoint)
+            .is_some_and(|(holder, until)| now < *until && sender.is_some_and(|sender| sender.name == *holder));
         if is_probe {
             self.0.remove(endpoint);
             let is_answered = totals.requests() > totals.failures();
@@ -71,12 +77,13 @@ impl Probes {
                 let share = Per10k::new(share as u16).unwrap_or(Per10k::ALL);
                 Entry { pass_rate: share.min(published.pass_rate), reject_level, ..published }
             }
-            (State::Due, Some(sender)) if health.take_probe(&RULES.breaker, now) => {
+            (State::Due, Some(sender)) if sender.hears && health.take_probe(&RULES.breaker, now) => {
                 if self.0.len() >= MAX_PROBES {
-                    // Their leases end, and the next call of anybody takes them.
-                    self.0.clear();
+                    self.0.retain(|_, (_, until)| now < *until);
                 }
-                self.0.insert(*endpoint, sender.clone());
+                if self.0.len() < MAX_PROBES {
+                    self.0.insert(*endpoint, (sender.name.clone(), now.plus(PROBE_LEASE_NS)));
+                }
                 none(Kind::Probe)
             }
             (State::Shielded { .. } | State::Due | State::Probing, _) => none(Kind::Shielded),

@@ -8,16 +8,23 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType, recvfrom, sendto, socket};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType, connect, recvfrom, sendto, socket};
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 
 /// The longest datagram that is taken, in bytes.
 pub const MAX_LEN: usize = 32 << 10;
 
-/// The name of a sender's socket.
-pub type Sender = SocketAddrUnix;
+/// Who has sent a report and wants an answer.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// The name of its socket.
+    pub(crate) name: SocketAddrUnix,
+    /// Whether an answer would get there: the agent may send to that name, somebody has it, and there is room.
+    pub(crate) hears: bool,
+}
 
 /// Where a host's agent takes reports.
 pub fn socket_of(host: &Path) -> PathBuf {
@@ -65,19 +72,30 @@ impl Reports {
         let Reports { socket, datagram } = self;
         let receive = || Ok(recvfrom(&*socket, &mut datagram[..], RecvFlags::empty())?);
         let (len, _, sender) = socket.async_io(Interest::READABLE, receive).await?;
-        let sender = sender.and_then(|sender| Sender::try_from(sender).ok());
-        Ok((&self.datagram[..len], sender.filter(|sender| !sender.is_unnamed())))
+        let name = sender.and_then(|sender| SocketAddrUnix::try_from(sender).ok()).filter(|name| !name.is_unnamed());
+        let sender = name.map(|name| Sender { hears: hears(&name), name });
+        Ok((&self.datagram[..len], sender))
     }
 
     /// Answers, unless the receiver has gone or has no room.
     pub fn answer(&self, text: &str, to: &Sender) {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let send = |from: BorrowedFd<'_>| sendto(from, text.as_bytes(), flags, to);
+        let send = |from: BorrowedFd<'_>| sendto(from, text.as_bytes(), flags, &to.name);
         // What is not read takes room of the socket that it was sent from: who reads nothing must not take that of others.
         let Ok(own) = socket(AddressFamily::UNIX, SocketType::DGRAM, None) else { return };
         if send(own.as_fd()) == Err(Errno::PERM) {
             // It has connected its socket, and hears nobody else.
             let _ = send(self.socket.as_fd());
         }
+    }
+}
+
+fn hears(name: &SocketAddrUnix) -> bool {
+    let Ok(own) = socket(AddressFamily::UNIX, SocketType::DGRAM, None) else { return false };
+    match connect(&own, name) {
+        // The room of who is connected is part of whether this socket can be written to.
+        Ok(()) => poll(&mut [PollFd::new(&own, PollFlags::OUT)], Some(&Timespec::default())) == Ok(1),
+        // As when it is answered.
+        Err(error) => error == Errno::PERM,
     }
 }

@@ -143,6 +143,53 @@ fn the_probe_of_a_shielded_endpoint_is_given_to_one_process_whose_report_settles
 }
 
 #[test]
+fn a_process_that_no_answer_reaches_is_given_no_probe() {
+    let mut world = Taking::new(Sources::default());
+    let shielded = |health: &mcrpc_core::shield::health::Health<'_>, now| {
+        while !health.report(Outcome::Failed, false, &RULES, now) {}
+    };
+    world.host.with(endpoint(1), |health| shielded(health, world.host.now));
+    world.host.second();
+    let question = b"10.0.0.1:80 service=7";
+    let path = socket_of(&world.host.path());
+
+    let gone = UnixDatagram::bind_addr(&Name::from_abstract_name(new_name()).unwrap()).unwrap();
+    gone.send_to(question, &path).unwrap();
+    drop(gone);
+    world.take();
+    assert_eq!(world.host.state(endpoint(1)), State::Due, "its socket is closed");
+
+    let full = UnixDatagram::bind_addr(&Name::from_abstract_name(new_name()).unwrap()).unwrap();
+    let name = full.local_addr().unwrap();
+    let filling = UnixDatagram::unbound().unwrap();
+    filling.set_nonblocking(true).unwrap();
+    while filling.send_to_addr(b"", &name).is_ok() {}
+    full.send_to(question, &path).unwrap();
+    world.take();
+    assert_eq!(world.host.state(endpoint(1)), State::Due, "it reads no answers");
+
+    let process = world.process();
+    assert!(world.report(&process, "10.0.0.1:80 service=7").ends_with("kind=probe\n"));
+}
+
+#[test]
+fn a_probe_that_its_process_has_not_settled_in_time_is_given_to_the_next() {
+    let mut world = Taking::new(Sources::default());
+    let (first, second) = (world.process(), world.process());
+    let line = |met: &str| format!("10.0.0.1:80 service=7 {met}");
+    world.report(&first, &line("failed=9"));
+    world.host.second();
+    assert!(world.report(&first, &line("")).ends_with("kind=probe\n"));
+    (0..3).for_each(|_| drop(world.host.second()));
+    assert!(world.report(&first, &line("ok=1")).ends_with("kind=probe\n"), "it is late, and may try again");
+    (0..3).for_each(|_| drop(world.host.second()));
+    assert!(world.report(&second, &line("")).ends_with("kind=probe\n"));
+    assert!(world.report(&first, &line("ok=1")).ends_with("kind=shielded\n"));
+    assert_eq!(world.host.state(endpoint(1)), State::Probing, "another has it now");
+    assert!(world.report(&second, &line("ok=1")).ends_with("kind=normal\n"));
+}
+
+#[test]
 fn a_cursor_that_a_process_heard_is_heeded_by_all() {
     let mut world = Taking::new(Sources::default());
     let process = world.process();

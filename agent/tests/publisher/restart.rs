@@ -8,6 +8,8 @@ use mcrpc_agent::publisher::{Publisher, Settings};
 use mcrpc_agent::started::Origin;
 use mcrpc_core::host::files::Segment;
 use mcrpc_core::host::header::State;
+use mcrpc_core::host::log::{self, Level, Log};
+use mcrpc_core::host::seat::COMMON;
 use mcrpc_core::host::stat::{CounterKey, Counters, Kind, Stat};
 use mcrpc_core::status::Status;
 use mcrpc_core::strategy::cold::Counts;
@@ -191,4 +193,18 @@ fn two_in_one_directory_are_one_too_many() {
     let path = directory.path().join("writer.lock");
     let text = format!("{} is locked: process {own_pid} publishes strategies there; stop it first", path.display());
     assert_eq!(second.to_string(), text);
+}
+
+#[test]
+fn who_still_has_the_rings_of_logs_that_nobody_keeps_any_more_is_told_that_a_line_is_dropped() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("mcrpc");
+    let keeping = Settings { capacity: 10, seats: 2, log_cells: Some(64), ..Settings::DEFAULT };
+    drop(Publisher::open(&path, keeping).unwrap());
+    let old = Directory::open(&path, None).unwrap().map_writable(Segment::Log).unwrap();
+    let rings = Log::attach(old.shared(), old.len()).unwrap();
+    let write = |seat| rings.ring(seat).write(Level::Info, &log::Origin::default(), b"a line");
+    assert_eq!([write(COMMON), write(1)], [Ok(()); 2]);
+    drop(Publisher::open(&path, Settings { log_cells: None, ..keeping }).unwrap());
+    assert_eq!([write(COMMON), write(1), write(2)], [Err(Status::LINE_DROPPED); 3]);
 }

@@ -44,6 +44,9 @@ pub(super) struct History {
     minute: u64,
     endpoints: HashMap<Endpoint, Track>,
     servers: HashMap<(u32, u32), ServerTrack>,
+    /// When the last look was.
+    looked: Option<Moment>,
+    /// The last that was seen of the processes, and when.
     before: Option<(Moment, Stat)>,
     /// Who calls whom.
     pub(super) callers: Callers,
@@ -103,17 +106,29 @@ pub(super) struct Change {
     pub(super) reason: &'static str,
 }
 
-/// Ten seconds of the host: means, but for the shielded endpoints, of which it is the most.
+/// Ten seconds of the host: means, but for the shielded endpoints, of which it is the most. What could not be read is `null`.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(super) struct Point {
-    pub(super) unix_s: u64,
-    pub(super) calls_per_s: f32,
-    pub(super) failures_per_s: f32,
-    pub(super) admitted_per_s: f32,
-    pub(super) refused_per_s: f32,
-    pub(super) shielded: u32,
-    #[serde(skip)]
+    unix_s: u64,
+    calls_per_s: Mean,
+    failures_per_s: Mean,
+    admitted_per_s: Mean,
+    refused_per_s: Mean,
+    shielded: Option<u32>,
+}
+
+/// The mean of what so many looks have seen; `null` of none.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[serde(into = "Option<f32>")]
+struct Mean {
+    value: f32,
     looks: u32,
+}
+
+impl From<Mean> for Option<f32> {
+    fn from(mean: Mean) -> Option<f32> {
+        (mean.looks > 0).then_some(mean.value)
+    }
 }
 
 impl Flow {
@@ -146,18 +161,22 @@ impl Flow {
 impl History {
     /// Takes note of a look.
     pub(super) fn observe(&mut self, sample: &Sample) {
-        let seconds = self
-            .before
-            .as_ref()
-            .map_or(0.0, |(then, _)| sample.taken.monotonic_ns.saturating_sub(then.monotonic_ns) as f32 / 1e9);
+        let seconds =
+            self.looked.map_or(0.0, |then| sample.taken.monotonic_ns.saturating_sub(then.monotonic_ns) as f32 / 1e9);
+        self.looked = Some(sample.taken);
         self.looks += 1;
         self.turn_minutes(sample.taken.unix_s / 60);
-        let mut point = Point { unix_s: sample.taken.unix_s, looks: 1, ..Point::default() };
-        for row in sample.endpoints.iter().flat_map(|endpoints| &endpoints.all) {
-            let flow = self.observe_endpoint(row, seconds, sample.taken.unix_s);
-            point.calls_per_s += flow.calls_per_s;
-            point.failures_per_s += flow.failures_per_s;
-            point.shielded += u32::from(number_of(row.state) >= 2);
+        let mut point = Point { unix_s: sample.taken.unix_s, ..Point::default() };
+        if let Some(endpoints) = &sample.endpoints {
+            let (mut calls_per_s, mut failures_per_s, mut shielded) = (0.0, 0.0, 0);
+            for row in &endpoints.all {
+                let flow = self.observe_endpoint(row, seconds, sample.taken.unix_s);
+                calls_per_s += flow.calls_per_s;
+                failures_per_s += flow.failures_per_s;
+                shielded += u32::from(number_of(row.state) >= 2);
+            }
+            (point.calls_per_s, point.failures_per_s) = (Mean::of(calls_per_s), Mean::of(failures_per_s));
+            point.shielded = Some(shielded);
         }
         self.endpoints.retain(|_, track| track.seen == self.looks);
         if let Some(stat) = &sample.stat {
@@ -231,6 +250,7 @@ impl History {
 
     fn observe_servers(&mut self, stat: &Stat, taken: &Moment, point: &mut Point) {
         let mut rates = self.before.as_ref().map(|(then, before)| Rates::between((then, before), (taken, stat)));
+        let (mut admitted_per_s, mut refused_per_s) = (0.0, 0.0);
         for process in &stat.processes {
             let Some(queue) = &process.queue else { continue };
             let track = self.servers.entry((process.seat, process.incarnation)).or_default();
@@ -240,10 +260,11 @@ impl History {
             });
             track.note(fresh, queue, self.looks, taken.unix_s / POINT_S);
             if let Some(rates) = &track.rates {
-                point.admitted_per_s += rates.admitted_per_s as f32;
-                point.refused_per_s += rates.refused_per_s.0.iter().sum::<f64>() as f32;
+                admitted_per_s += rates.admitted_per_s as f32;
+                refused_per_s += rates.refused_per_s.0.iter().sum::<f64>() as f32;
             }
         }
+        (point.admitted_per_s, point.refused_per_s) = (Mean::of(admitted_per_s), Mean::of(refused_per_s));
         self.servers.retain(|_, track| track.seen == self.looks);
     }
 
@@ -259,17 +280,26 @@ impl History {
 
 impl Point {
     fn add(&mut self, next: &Point) {
-        self.looks += 1;
-        let weight = 1.0 / self.looks as f32;
-        for (mean, value) in [
+        for (mean, next) in [
             (&mut self.calls_per_s, next.calls_per_s),
             (&mut self.failures_per_s, next.failures_per_s),
             (&mut self.admitted_per_s, next.admitted_per_s),
             (&mut self.refused_per_s, next.refused_per_s),
         ] {
-            *mean += (value - *mean) * weight;
+            mean.add(next);
         }
         self.shielded = self.shielded.max(next.shielded);
+    }
+}
+
+impl Mean {
+    const fn of(value: f32) -> Mean {
+        Mean { value, looks: 1 }
+    }
+
+    fn add(&mut self, next: Mean) {
+        self.looks += next.looks;
+        self.value += (next.value - self.value) * next.looks as f32 / self.looks.max(1) as f32;
     }
 }
 
@@ -288,5 +318,34 @@ impl ServerTrack {
         }
         let superfluous = self.points.len().saturating_sub(POINTS);
         self.points.drain(..superfluous);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::sample::Endpoints;
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_for_a_while_is_a_gap_in_the_history() {
+        let mut history = History::default();
+        for second in 0..40 {
+            let taken = Moment { unix_s: second, monotonic_ns: second * 1_000_000_000, ..Moment::default() };
+            let stat = (!(10..20).contains(&second)).then(Stat::default);
+            let endpoints = (!(20..30).contains(&second)).then(Endpoints::default);
+            history.observe(&Sample { taken, stat, endpoints, ..Sample::default() });
+        }
+        let seen = |name: &str| -> Vec<Value> {
+            history.points.iter().map(|point| serde_json::to_value(point).unwrap()[name].clone()).collect()
+        };
+        for name in ["admitted_per_s", "refused_per_s"] {
+            assert_eq!(seen(name), [json!(0.0), Value::Null, json!(0.0), json!(0.0)], "{name}");
+        }
+        for name in ["calls_per_s", "failures_per_s"] {
+            assert_eq!(seen(name), [json!(0.0), json!(0.0), Value::Null, json!(0.0)], "{name}");
+        }
+        assert_eq!(seen("shielded"), [json!(0), json!(0), Value::Null, json!(0)]);
     }
 }

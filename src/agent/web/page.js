@@ -109,7 +109,9 @@ function minutes(digits) {
 function path(values, width, height, most) {
   const step = width / Math.max(values.length - 1, 1);
   const y = (value) => (height - 1 - (Math.min(value, most) / most) * (height - 2)).toFixed(1);
-  return values.map((value, at) => `${at ? 'L' : 'M'}${(at * step).toFixed(1)} ${y(value)}`).join('');
+  // What is not known is a gap.
+  const known = (at) => at >= 0 && values[at] !== null;
+  return values.map((value, at) => (known(at) ? `${known(at - 1) ? 'L' : 'M'}${(at * step).toFixed(1)} ${y(value)}` : '')).join('');
 }
 
 function spark(lines, told, width = 120, height = 18) {

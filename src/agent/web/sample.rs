@@ -51,7 +51,7 @@ pub(super) struct Sample {
     pub(super) services: Vec<Service>,
     pub(super) etcd: EtcdState,
     /// By number.
-    names: HashMap<u32, String>,
+    pub(super) names: HashMap<u32, String>,
 }
 
 /// The table of strategies as a whole.
