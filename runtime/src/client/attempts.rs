@@ -142,7 +142,7 @@ impl<'c> Making<'c> {
             }
             let Answer { status, text, cursor, hold_ms, .. } = answer;
             let is_relayed = self.options.relay.as_ref().is_some_and(|relay| relay.is_whole);
-            let failure = Failure::of_answer(status, text, Reject { cursor, hold_ms, is_relayed });
+            let failure = Failure::of_answer(status, text.into(), Reject { cursor, hold_ms, is_relayed });
             if !self.may_try_again(status) {
                 return Made { answer: Err(failure), ended };
             }
