@@ -109,7 +109,7 @@ impl Connection {
         at != 0 && now.since(Nanos(at)) < GOING_AWAY_HOLD.as_nanos() as u64
     }
 
-    /// Sends a request, whose id is filled in. `waker` is that of the task which awaits the answer next.
+    /// Sends a request, whose id is filled in. `waker` is that of the task which waits for the answer.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ impl Connection {
         } else if is_first {
             self.task.wake();
         }
-        Ok(Exchange { connection: self, id: header.call_id, is_registered: true, is_over: false })
+        Ok(Exchange { connection: self, id: header.call_id, is_over: false })
     }
 
     pub(super) fn flush(&self) {
@@ -207,8 +207,6 @@ impl Connection {
 pub(crate) struct Exchange {
     connection: Arc<Connection>,
     id: u32,
-    /// The task that polls it first is the one that sent it, and will be woken.
-    is_registered: bool,
     is_over: bool,
 }
 
@@ -224,9 +222,6 @@ impl Future for Exchange {
     type Output = Answer;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Answer> {
-        if std::mem::take(&mut self.is_registered) {
-            return Poll::Pending;
-        }
         let mut open = self.connection.open.lock();
         let Some(answer) = open.take_answer(self.id) else {
             let call = open.get_mut(self.id).expect("it stays open until its answer is taken");
