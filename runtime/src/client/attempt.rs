@@ -1,6 +1,6 @@
 //! One attempt of a call: a request to one server, and what is told of how it ended.
 
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -37,7 +37,10 @@ impl<'c> Making<'c> {
     /// One attempt, told to the set and to the task. `number` counts from 1. The answer, and when it came.
     pub(super) async fn attempt(&self, choice: &Choice, number: u8, began: Nanos) -> (Answer, Nanos) {
         let mut underway = Underway { making: self, choice, began, exchange: None, is_over: false };
-        let answer = underway.answer(number).await;
+        let answer = match self.reach(choice, began).await {
+            Ok((connection, now)) => underway.answer(connection, number, now).await,
+            Err(status) => Answer::none(status),
+        };
         underway.is_over = true;
         let ended = clock::now();
         let outcome = Outcome::of(answer.status);
@@ -83,6 +86,18 @@ impl<'c> Making<'c> {
         });
     }
 
+    /// A connection to the server that was chosen, and when there is one.
+    async fn reach(&self, choice: &Choice, began: Nanos) -> Result<(Arc<Connection>, Nanos), Status> {
+        match self.callee.service.way(choice.user_data, &choice.endpoint, began) {
+            Way::Open(connection) => Ok((connection, began)),
+            Way::Closed(status) => Err(status),
+            Way::Untrodden(endpoint) => {
+                let connection = Box::pin(endpoint.dial_until(&self.client.dialer, self.deadline)).await?;
+                Ok((connection, clock::now()))
+            }
+        }
+    }
+
     fn send(
         &self,
         to: Arc<Connection>,
@@ -111,24 +126,20 @@ impl<'c> Making<'c> {
 }
 
 impl Underway<'_, '_> {
-    async fn answer(&mut self, number: u8) -> Answer {
-        let Making { client, callee, deadline, .. } = self.making;
-        let (connection, now) = match callee.service.way(self.choice.user_data, &self.choice.endpoint, self.began) {
-            Way::Open(connection) => (connection, self.began),
-            Way::Closed(status) => return Answer::none(status),
-            Way::Untrodden(endpoint) => match Box::pin(endpoint.dial_until(&client.dialer, *deadline)).await {
-                Ok(connection) => (connection, clock::now()),
-                Err(status) => return Answer::none(status),
+    /// Sends the request when it is polled first, as it is known then whom the answer is to wake.
+    fn answer(&mut self, to: Arc<Connection>, number: u8, now: Nanos) -> impl Future<Output = Answer> {
+        let mut to = Some(to);
+        poll_fn(move |cx| match (&mut self.exchange, to.take()) {
+            (Some(exchange), _) => Pin::new(exchange).poll(cx),
+            (None, Some(to)) => match self.making.send(to, self.choice, number, now, cx.waker().clone()) {
+                Ok(exchange) => {
+                    self.exchange = Some(exchange);
+                    Poll::Pending
+                }
+                Err(status) => Poll::Ready(Answer::none(status)),
             },
-        };
-        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-        match self.making.send(connection, self.choice, number, now, waker) {
-            Ok(exchange) => {
-                let exchange = self.exchange.insert(exchange);
-                poll_fn(|cx| Pin::new(&mut *exchange).poll(cx)).await
-            }
-            Err(status) => Answer::none(status),
-        }
+            (None, None) => unreachable!("it was over when it was not sent"),
+        })
     }
 }
 

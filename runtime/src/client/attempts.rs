@@ -94,11 +94,11 @@ impl<'c> Making<'c> {
 
     /// What the frame of an attempt says of it; `number` counts from 1.
     pub(super) fn carried(&self, number: u8) -> Carried<'_> {
-        let carried = match self.context {
-            Some(context) => Carried { context: self.concern(), ..context.carried() },
-            None => Carried::new(self.concern()),
+        let mut carried = match self.context {
+            Some(context) => context.carried().onward(fastrand::u64(..).to_le_bytes()),
+            None => Carried::new(NOBODYS),
         };
-        let mut carried = carried.onward(fastrand::u64(..).to_le_bytes());
+        carried.context = self.concern();
         #[cfg(feature = "opentelemetry")]
         crate::spans::opentelemetry::name_span(&mut carried);
         carried.context.attempt = number - 1;
@@ -110,9 +110,9 @@ impl<'c> Making<'c> {
     }
 
     /// A call of which no attempt was made.
-    fn attempts(&self, known: &Known) -> Attempts {
+    fn attempts(&self) -> Attempts {
         let concern = self.concern();
-        let key = concern.key(known.salt());
+        let key = concern.key(self.client.services.salt());
         let target = Target { service_id: self.callee.service.id, method_id: self.callee.method_id };
         let attempts = Attempts::new(concern.uin, fastrand::u64(..), key, target, self.deadline);
         if self.continues_task { attempts.continuing() } else { attempts }
@@ -120,27 +120,21 @@ impl<'c> Making<'c> {
 
     /// Tries until it is answered, or until it is not worth another attempt. `made`: how many attempts there were.
     pub(super) async fn run(&self, made: &mut u8) -> Made {
-        let (mut attempts, mut chosen) = {
-            let known = self.client.known();
-            let mut attempts = self.attempts(&known);
-            let chosen = self.select(&known, &mut attempts, Attempt::Next, self.began);
-            (attempts, chosen)
-        };
+        let mut attempts = self.attempts();
+        let mut chosen = self.select(&self.client.known(), &mut attempts, Attempt::Next, self.began);
         let (mut now, mut last) = (self.began, None);
         loop {
-            let choice = match chosen {
+            let choice = match &chosen {
                 Ok(choice) => choice,
-                Err(status) => {
+                &Err(status) => {
                     // What the servers said explains more than that there is no other.
                     let failure = last.unwrap_or_else(|| self.refused(status));
                     return Made { answer: Err(failure), ended: now };
                 }
             };
             let (answer, ended) = match self.options.backup_after {
-                Some(delay) if attempts.attempts == 1 => {
-                    Box::pin(self.hedged(&choice, delay, &mut attempts, now)).await
-                }
-                _ => self.attempt(&choice, attempts.attempts, now).await,
+                Some(delay) if attempts.attempts == 1 => Box::pin(self.hedged(choice, delay, &mut attempts, now)).await,
+                _ => self.attempt(choice, attempts.attempts, now).await,
             };
             *made = attempts.attempts;
             if answer.status.is_ok() {
@@ -148,7 +142,7 @@ impl<'c> Making<'c> {
             }
             let Answer { status, text, cursor, hold_ms, .. } = answer;
             let is_relayed = self.options.relay.as_ref().is_some_and(|relay| relay.is_whole);
-            let failure = Failure::of_answer(status, text, Reject { cursor, hold_ms, is_relayed });
+            let failure = Failure::of_answer(status, text.into(), Reject { cursor, hold_ms, is_relayed });
             if !self.may_try_again(status) {
                 return Made { answer: Err(failure), ended };
             }

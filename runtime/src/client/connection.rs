@@ -15,7 +15,7 @@ use bytes::Bytes;
 use mcrpc_core::admission::Cursor;
 use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
-use mcrpc_core::wire::{Header, Hello, Kind, Limits, Writer};
+use mcrpc_core::wire::{HEADER_LEN, Header, Hello, Kind, Limits, Writer};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
@@ -28,7 +28,7 @@ use crate::net::stream::{ReadHalf, WriteHalf};
 /// What a full turn of calls needs: a client has few connections, and each is busy.
 const KEPT_OUTPUT: usize = 64 << 10;
 /// Room for the head of a request; more is made for longer ones.
-const USUAL_HEAD: usize = 192;
+const USUAL_HEAD: usize = HEADER_LEN + 64;
 
 /// While so many bytes wait because the server takes none, it is sent no more.
 pub(super) const MAX_UNSENT_LEN: usize = 16 << 20;
@@ -43,14 +43,14 @@ pub(crate) struct Answer {
     pub(crate) cursor: Cursor,
     /// For how long the cursor holds.
     pub(crate) hold_ms: u16,
-    pub(crate) text: String,
+    pub(crate) text: Box<str>,
     pub(crate) payload: Bytes,
 }
 
 impl Answer {
     /// What is said of a call that no server answers.
     pub(crate) fn none(status: Status) -> Answer {
-        Answer { status, cursor: Cursor::OPEN, hold_ms: 0, text: String::new(), payload: Bytes::new() }
+        Answer { status, cursor: Cursor::OPEN, hold_ms: 0, text: Box::default(), payload: Bytes::new() }
     }
 }
 
@@ -109,7 +109,7 @@ impl Connection {
         at != 0 && now.since(Nanos(at)) < GOING_AWAY_HOLD.as_nanos() as u64
     }
 
-    /// Sends a request, whose id is filled in. `waker` is that of the task which awaits the answer next.
+    /// Sends a request, whose id is filled in. `waker` is that of the task which waits for the answer.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ impl Connection {
         } else if is_first {
             self.task.wake();
         }
-        Ok(Exchange { connection: self, id: header.call_id, is_registered: true, is_over: false })
+        Ok(Exchange { connection: self, id: header.call_id, is_over: false })
     }
 
     pub(super) fn flush(&self) {
@@ -207,8 +207,6 @@ impl Connection {
 pub(crate) struct Exchange {
     connection: Arc<Connection>,
     id: u32,
-    /// The task that polls it first is the one that sent it, and will be woken.
-    is_registered: bool,
     is_over: bool,
 }
 
@@ -224,19 +222,15 @@ impl Future for Exchange {
     type Output = Answer;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Answer> {
-        if std::mem::take(&mut self.is_registered) {
-            return Poll::Pending;
-        }
         let mut open = self.connection.open.lock();
-        let call = open.get_mut(self.id).expect("it stays open until its answer is taken");
-        let Some(answer) = call.answer.take() else {
+        let Some(answer) = open.take_answer(self.id) else {
+            let call = open.get_mut(self.id).expect("it stays open until its answer is taken");
             match &mut call.waker {
                 Some(waker) => waker.clone_from(cx.waker()),
                 None => call.waker = Some(cx.waker().clone()),
             }
             return Poll::Pending;
         };
-        open.remove(self.id);
         drop(open);
         self.is_over = true;
         Poll::Ready(answer)
@@ -266,10 +260,10 @@ impl Drop for Exchange {
 
 /// Appends a frame.
 fn put(out: &mut Vec<u8>, header: &Header, payload: &[u8], write: impl Fn(&mut Writer<'_>)) -> Result<(), Status> {
-    let (begin, mut room) = (out.len(), USUAL_HEAD);
+    let begin = out.len();
     let payload_len = u32::try_from(payload.len()).map_err(|_| Status::BODY_TOO_LONG)?;
+    out.extend_from_slice(&[0; USUAL_HEAD]);
     loop {
-        out.resize(begin + room, 0);
         let mut writer = Writer::new(&mut out[begin..]);
         write(&mut writer);
         match writer.finish(header, payload_len) {
@@ -278,7 +272,10 @@ fn put(out: &mut Vec<u8>, header: &Header, payload: &[u8], write: impl Fn(&mut W
                 out.extend_from_slice(payload);
                 return Ok(());
             }
-            Err(Status::TOO_SMALL) if writer.wanted() > room => room = writer.wanted(),
+            Err(Status::TOO_SMALL) => {
+                let room = writer.wanted();
+                out.resize(begin + room, 0);
+            }
             Err(status) => {
                 out.truncate(begin);
                 return Err(status);

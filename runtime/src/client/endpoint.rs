@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::Limits;
@@ -26,12 +25,15 @@ const LOOKED_FOR_EACH: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) address: Address,
-    connections: Box<[ArcSwapOption<Connection>]>,
+    connections: Box<[Place]>,
     /// The task that makes a connection has it.
     attempts: Mutex<Attempts>,
     /// Somebody looks whether it is back.
     is_looked_for: AtomicBool,
 }
+
+/// Where a connection is kept: locked while it is cloned, by those who are about to lock the connection itself for longer.
+type Place = parking_lot::Mutex<Option<Arc<Connection>>>;
 
 /// Numbers the threads that make calls.
 static NEXT_THREAD: AtomicUsize = AtomicUsize::new(0);
@@ -57,7 +59,7 @@ pub(crate) struct Dialer {
 
 impl Endpoint {
     pub(crate) fn new(address: Address, connections: usize) -> Endpoint {
-        let connections = (0..connections.max(1)).map(|_| ArcSwapOption::empty()).collect();
+        let connections = (0..connections.max(1)).map(|_| Place::default()).collect();
         Endpoint { address, connections, attempts: Mutex::default(), is_looked_for: AtomicBool::new(false) }
     }
 
@@ -85,8 +87,7 @@ impl Endpoint {
 
     /// Whether there is a connection that takes calls.
     pub(crate) fn is_connected(&self) -> bool {
-        let usable = |place: &ArcSwapOption<Connection>| place.load().as_ref().is_some_and(|known| known.is_usable());
-        self.connections.iter().any(usable)
+        self.connections.iter().any(|place| place.lock().as_ref().is_some_and(|known| known.is_usable()))
     }
 
     /// The connection that there is for this thread's calls, if it takes any.
@@ -149,23 +150,21 @@ impl Endpoint {
 
     /// The connections of other threads are made anew when they are needed.
     fn forget_ended(&self) {
-        let is_ended =
-            |place: &&ArcSwapOption<Connection>| place.load().as_ref().is_some_and(|known| !known.is_usable());
-        self.connections.iter().filter(is_ended).for_each(|place| place.store(None));
+        self.connections.iter().for_each(|place| drop(place.lock().take_if(|known| !known.is_usable())));
     }
 
     /// On the client's runtime, whose thread watches the socket.
     async fn dial_now(
         &self,
         dialer: &Dialer,
-        place: &ArcSwapOption<Connection>,
+        place: &Place,
         attempts: &mut Attempts,
     ) -> Result<Arc<Connection>, Status> {
         match timeout(dialer.connect_timeout, stream::connect(&self.address)).await {
             Ok(Ok((read, write))) => {
                 *attempts = Attempts::default();
                 let connection = Connection::start(read, write, &dialer.caller, dialer.limits, &dialer.handle);
-                place.store(Some(connection.clone()));
+                *place.lock() = Some(connection.clone());
                 Ok(connection)
             }
             _ => {
@@ -178,8 +177,8 @@ impl Endpoint {
     }
 }
 
-fn usable(place: &ArcSwapOption<Connection>, now: Nanos) -> Result<Option<Arc<Connection>>, Status> {
-    match &*place.load() {
+fn usable(place: &Place, now: Nanos) -> Result<Option<Arc<Connection>>, Status> {
+    match &*place.lock() {
         Some(connection) if connection.is_usable() => Ok(Some(connection.clone())),
         Some(connection) if connection.was_sent_away(now) => Err(Status::GOING_AWAY),
         _ => Ok(None),
@@ -188,7 +187,7 @@ fn usable(place: &ArcSwapOption<Connection>, now: Nanos) -> Result<Option<Arc<Co
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        for connection in self.connections.iter().filter_map(ArcSwapOption::load_full) {
+        for connection in self.connections.iter_mut().filter_map(|place| place.get_mut().take()) {
             connection.leave();
         }
     }

@@ -38,7 +38,6 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use arc_swap::Guard;
 use bytes::Bytes;
 use mcrpc_agent::route::Watch;
 use mcrpc_core::select::settings::Settings;
@@ -52,8 +51,8 @@ pub use call::{Call, Started};
 
 use self::endpoint::Dialer;
 use self::service::Service;
-use self::services::Services;
-use crate::host::{Host, Known, LOOKED_AT_EACH};
+use self::services::{KnownNow, Services};
+use crate::host::{Host, LOOKED_AT_EACH};
 use crate::net::Address;
 use crate::net::address::BadAddress;
 use crate::request::Request;
@@ -223,7 +222,7 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    fn known(&self) -> Guard<Arc<Known>> {
+    fn known(&self) -> KnownNow<'_> {
         self.services.known()
     }
 }
@@ -282,7 +281,7 @@ impl Client {
     }
 
     /// What is known of its host.
-    pub(crate) fn known(&self) -> Guard<Arc<Known>> {
+    pub(crate) fn known(&self) -> KnownNow<'_> {
         self.0.known()
     }
 

@@ -112,6 +112,16 @@ impl OpenCalls {
         Some(removed)
     }
 
+    /// The answer of a call, which is over with it.
+    pub(super) fn take_answer(&mut self, id: u32) -> Option<Answer> {
+        let place = self.place(id);
+        let call = self.places[place].as_mut().filter(|call| call.id == id)?;
+        let answer = call.answer.take()?;
+        self.places[place] = None;
+        self.len -= 1;
+        Some(answer)
+    }
+
     /// Whether somebody waits for an answer.
     pub(super) fn is_awaited(&self) -> bool {
         self.places.iter().flatten().any(|call| call.answer.is_none())

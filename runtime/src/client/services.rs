@@ -2,15 +2,18 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::ops::Deref;
 use std::path::Path;
 use std::process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::Guard;
 use foldhash::fast::RandomState;
 use mcrpc_agent::names::{ListFile, Server, ServiceList};
 use mcrpc_agent::route::{Change, Route, Routes};
+use mcrpc_core::id::Salt;
 use mcrpc_core::select::settings::{GroupRule, MAX_ENDPOINTS, Settings};
 use mcrpc_core::status::Status;
 use mcrpc_core::wire::header::method_id;
@@ -33,7 +36,27 @@ pub(crate) struct Services {
     named: Mutex<HashMap<String, ListFile>>,
     host: Option<Arc<Host>>,
     /// What is known without a host.
-    nothing: ArcSwap<Known>,
+    nothing: Known,
+    /// The key of the order of users, as of the last look.
+    salt: AtomicU64,
+}
+
+/// What is known of the host at a moment.
+pub(crate) enum KnownNow<'s> {
+    OfHost(Guard<Arc<Known>>),
+    Nothing(&'s Known),
+}
+
+impl Deref for KnownNow<'_> {
+    type Target = Known;
+
+    #[inline]
+    fn deref(&self) -> &Known {
+        match self {
+            KnownNow::OfHost(known) => known,
+            KnownNow::Nothing(nothing) => nothing,
+        }
+    }
 }
 
 impl Services {
@@ -45,8 +68,9 @@ impl Services {
         host: Option<Arc<Host>>,
     ) -> Services {
         let routes = routes.map(|(root, idc)| Arc::new(Routes::new(root, idc)));
-        let (by_name, named, nothing) = (RwLock::default(), Mutex::default(), ArcSwap::default());
-        Services { by_name, settings, timeout, connections_per_endpoint, routes, named, host, nothing }
+        let (by_name, named, nothing) = (RwLock::default(), Mutex::default(), Known::default());
+        let salt = AtomicU64::new(host.as_ref().map_or_else(|| nothing.salt(), |host| host.known().salt()).0);
+        Services { by_name, settings, timeout, connections_per_endpoint, routes, named, host, nothing, salt }
     }
 
     /// The files that services are found by.
@@ -55,8 +79,14 @@ impl Services {
     }
 
     /// What is known of the host.
-    pub(crate) fn known(&self) -> Guard<Arc<Known>> {
-        self.host.as_ref().map_or_else(|| self.nothing.load(), |host| host.known())
+    #[inline]
+    pub(crate) fn known(&self) -> KnownNow<'_> {
+        self.host.as_ref().map_or(KnownNow::Nothing(&self.nothing), |host| KnownNow::OfHost(host.known()))
+    }
+
+    /// The key of the order of users: see [`Known::salt`].
+    pub(crate) fn salt(&self) -> Salt {
+        Salt(self.salt.load(Relaxed))
     }
 
     /// The service of this name. The first time its files are read: client and route files, or else what the host's agent says.
@@ -193,6 +223,7 @@ impl Services {
             self.look_at_names();
         }
         let known = self.known();
+        self.salt.store(known.salt().0, Relaxed);
         for service in self.all() {
             service.hand_over(&known);
             self.host.iter().for_each(|host| service.tell_calls(host));

@@ -1,9 +1,8 @@
 //! What a client counts of each method that it calls.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
 use mcrpc_core::host::calls::{BOUNDS_NS, Calls};
 use mcrpc_core::shield::outcome::Outcome;
 use mcrpc_core::status::Status;
@@ -20,6 +19,8 @@ const OTHERS: &str = "other";
 #[derive(Default)]
 pub(crate) struct MethodStats {
     pub(crate) name: Box<str>,
+    /// Whether that is the full name that it is called by.
+    is_named: bool,
     id: u32,
     /// How calls ended.
     pub(crate) codes: Codes,
@@ -32,8 +33,10 @@ pub(crate) struct MethodStats {
 }
 
 impl MethodStats {
-    fn new(name: Box<str>, id: u32) -> Arc<MethodStats> {
-        Arc::new(MethodStats { name, id, ..MethodStats::default() })
+    /// Without a name it has its id's.
+    fn new(name: Option<&str>, id: u32) -> Arc<MethodStats> {
+        let shown = name.map_or_else(|| format!("{id:#010x}").into(), Into::into);
+        Arc::new(MethodStats { name: shown, is_named: name.is_some(), id, ..MethodStats::default() })
     }
 
     #[inline]
@@ -48,32 +51,43 @@ impl MethodStats {
     }
 }
 
-/// The methods of a service that are called: few, and known after the first calls.
-#[derive(Default)]
-pub(crate) struct MethodTable(ArcSwap<Vec<Arc<MethodStats>>>);
+/// The methods of a service that are called: few, and known after the first calls. None is ever taken out, so that whoever looks one
+/// up has nothing to lock, nor to count.
+pub(crate) struct MethodTable {
+    /// Those that are told apart, from the first place on.
+    told_apart: Box<[OnceLock<Arc<MethodStats>>]>,
+    others: OnceLock<Arc<MethodStats>>,
+}
+
+impl Default for MethodTable {
+    fn default() -> MethodTable {
+        let told_apart = (0..MAX_METHODS).map(|_| OnceLock::new()).collect();
+        MethodTable { told_apart, others: OnceLock::new() }
+    }
+}
 
 impl MethodTable {
     /// A method by its full name, and its id.
     pub(crate) fn get(&self, full_name: &str) -> (u32, Arc<MethodStats>) {
-        let id = method_id(full_name.as_bytes());
-        let known = self.known(id);
-        (id, known.unwrap_or_else(|| self.insert(Some(full_name), id)))
+        match self.iter().find(|method| *method.name == *full_name && method.is_named) {
+            Some(known) => (known.id, known.clone()),
+            None => {
+                let id = method_id(full_name.as_bytes());
+                (id, self.get_or_insert(Some(full_name), id).clone())
+            }
+        }
     }
 
     /// A method by its id, under the name that it may have told; without one, under its id.
     pub(crate) fn get_by_id(&self, id: u32, told: &str) -> (u32, Arc<MethodStats>) {
         let name = Some(told).filter(|told| method_id(told.as_bytes()) == id);
-        (id, self.known(id).unwrap_or_else(|| self.insert(name, id)))
-    }
-
-    fn known(&self, id: u32) -> Option<Arc<MethodStats>> {
-        self.0.load().iter().find(|method| method.id == id).cloned()
+        (id, self.get_or_insert(name, id).clone())
     }
 
     /// What the attempts of all of them met, and how long calls took.
     pub(crate) fn calls(&self) -> Calls {
         let mut calls = Calls::default();
-        for method in self.0.load().iter() {
+        for method in self.all() {
             for (sum, count) in calls.totals.calls.iter_mut().zip(&method.attempts) {
                 *sum = sum.wrapping_add(count.load(Relaxed));
             }
@@ -84,25 +98,20 @@ impl MethodTable {
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> Arc<Vec<Arc<MethodStats>>> {
-        self.0.load_full()
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<MethodStats>> {
+        self.iter().chain(self.others.get())
     }
 
-    /// One that is new, or `other` if there are enough. Without a name it has its id's.
-    #[cold]
-    fn insert(&self, name: Option<&str>, id: u32) -> Arc<MethodStats> {
-        let is_full = self.0.load().len() >= MAX_METHODS;
-        let (name, id) = if is_full { (Some(OTHERS), method_id(OTHERS.as_bytes())) } else { (name, id) };
-        if is_full && let Some(others) = self.known(id) {
-            return others;
-        }
-        let new = MethodStats::new(name.map_or_else(|| format!("{id:#010x}").into(), Into::into), id);
-        self.0.rcu(|methods| {
-            // Somebody else may have been faster.
-            let is_known = methods.iter().any(|method| method.id == id);
-            methods.iter().cloned().chain((!is_known).then(|| new.clone())).collect::<Vec<_>>()
-        });
-        self.known(id).unwrap_or(new)
+    fn iter(&self) -> impl Iterator<Item = &Arc<MethodStats>> {
+        self.told_apart.iter().map_while(OnceLock::get)
+    }
+
+    /// The one with this id: at the first free place if it is new, and `other` if there is none.
+    fn get_or_insert(&self, name: Option<&str>, id: u32) -> &Arc<MethodStats> {
+        let mut places = self.told_apart.iter().map(|place| place.get_or_init(|| MethodStats::new(name, id)));
+        let found = places.find(|method| method.id == id);
+        found
+            .unwrap_or_else(|| self.others.get_or_init(|| MethodStats::new(Some(OTHERS), method_id(OTHERS.as_bytes()))))
     }
 }
 
@@ -116,11 +125,22 @@ mod tests {
         for _ in 0..2 {
             (0..MAX_METHODS + 9).for_each(|n| table.get(&format!("t.T.M{n}")).1.ended(Status::OK, 1));
         }
-        let all = table.all();
+        let all: Vec<_> = table.all().collect();
         assert_eq!(all.len(), MAX_METHODS + 1);
         assert!(all[..MAX_METHODS].iter().all(|method| method.duration.count() == 2));
         assert_eq!((&*all[MAX_METHODS].name, all[MAX_METHODS].duration.count()), ("other", 18));
-        table.get("t.T.More");
-        assert!(Arc::ptr_eq(&all, &table.all()), "the table is not made anew for a method that it does not tell apart");
+    }
+
+    #[test]
+    fn a_method_that_is_known_by_its_id_alone_is_not_called_by_what_is_shown_of_it() {
+        let table = MethodTable::default();
+        let id = method_id(b"t.T.M");
+        let (_, by_id) = table.get_by_id(id, "");
+        assert_eq!(
+            (&*by_id.name, table.get(&by_id.name).0),
+            (&*format!("{id:#010x}"), method_id(by_id.name.as_bytes()))
+        );
+        let (same, by_name) = table.get("t.T.M");
+        assert!(same == id && Arc::ptr_eq(&by_id, &by_name));
     }
 }

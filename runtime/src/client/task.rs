@@ -138,7 +138,7 @@ impl Task {
                     status: frame.header.status,
                     cursor: Cursor(frame.header.cursor),
                     hold_ms: frame.metadata.reject_state().hold_ms,
-                    text: frame.metadata.error_text().to_owned(),
+                    text: frame.metadata.error_text().into(),
                     payload: Bytes::copy_from_slice(frame.payload),
                 })),
                 Kind::GoAway => {

@@ -23,7 +23,7 @@ pub(crate) fn add(all: &mut Families, client: &Client) {
     }
     for service in client.services() {
         let peer = &*service.name;
-        for method in service.methods.all().iter() {
+        for method in service.methods.all() {
             let (service, name) = crate::methods::split(&method.name);
             all.durations(&metric::CLIENT_DURATION, [peer, service, name], &method.duration);
             for (code, _, count) in method.codes.iter() {
