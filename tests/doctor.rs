@@ -223,9 +223,8 @@ fn each_fault_of_a_host_is_found_with_its_severity_and_a_remedy() {
 /// The agent keeps a segment in the size that it has: the remedy names the files that are in the way.
 #[test]
 fn once_a_remedy_that_needs_larger_segments_is_followed_the_same_programs_are_no_finding() {
-    let happens: [(&str, &str, fn(&Host)); 2] =
-        [("no_seat", "--seats", Host::seat_two), ("dropped", "--log-cells", |host| host.log(100))];
-    for (name, option, happens) in happens {
+    for (name, option) in [("no_seat", "--seats"), ("dropped", "--log-cells")] {
+        let happens = |host: &Host| if name == "no_seat" { host.seat_two() } else { host.log(100) };
         let mut host = Host::new();
         happens(&host);
         let (_, report) = report(&host.path, &[]);
