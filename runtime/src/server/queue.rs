@@ -93,7 +93,7 @@ impl Queue {
             state.idle.retain(|(idle, _)| *idle != worker);
             let share = len.div_ceil(state.idle.len() + 1).min(most);
             if share < len || !jobs.is_empty() || !state.swap_out(jobs) {
-                jobs.extend(std::iter::from_fn(|| state.remove_first()).take(share));
+                state.remove_first(share, jobs);
             }
             self.len.store(len - share, Relaxed);
             return Taken::Some;
@@ -166,21 +166,28 @@ impl State {
         push(&mut self.levels[level], job);
     }
 
-    fn remove_first(&mut self) -> Option<Job> {
-        self.remove(self.occupied.trailing_zeros() as usize, VecDeque::pop_front)
+    /// Moves the most important requests, so many if there are.
+    fn remove_first(&mut self, mut count: usize, jobs: &mut VecDeque<Job>) {
+        while count > 0 && self.occupied != 0 {
+            let level = self.occupied.trailing_zeros() as usize;
+            let some = count.min(self.levels[level].len());
+            jobs.extend(self.levels[level].drain(..some));
+            self.forget_if_empty(level);
+            count -= some;
+        }
     }
 
     fn remove_last(&mut self) -> Option<Job> {
-        self.remove((u64::BITS - 1).checked_sub(self.occupied.leading_zeros())? as usize, VecDeque::pop_back)
+        let level = (u64::BITS - 1).checked_sub(self.occupied.leading_zeros())? as usize;
+        let job = self.levels[level].pop_back();
+        self.forget_if_empty(level);
+        job
     }
 
-    fn remove(&mut self, level: usize, pop: impl Fn(&mut VecDeque<Job>) -> Option<Job>) -> Option<Job> {
-        let jobs = self.levels.get_mut(level)?;
-        let job = pop(jobs);
-        if jobs.is_empty() {
+    fn forget_if_empty(&mut self, level: usize) {
+        if self.levels[level].is_empty() {
             self.occupied &= !(1 << level);
         }
-        job
     }
 
     fn wait(&mut self, worker: usize, waker: &Waker) {
