@@ -160,13 +160,13 @@ impl<'a, W: Witness> Walk<'_, '_, 'a, W> {
         }
         let Some(survey) = self.survey(on.number) else { return Verdict::Count };
         if is_recovering {
-            return match (survey.is_mostly_unwell, self.has_wider(on)) {
+            return match (survey.is_mostly_unwell, on.has_wider) {
                 (true, true) => Verdict::Widen,
                 (true, false) => take,
                 (false, _) => Verdict::Lost(Obstacle::Recovering),
             };
         }
-        if survey.is_exceeded() && self.has_wider(on) {
+        if survey.is_exceeded() && on.has_wider {
             return Verdict::Widen;
         }
         if survey.lets_through(&endpoint, word) {

@@ -62,22 +62,11 @@ pub(super) enum End {
 /// The ring on which the walk is.
 pub(super) struct OnRing {
     pub(super) number: u32,
-    /// How many rings of the call come before it.
-    step: usize,
+    pub(super) has_wider: bool,
     /// Only endpoints of this zone.
     pub(super) zone: Option<u16>,
     /// How many endpoints were looked at.
     pub(super) round: u64,
-}
-
-/// How many rings a call of this group has.
-const fn rings_of(group: usize) -> usize {
-    if group == 0 { SCOPES } else { 2 * SCOPES }
-}
-
-/// The rings of the group come first, then those of everybody.
-const fn ring_number(group: usize, step: usize) -> usize {
-    if step < SCOPES { group * SCOPES + step } else { step - SCOPES }
 }
 
 /// The stack of a coroutine is small, so nothing here is deep: the walk is one function, a glance at an endpoint is a leaf below
@@ -129,23 +118,20 @@ impl<'w, 'h, 'a, W: Witness> Walk<'w, 'h, 'a, W> {
     #[inline(never)]
     pub(super) fn find(&mut self) -> End {
         let group = self.table().group_of(self.call);
-        for step in 0..rings_of(group) {
-            let number = ring_number(group, step);
-            if self.has_members(number)
-                && let Some(end) = self.walk_ring(OnRing { number: number as u32, step, zone: None, round: 0 })
-            {
-                return end;
+        let rings = if group == 0 { SCOPES } else { 2 * SCOPES };
+        let number = |step: usize| if step < SCOPES { group * SCOPES + step } else { step - SCOPES };
+        for step in 0..rings {
+            let has_members = |step: usize| self.has_members(number(step));
+            if has_members(step) {
+                let has_wider = self.may_widen && (step + 1..rings).any(has_members);
+                if let Some(end) =
+                    self.walk_ring(OnRing { number: number(step) as u32, has_wider, zone: None, round: 0 })
+                {
+                    return end;
+                }
             }
         }
         self.last_resort()
-    }
-
-    /// Whether a ring may be left for one that comes after it.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn has_wider(&self, on: &OnRing) -> bool {
-        let group = self.table().group_of(self.call);
-        self.may_widen && (on.step + 1..rings_of(group)).any(|step| self.has_members(ring_number(group, step)))
     }
 
     /// Nothing was found. A ring that was left because too many of it are shielded may have others; whom a draw held back is
