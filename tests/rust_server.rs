@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mcrpc::{Client, Host, Server};
+use mcrpc_core::admission::record::{self, DecisionRecord};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -159,6 +160,11 @@ fn get(address: SocketAddr, path: &str) -> String {
     text.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
+fn last_record(file: &str) -> Option<DecisionRecord> {
+    let bytes = std::fs::read(file).unwrap();
+    DecisionRecord::from_bytes(bytes.last_chunk::<{ record::LEN }>()?)
+}
+
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
@@ -253,6 +259,13 @@ fn given_a_live_server_under_load_when_it_is_recorded_then_its_decisions_can_be_
             let mut command = Command::new(env!("CARGO_BIN_EXE_mcrpc"));
             command.args(["record", "--for", "100ms", &file]).env("MCRPC_DIR", setup.dir());
             command.output().unwrap().status.success().then_some(())
+        });
+        until("why gives a user the key that the server gives it, as soon as the hour is the same", || {
+            setup.mcrpc(&["record", "--for", "300ms", &file]);
+            let DecisionRecord { uin, request, .. } = last_record(&file)?;
+            let (uin, priority) = (uin.0.to_string(), request.key.priority().to_string());
+            let why = setup.json(&["why", "--uin", &uin, "--service", "5", "--priority", &priority, "--json"]);
+            (why["call"]["key"] == request.key.0).then_some(())
         });
         setup.mcrpc(&["record", "--for", "5s", &file]);
     });

@@ -146,6 +146,9 @@ impl<'a> Admission<'a> {
             if worker_idle && now < request.deadline && hot.shedding.get() != CPU_BOUND {
                 self.count_demand(queue, request);
             } else {
+                if now < request.deadline && self.overload_begins(queue, flow, now) {
+                    self.close_window(now, self.limits.window_ns / EARLY_WINDOWS);
+                }
                 self.consider(queue, request, flow, mode, now)?;
             }
         }
@@ -244,9 +247,6 @@ impl<'a> Admission<'a> {
         // It is no demand and says nothing of this service.
         if now >= request.deadline {
             return self.refuse(queue, Refusal::ExpiredOnArrival, mode, request.key.0.into());
-        }
-        if self.overload_begins(queue, flow, now) {
-            self.close_window(now, self.limits.window_ns / EARLY_WINDOWS);
         }
         self.count_demand(queue, request);
         if flow.in_system() >= MAX_IN_SYSTEM {
