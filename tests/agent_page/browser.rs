@@ -33,9 +33,9 @@ fn a_browser_finds_no_fault_with_a_page_of_a_thousand_endpoints() {
     assert_eq!((seen["rows"].as_u64(), seen["updates"].as_u64()), (Some(1_000), Some(2)));
     assert!(seen["first"].as_str().unwrap().contains("■ shielded"), "{seen}");
     assert_eq!((seen["found"].as_u64(), seen["focused"].as_str()), (Some(1), Some("endpoints-title")));
-    println!("loaded in {} ms", seen["load_ms"]);
+    println!("loaded in {} ms, once in each colour scheme", seen["load_ms"]);
     // A machine that is busy with other tests is slower; docs/dashboard.md has what an idle one needs.
-    assert!(seen["load_ms"].as_u64().unwrap() < 10_000, "{seen}");
+    assert!(seen["load_ms"].as_array().unwrap().iter().all(|ms| ms.as_u64().unwrap() < 10_000), "{seen}");
 }
 
 /// What a headless browser sees, by a script of this directory.

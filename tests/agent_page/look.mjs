@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 const [address] = process.argv.slice(2);
 const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ['--no-sandbox'] });
-const seen = { console: [], violations: {} };
+const seen = { console: [], violations: {}, load_ms: [] };
 for (const scheme of ['light', 'dark']) {
   // The page lets no foreign script in, and axe is one.
   const context = await browser.newContext({ colorScheme: scheme, viewport: { width: 1280, height: 800 }, bypassCSP: true });
@@ -17,10 +17,10 @@ for (const scheme of ['light', 'dark']) {
   page.on('request', (request) => {
     if (!request.url().startsWith(address) && !request.url().startsWith('data:')) seen.console.push(`foreign: ${request.url()}`);
   });
-  const start = Date.now();
-  await page.goto(address);
-  await page.waitForSelector('#endpoints-table tbody tr td.a');
-  seen.load_ms ??= Date.now() - start;
+  await page.goto(address, { waitUntil: 'commit' });
+  // By the page's own clock, which begins with the navigation: what the browser's first page takes to start is not this page's.
+  const there = await page.waitForFunction(() => document.querySelector('#endpoints-table tbody tr td.a') && performance.now());
+  seen.load_ms.push(Math.round(await there.jsonValue()));
   seen.rows = await page.locator('#endpoints-table tbody tr').count();
   seen.first = await page.locator('#endpoints-table tbody tr').first().innerText();
   const live = await page.locator('#live').innerText();

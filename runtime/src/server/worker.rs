@@ -32,7 +32,7 @@ use crate::spans;
 use crate::stats::Handled;
 
 /// So long requests are handled before timers and sockets of handlers are looked at.
-const TURN_NS: u64 = 500_000;
+const TURN_NS: u64 = 200_000;
 /// So many requests are taken out of the queue at most, and so long they take together.
 const MAX_TAKEN: u64 = 128;
 const MAX_TAKEN_NS: u64 = MAX_HELD_NS;
