@@ -123,6 +123,8 @@ fn a_request_and_its_calls_are_spans_of_one_trace_across_processes() {
     send(&mut caller, &header, |writer| _ = writer.trace(&trace).caller("mmproxy"));
     let id = "ab".repeat(16);
     assert_eq!(caller.answer().payload, id.as_bytes());
+    let ended = ["trace.Front.Do", "trace.Back.Do"].map(|method| seen("request", method).len());
+    assert_eq!(ended, [1, 1], "a span ends with its request, and not with the next one or with the server");
     front.drain();
     back.drain();
 

@@ -16,6 +16,7 @@ use std::task::{Poll, Waker};
 use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::Kind;
+use tracing::Span;
 
 use super::coroutine::{Coroutine, Progress};
 use super::held::{Held, MAX_HELD_NS, status_of};
@@ -206,9 +207,10 @@ impl Worker {
     ) {
         self.now.set(Some(ended));
         let Job { to, connection, permit, noted, .. } = job;
-        let &mut Progress { ref span, ref mut logged, began, waited_ns, busy_ns, has_waited, .. } = progress;
+        let &mut Progress { ref mut span, ref mut logged, began, waited_ns, busy_ns, has_waited, .. } = progress;
         let status = status_of(reply.as_ref());
-        spans::ended(span, status);
+        // It is closed now, and not when the next request comes.
+        spans::ended(&std::mem::replace(span, Span::none()), status);
         noted.iter_mut().for_each(|noted| noted.ends(status, service_ns, ended));
         if let Some(context) = logged.take() {
             let took_ns = [waited_ns, service_ns.unwrap_or(0)];
