@@ -119,7 +119,7 @@ impl Directory {
     /// It is missing, no regular file, or others may write it than should.
     pub fn map(&self, segment: Segment) -> Result<Mapping, Error> {
         let file = self.open_checked(segment, segment.file_name(), OFlags::RDONLY)?;
-        Mapping::new(&file).map_err(|error| io_error_std(&self.path_of(segment.file_name()), "mapping", error))
+        Mapping::new(&file, segment).map_err(|error| io_error_std(&self.path_of(segment.file_name()), "mapping", error))
     }
 
     /// Maps a segment to read it, and to write what only this process sees.
@@ -144,7 +144,8 @@ impl Directory {
     /// As [`map_writable`](Self::map_writable), under another name.
     fn map_writable_as(&self, segment: Segment, name: impl Arg + Copy) -> Result<WritableMapping, Error> {
         let file = self.open_checked(segment, name, OFlags::RDWR)?;
-        WritableMapping::new(&file).map_err(|error| io_error_std(&self.path_of(segment.file_name()), "mapping", error))
+        WritableMapping::new(&file, segment)
+            .map_err(|error| io_error_std(&self.path_of(segment.file_name()), "mapping", error))
     }
 
     /// Lets those write an existing segment whom `shared_mode` names, and nobody else.

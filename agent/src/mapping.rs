@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::ptr::NonNull;
 
+use mcrpc_core::host::files::Segment;
 use mcrpc_core::host::region::{Shared, View};
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -55,8 +56,8 @@ impl Mapping {
     /// # Errors
     ///
     /// What the operating system says.
-    pub fn new(file: &File) -> io::Result<Mapping> {
-        MmapOptions::new().populate().map_raw_read_only(file).map(Mapping)
+    pub fn new(file: &File, segment: Segment) -> io::Result<Mapping> {
+        options(segment).map_raw_read_only(file).map(Mapping)
     }
 
     /// Its bytes.
@@ -84,8 +85,8 @@ impl WritableMapping {
     /// # Errors
     ///
     /// What the operating system says.
-    pub fn new(file: &File) -> io::Result<WritableMapping> {
-        MmapOptions::new().populate().map_raw(file).map(WritableMapping)
+    pub fn new(file: &File, segment: Segment) -> io::Result<WritableMapping> {
+        options(segment).map_raw(file).map(WritableMapping)
     }
 
     /// Its bytes.
@@ -104,4 +105,14 @@ impl WritableMapping {
         // SAFETY: as in `Mapping::view`, and the mapping is writable.
         unsafe { Shared::from_raw(base, self.0.len()) }
     }
+}
+
+/// What each call may look at is in memory from the beginning. Of the others a process uses a part: a ring, some records.
+fn options(segment: Segment) -> MmapOptions {
+    let mut options = MmapOptions::new();
+    match segment {
+        Segment::Strategy | Segment::Control | Segment::Fail | Segment::Stat => _ = options.populate(),
+        Segment::Cold | Segment::Trace | Segment::Log => {}
+    }
+    options
 }

@@ -275,7 +275,7 @@ impl Tally {
         let path = root.join("tally");
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap();
         file.set_len(4_096).unwrap();
-        Tally(WritableMapping::new(&file).unwrap())
+        Tally(WritableMapping::new(&file, Segment::Log).unwrap())
     }
 
     fn count(&self, writer: u32, outcome: Result<(), Status>) {

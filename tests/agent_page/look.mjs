@@ -1,13 +1,13 @@
 // Looks at the agent's page as a person does, and says as JSON what there was to see.
 //
-//     node look.mjs http://127.0.0.1:9464/
+//     node look.mjs http://127.0.0.1:9464/ 1000
 import { chromium } from 'playwright-core';
 import { createRequire } from 'node:module';
 
-const [address] = process.argv.slice(2);
+const [address, rows] = process.argv.slice(2);
 const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ['--no-sandbox'] });
-const seen = { console: [], violations: {}, load_ms: [] };
+const seen = { console: [], violations: {}, shown_ms: [] };
 for (const scheme of ['light', 'dark']) {
   // The page lets no foreign script in, and axe is one.
   const context = await browser.newContext({ colorScheme: scheme, viewport: { width: 1280, height: 800 }, bypassCSP: true });
@@ -17,10 +17,20 @@ for (const scheme of ['light', 'dark']) {
   page.on('request', (request) => {
     if (!request.url().startsWith(address) && !request.url().startsWith('data:')) seen.console.push(`foreign: ${request.url()}`);
   });
+  // By the page's own clock, which begins with the navigation, and noted in the page itself: neither what the browser's first page
+  // takes to start is this page's, nor what this script takes to ask.
+  await page.addInitScript((rows) => {
+    const observer = new MutationObserver(() => {
+      if (document.querySelectorAll('#endpoints-table tbody tr td.a').length < rows) return;
+      observer.disconnect();
+      // Behind the next frame: then it is to be seen.
+      requestAnimationFrame(() => setTimeout(() => { window.shownAt = performance.now(); }));
+    });
+    observer.observe(document, { childList: true, subtree: true });
+  }, Number(rows));
   await page.goto(address, { waitUntil: 'commit' });
-  // By the page's own clock, which begins with the navigation: what the browser's first page takes to start is not this page's.
-  const there = await page.waitForFunction(() => document.querySelector('#endpoints-table tbody tr td.a') && performance.now());
-  seen.load_ms.push(Math.round(await there.jsonValue()));
+  await page.waitForFunction(() => window.shownAt);
+  seen.shown_ms.push(await page.evaluate(() => Math.round(window.shownAt)));
   seen.rows = await page.locator('#endpoints-table tbody tr').count();
   seen.first = await page.locator('#endpoints-table tbody tr').first().innerText();
   const live = await page.locator('#live').innerText();

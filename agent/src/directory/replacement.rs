@@ -68,7 +68,7 @@ impl Directory {
         self.give_to_directorys_owner(&file).map_err(io_error(&path, "giving it to the directory's owner"))?;
         let mode = Mode::from_raw_mode(mode_of(segment, shared_mode));
         rustix::fs::fchmod(&file, mode).map_err(io_error(&path, "setting its mode"))?;
-        let mapping = WritableMapping::new(&file).map_err(|source| io_error_std(&path, "mapping", source))?;
+        let mapping = WritableMapping::new(&file, segment).map_err(|source| io_error_std(&path, "mapping", source))?;
         Ok((pending, mapping))
     }
 

@@ -297,16 +297,11 @@ impl<'a> Writer<'a> {
         place.is_some()
     }
 
-    /// Takes out what was last refreshed before `before_ms`: how many that were. O(capacity).
+    /// Takes out what was last refreshed before `before_ms`: how many that were. O(capacity) at worst.
     pub fn expire(&mut self, before_ms: u64) -> u32 {
         let mut expired = 0;
-        for number in 0..self.capacity() {
-            if let Some(record) = self.records.get(number)
-                && record.refreshed_ms < before_ms
-                && self.remove(&record.endpoint)
-            {
-                expired += 1;
-            }
+        for record in self.used() {
+            expired += u32::from(record.refreshed_ms < before_ms && self.remove(&record.endpoint));
         }
         expired
     }
@@ -330,10 +325,16 @@ impl<'a> Writer<'a> {
     /// All entries, with what they were computed from.
     pub fn entries(&self) -> impl Iterator<Item = (Record, Entry)> + use<'_, 'a> {
         let table = self.table.view();
-        self.records.iter().filter_map(move |record| {
+        self.used().filter_map(move |record| {
             let place = self.placement.find(record.hash)?;
             Some((record, Entry::from_bits(place.value(table))?))
         })
+    }
+
+    /// The records of all entries. Free ones are used from the first on, so those behind the last used one are mostly untouched memory,
+    /// and stay so.
+    fn used(&self) -> impl Iterator<Item = Record> + use<'a> {
+        self.records.iter().take(self.len() as usize)
     }
 
     fn is_owner(&self, record: u32, endpoint: &Endpoint) -> bool {
@@ -349,7 +350,7 @@ impl<'a> Writer<'a> {
 
     fn rebuild_filter(&mut self) {
         self.filter.fill(0);
-        for record in self.records.iter() {
+        for record in self.used() {
             self.note_in_filter(record.hash);
         }
         self.publish_filter();

@@ -10,6 +10,14 @@ const SVG = 'http://www.w3.org/2000/svg';
 const NONE = '–';
 const $ = (id) => document.getElementById(id);
 
+// Of thousands of endpoints the browser lays out those that are to be seen (page.css).
+const ENDPOINTS = $('endpoints-table');
+const heads = [...ENDPOINTS.tHead.rows[0].cells];
+ENDPOINTS.widths = heads.map(() => 0);
+heads.forEach((head, at) => widen(ENDPOINTS, at, head.textContent.length));
+// As wide as the picture of an hour.
+const PICTURE = 17;
+
 let hour = { points: [], servers: {}, minutes: {} };
 let events = null;
 let last = null;
@@ -61,14 +69,14 @@ function fill(id, rows, empty) {
     wanted.add(key);
     let row = known.get(key);
     if (!row) {
-      row = document.createElement('tr');
-      for (let at = 0; at < cells.length; at++) element('td', row);
-      row.shown = [];
+      row = emptyRow(table, cells.length);
       known.set(key, row);
     }
     if (row === before) before = row.nextElementSibling;
     else body.insertBefore(row, before);
-    cells.forEach((cell, at) => show(row, at, cell));
+    cells.forEach((cell, at) => {
+      if (show(row, at, cell) && table.widths) widen(table, at, cell[2] ? PICTURE : cell[0].length);
+    });
   }
   for (const [key, row] of known) {
     if (!wanted.has(key)) {
@@ -78,14 +86,34 @@ function fill(id, rows, empty) {
   }
 }
 
+// A row of which nothing is known yet: a copy of one is made in a fraction of the time.
+function emptyRow(table, width) {
+  if (!table.empty) {
+    table.empty = document.createElement('tr');
+    for (let at = 0; at < width; at++) element('td', table.empty, NONE, 'n none');
+  }
+  const row = table.empty.cloneNode(true);
+  row.shown = Array(width).fill([NONE, 'n none']);
+  return row;
+}
+
+// Rows that are laid out apart from each other are told how wide their columns are: so many characters, and never less again.
+function widen(table, at, characters) {
+  if (characters <= table.widths[at]) return;
+  table.widths[at] = characters;
+  table.style.setProperty('--columns', table.widths.map((width) => `calc(${width}ch + .7rem)`).join(' '));
+}
+
+// Whether there was something to be changed.
 function show(row, at, [text, className = '', draw]) {
   const shown = row.shown[at];
-  if (shown && shown[0] === text && shown[1] === className) return;
+  if (shown[0] === text && shown[1] === className) return false;
   const cell = row.cells[at];
   if (cell.className !== className) cell.className = className;
   if (draw) cell.replaceChildren(...[draw()].filter(Boolean));
   else cell.textContent = text;
   row.shown[at] = [text, className];
+  return true;
 }
 
 const number = (text) => [text, text === NONE ? 'n none' : 'n'];
