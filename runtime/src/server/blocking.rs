@@ -7,19 +7,17 @@ use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 
 use mcrpc_core::status::Status;
-use mcrpc_core::wire::Kind;
 
-use super::held::{Held, status_of};
+use super::held::Held;
 use super::job::Job;
-use super::noted::Noted;
+use super::pool::Pool;
 use super::queue::Taken;
+use super::served::{self, Begun, End, Progress};
 use super::shared::Shared;
 use crate::clock;
 use crate::failure::Failure;
 use crate::methods::{Method, Run};
 use crate::request::{Reply, Request};
-use crate::spans;
-use crate::stats::Handled;
 
 struct Unpark(Thread);
 
@@ -42,59 +40,31 @@ pub(crate) fn run(number: usize, shared: &Shared) {
     }
 }
 
-fn answer(shared: &Shared, job: Job, held: &mut Held) {
+fn answer(shared: &Shared, mut job: Job, held: &mut Held) {
     let (pool, began) = (&shared.blocking, clock::now());
-    let context = job.context();
-    let Job { method: number, to, deadline, mut body, connection, admitted_at, permit, mut noted, .. } = job;
-    let method = match shared.methods.get(number) {
-        Some(method) if !connection.is_closed() && !connection.take_cancel(to.header.call_id) => method,
-        _ => {
-            let _ = pool.admission.abandoned(pool.number);
-            noted.iter_mut().for_each(|noted| noted.leaves(Status::OUT_OF_TIME, began));
-            connection.ended(1);
-            return;
+    let mut progress = Progress::new(began, 0);
+    let (method, end) = match served::begin(shared, pool, &mut job, &mut progress, began) {
+        Begun::Runs(method) => (method, run_handler(pool, method, &mut job, &mut progress)),
+        Begun::Refused(method, status) => {
+            (method, End { at: began, reply: Some(Err(Failure::of_system(status))), service_ns: None })
         }
+        Begun::Unwanted => return,
     };
-    let waited_ns = began.since(admitted_at);
-    method.stats.queue_wait.record_ns(waited_ns);
-    let span = spans::of_request(&method.name, &connection, || context.clone());
-    let logged = method.stats.is_logged().then(|| Box::new(context.clone()));
-    let admitted = Noted::dequeue(&mut noted, pool, waited_ns, began, || {
-        pool.admission.dequeued(pool.number, admitted_at, deadline, began)
-    });
-    let (mut ended, mut service_ns, mut busy_ns) = (began, None, 0);
-    let reply = match admitted {
-        Err(status) => {
-            method.stats.count_dropped();
-            Err(Failure::of_system(status))
-        }
-        Ok(()) => {
-            let request = Request::new(context.clone(), body.take_payload(), connection.clone());
-            let used_before = clock::used_by_thread();
-            let reply = span.in_scope(|| context.scope_blocking(|| handle(method, request)));
-            busy_ns = clock::used_by_thread().since(used_before);
-            ended = clock::now();
-            let _ = pool.admission.done(pool.number, began, ended);
-            service_ns = Some(ended.since(began));
-            reply
-        }
-    };
-    let status = status_of(Some(&reply));
-    spans::ended(&span, status);
-    noted.iter_mut().for_each(|noted| noted.ends(status, service_ns, ended));
-    if let Some(context) = logged {
-        let took_ns = [waited_ns, ended.since(began)];
-        spans::log(&method.name, &connection.caller_of(&context), &context, status, took_ns);
-    }
-    connection.take_cancel(to.header.call_id);
-    // Whoever has the answer may send the next one.
-    drop(permit);
-    let (caller, is_answered) = (connection.caller_number(), to.header.kind == Kind::Request);
-    let handled = Handled { method: number, caller, waited_ns: None, service_ns, busy_ns, ended, status, is_answered };
-    let answer = is_answered.then(|| (&to, pool.load(), reply));
-    held.push(&connection, answer, handled, began);
-    noted.into_iter().for_each(|noted| held.note(*noted));
+    served::end((method, pool), &mut job, &mut progress, end, held);
     held.flush(&shared.methods);
+}
+
+fn run_handler(pool: &Pool, method: &Method, job: &mut Job, progress: &mut Progress) -> End {
+    method.stats.queue_wait.record_ns(progress.waited_ns);
+    progress.is_wait_counted = true;
+    let context = job.context();
+    let request = Request::new(context.clone(), job.body.take_payload(), job.connection.clone());
+    let used_before = clock::used_by_thread();
+    let reply = progress.span().in_scope(|| context.scope_blocking(|| handle(method, request)));
+    progress.busy_ns = clock::used_by_thread().since(used_before);
+    let at = clock::now();
+    let _ = pool.admission.done(pool.number, progress.began, at);
+    End { at, reply: Some(reply), service_ns: Some(at.since(progress.began)) }
 }
 
 fn handle(method: &Method, request: Request) -> Reply {

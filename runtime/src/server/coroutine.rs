@@ -10,10 +10,10 @@ use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::ReusableBoxFuture;
-use tracing::Span;
 
 use super::connection::Slot;
 use super::job::Job;
+use super::served::Progress;
 use super::worker::Worker;
 use crate::clock;
 use crate::context::Context;
@@ -29,22 +29,6 @@ pub(super) struct Coroutine {
     frame: Frame,
 }
 
-/// How far a request has come.
-pub(super) struct Progress {
-    pub(super) span: Span,
-    /// There if it is logged.
-    pub(super) logged: Option<Box<Context>>,
-    /// T2.
-    pub(super) began: Nanos,
-    /// T2 - T1.
-    pub(super) waited_ns: u64,
-    /// Since when its handler runs.
-    resumed_at: Nanos,
-    /// How long it ran before, without the time in which it waited.
-    pub(super) busy_ns: u64,
-    pub(super) has_waited: bool,
-}
-
 /// What a handler runs in.
 struct Frame {
     future: ReusableBoxFuture<'static, Reply>,
@@ -52,6 +36,8 @@ struct Frame {
     slot: Arc<Slot>,
     /// That of the request before: its memory is used again.
     context: Context,
+    /// Since when the handler runs.
+    resumed_at: Nanos,
 }
 
 /// What a handler does.
@@ -68,6 +54,7 @@ impl Coroutine {
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             slot: Arc::default(),
             context: Context::new(),
+            resumed_at: Nanos::default(),
         };
         Coroutine { job: None, progress: Progress::new(Nanos::default(), 0), frame }
     }
@@ -89,29 +76,14 @@ impl Coroutine {
         match frame.step(worker, (method, job), progress, request, cx) {
             Step::Waits => Poll::Pending,
             Step::Ended(at, reply) => {
-                if progress.has_waited {
+                if progress.is_wait_counted {
                     job.connection.stop_waiting(&frame.slot);
                 }
-                progress.busy_ns += at.since(progress.resumed_at);
-                worker.end(method, job, progress, reply, at);
+                progress.busy_ns += at.since(frame.resumed_at);
+                worker.end(method, job, progress, at, reply);
                 *place = None;
                 Poll::Ready(())
             }
-        }
-    }
-}
-
-impl Progress {
-    /// Of a request that is to be run.
-    pub(super) fn new(began: Nanos, waited_ns: u64) -> Progress {
-        Progress {
-            span: Span::none(),
-            logged: None,
-            began,
-            waited_ns,
-            resumed_at: began,
-            busy_ns: 0,
-            has_waited: false,
         }
     }
 }
@@ -134,12 +106,10 @@ impl Frame {
         request: Option<Request>,
         cx: &mut task::Context<'_>,
     ) -> Step {
-        if request.is_none() {
-            progress.resumed_at = clock::now();
-        }
+        self.resumed_at = if request.is_some() { progress.began } else { clock::now() };
         let polled = {
             let (future, context) = (&mut self.future, self.context.clone());
-            let _entered = progress.span.enter();
+            let _entered = progress.span().enter();
             let poll = || {
                 if let Some(request) = request {
                     method.begin(request, future);
@@ -166,9 +136,9 @@ impl Frame {
     ) -> Step {
         let Job { connection, to, deadline, .. } = job;
         let now = clock::now();
-        progress.busy_ns += now.since(progress.resumed_at);
-        progress.resumed_at = now;
-        let begins_to_wait = !std::mem::replace(&mut progress.has_waited, true);
+        progress.busy_ns += now.since(self.resumed_at);
+        self.resumed_at = now;
+        let begins_to_wait = !std::mem::replace(&mut progress.is_wait_counted, true);
         if begins_to_wait {
             method.stats.queue_wait.record_ns(progress.waited_ns);
             connection.wait(to.header.call_id, &self.slot);

@@ -29,6 +29,7 @@
 //! | `queue` | what waits for a worker, the most important first |
 //! | `worker`, `coroutine` | asynchronous handlers: what a thread takes and writes, and one of them as it runs and waits |
 //! | `blocking` | blocking handlers, each on a thread |
+//! | `served` | a request from its turn to its answer, whichever of the two runs its handler |
 //! | `held` | what a worker has answered and not yet written |
 //! | `reply` | an answer as it goes over the wire |
 //! | `memory` | what requests may take up |
@@ -70,6 +71,7 @@ mod registration;
 pub(crate) mod reply;
 mod report;
 mod segment;
+mod served;
 pub(crate) mod shared;
 mod signals;
 mod threads;

@@ -13,24 +13,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
-use mcrpc_core::wire::Kind;
-use tracing::Span;
 
-use super::coroutine::{Coroutine, Progress};
-use super::held::{Held, MAX_HELD_NS, status_of};
+use super::coroutine::Coroutine;
+use super::held::{Held, MAX_HELD_NS};
 use super::job::Job;
-use super::noted::Noted;
 use super::pool::Pool;
 use super::queue::Taken;
+use super::served::{self, Begun, End, Progress};
 use super::shared::Shared;
 use crate::clock;
 use crate::failure::Failure;
 use crate::methods::Method;
 use crate::request::Reply;
-use crate::spans;
-use crate::stats::Handled;
 
 /// So long requests are handled before timers and sockets of handlers are looked at.
 const TURN_NS: u64 = 200_000;
@@ -152,86 +147,30 @@ impl Worker {
             began = self.flush().unwrap_or(began);
         }
         self.now.set(Some(began));
-        let pool = self.pool();
-        let method = self.method_of(job);
-        let method =
-            method.filter(|_| !job.connection.is_closed() && !job.connection.take_cancel(job.to.header.call_id));
-        let Some(method) = method else {
-            let _ = pool.admission.abandoned(pool.number);
-            job.noted.iter_mut().for_each(|noted| noted.leaves(Status::OUT_OF_TIME, began));
-            job.connection.ended(1);
-            return None;
-        };
-        *progress = Progress::new(began, began.since(job.admitted_at));
-        progress.span = spans::of_request(&method.name, &job.connection, || job.context());
-        if method.stats.is_logged() {
-            progress.logged = Some(Box::new(job.context()));
+        match served::begin(&self.shared, self.pool(), job, progress, began) {
+            Begun::Runs(method) => Some(method),
+            Begun::Refused(method, status) => {
+                let reply = Some(Err(Failure::of_system(status)));
+                self.answer(method, job, progress, End { at: began, reply, service_ns: None });
+                None
+            }
+            Begun::Unwanted => None,
         }
-        let admitted = Noted::dequeue(&mut job.noted, pool, progress.waited_ns, began, || {
-            pool.admission.dequeued(pool.number, job.admitted_at, job.deadline, began)
-        });
-        if let Err(status) = admitted {
-            method.stats.count_dropped();
-            self.answer(method, job, progress, Some(Err(Failure::of_system(status))), began, None);
-            return None;
-        }
-        Some(method)
     }
 
     /// Answers a request whose handler has ended, or was given up: then there is no reply.
     #[inline]
-    pub(super) fn end(
-        &self,
-        method: &Method,
-        job: &mut Job,
-        progress: &mut Progress,
-        reply: Option<Reply>,
-        ended: Nanos,
-    ) {
-        let (pool, service_ns) = (self.pool(), ended.since(progress.began));
-        let _ = pool.admission.done(pool.number, progress.began, ended);
+    pub(super) fn end(&self, method: &Method, job: &mut Job, progress: &mut Progress, at: Nanos, reply: Option<Reply>) {
+        let pool = self.pool();
+        let _ = pool.admission.done(pool.number, progress.began, at);
         self.note_busy(job.method, progress.busy_ns);
-        self.answer(method, job, progress, reply, ended, Some(service_ns));
+        self.answer(method, job, progress, End { at, reply, service_ns: Some(at.since(progress.began)) });
     }
 
-    /// Answers a request, and counts it. Without a service time its handler was not run.
     #[inline]
-    fn answer(
-        &self,
-        method: &Method,
-        job: &mut Job,
-        progress: &mut Progress,
-        reply: Option<Reply>,
-        ended: Nanos,
-        service_ns: Option<u64>,
-    ) {
-        self.now.set(Some(ended));
-        let Job { to, connection, permit, noted, .. } = job;
-        let &mut Progress { ref mut span, ref mut logged, began, waited_ns, busy_ns, has_waited, .. } = progress;
-        let status = status_of(reply.as_ref());
-        // It is closed now, and not when the next request comes.
-        spans::ended(&std::mem::replace(span, Span::none()), status);
-        noted.iter_mut().for_each(|noted| noted.ends(status, service_ns, ended));
-        if let Some(context) = logged.take() {
-            let took_ns = [waited_ns, service_ns.unwrap_or(0)];
-            spans::log(&method.name, &connection.caller_of(&context), &context, status, took_ns);
-        }
-        connection.take_cancel(to.header.call_id);
-        // Whoever has the answer may send the next one.
-        *permit = None;
-        let answer = reply.filter(|_| to.header.kind == Kind::Request).map(|reply| (&*to, self.pool().load(), reply));
-        let handled = Handled {
-            method: method.number,
-            caller: connection.caller_number(),
-            waited_ns: (!has_waited).then_some(waited_ns),
-            service_ns,
-            busy_ns,
-            ended,
-            status,
-            is_answered: answer.is_some(),
-        };
-        let has_room = self.held.borrow_mut().push(connection, answer, handled, began);
-        noted.take().into_iter().for_each(|noted| self.held.borrow_mut().note(*noted));
+    fn answer(&self, method: &Method, job: &mut Job, progress: &mut Progress, end: End) {
+        self.now.set(Some(end.at));
+        let has_room = served::end((method, self.pool()), job, progress, end, &mut self.held.borrow_mut());
         if !has_room {
             self.flush();
         }
