@@ -61,7 +61,7 @@ impl Progress {
 }
 
 /// Begins a request.
-#[inline]
+#[inline(always)]
 pub(super) fn begin<'s>(
     shared: &'s Shared,
     pool: &Pool,
@@ -95,7 +95,7 @@ pub(super) fn begin<'s>(
 }
 
 /// Ends a request: its answer is held, and counted with it. Whether there is room for more.
-#[inline]
+#[inline(always)]
 pub(super) fn end(
     (method, pool): (&Method, &Pool),
     job: &mut Job,
