@@ -80,7 +80,10 @@ impl Directory {
             return Err(Mismatch { status: Status::SEGMENT_TOO_SHORT, found, expected });
         }
         let protection = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
-        let base = map_pages(facts.len as usize, protection, libc::MAP_SHARED | libc::MAP_POPULATE, file.number())?;
+        // Of rings a process uses its own.
+        let has_rings = matches!(segment, Segment::Trace | Segment::Log);
+        let flags = libc::MAP_SHARED | if has_rings { 0 } else { libc::MAP_POPULATE };
+        let base = map_pages(facts.len as usize, protection, flags, file.number())?;
         Ok(Mapped { base, len: facts.len as usize, identity })
     }
 

@@ -318,7 +318,7 @@ fn given_more_servers_than_a_set_has_room_for_then_some_of_them_are_called() {
 }
 
 /// Given an agent that has died, when the kill switch is turned, then servers let everything pass within 100 ms. The machine may
-/// be busy with something else at any moment, so the best of ten counts.
+/// be busy with something else at any moment, so the median of ten counts.
 #[test]
 fn the_kill_switch_reaches_admission_within_a_tenth_of_a_second_without_an_agent() {
     let dir = tempfile::tempdir().unwrap();
@@ -334,7 +334,7 @@ fn the_kill_switch_reaches_admission_within_a_tenth_of_a_second_without_an_agent
         .unwrap();
     let is = |mode: &str| support::get(&server, "GET /admission HTTP/1.1\r\n\r\n").contains(mode);
     let author = Author { uid: 0, at_s: 0 };
-    let took = (0..10).map(|_| {
+    let mut took = [(); 10].map(|()| {
         operate(dir.path(), |operator| operator.set_killed(true, author));
         let began = Instant::now();
         until("admission is off", || is("async: off"));
@@ -343,5 +343,6 @@ fn the_kill_switch_reaches_admission_within_a_tenth_of_a_second_without_an_agent
         until("its own mode is back", || is("async: enforce"));
         took
     });
-    assert!(took.min().unwrap() <= Duration::from_millis(100));
+    took.sort_unstable();
+    assert!(took[took.len() / 2] <= Duration::from_millis(100), "{took:?}");
 }
