@@ -107,12 +107,10 @@ impl WritableMapping {
     }
 }
 
-/// What each call may look at is in memory from the beginning. Of the others a process uses a part: a ring, some records.
 fn options(segment: Segment) -> MmapOptions {
     let mut options = MmapOptions::new();
-    match segment {
-        Segment::Strategy | Segment::Control | Segment::Fail | Segment::Stat => _ = options.populate(),
-        Segment::Cold | Segment::Trace | Segment::Log => {}
+    if segment.is_read_by_calls() {
+        options.populate();
     }
     options
 }

@@ -80,9 +80,7 @@ impl Directory {
             return Err(Mismatch { status: Status::SEGMENT_TOO_SHORT, found, expected });
         }
         let protection = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
-        // Of rings a process uses its own.
-        let has_rings = matches!(segment, Segment::Trace | Segment::Log);
-        let flags = libc::MAP_SHARED | if has_rings { 0 } else { libc::MAP_POPULATE };
+        let flags = libc::MAP_SHARED | if segment.is_read_by_calls() { libc::MAP_POPULATE } else { 0 };
         let base = map_pages(facts.len as usize, protection, flags, file.number())?;
         Ok(Mapped { base, len: facts.len as usize, identity })
     }

@@ -79,6 +79,12 @@ impl Segment {
         }
     }
 
+    /// Whether calls may look at any of it: such a segment is mapped with all its pages, so that no call waits for one. Of the others
+    /// a process uses a part (a ring, the records of what has entries), whose pages come when they are touched.
+    pub const fn is_read_by_calls(self) -> bool {
+        matches!(self, Segment::Strategy | Segment::Control | Segment::Fail | Segment::Stat)
+    }
+
     /// Who writes it.
     pub const fn writers(self) -> Writers {
         match self {
