@@ -3,6 +3,7 @@
 //! While a handler runs, [`Context::current`] is its request's, and calls use it without being told. A task that a handler
 //! spawns has none, unless it is wrapped: [`Context::scope`].
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
@@ -22,7 +23,7 @@ const INLINE_METADATA: usize = 48;
 static TRACE_SEED: LazyLock<u64> = LazyLock::new(|| fastrand::u64(..));
 
 tokio::task_local! {
-    static CURRENT: Context;
+    static CURRENT: RefCell<Option<Context>>;
 }
 
 /// The context of a request. Clones share it, so that neither a request on its way through a server nor a coroutine that is woken has
@@ -86,7 +87,7 @@ impl Context {
 
     /// The context of the request that is being handled.
     pub fn current() -> Option<Context> {
-        CURRENT.try_with(Context::clone).ok()
+        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
     }
 
     /// Runs a future as part of this request: what it calls takes the context along. To be used for tasks that a handler spawns.
@@ -100,12 +101,22 @@ impl Context {
     /// # }
     /// ```
     pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
-        CURRENT.scope(self, future)
+        CURRENT.scope(RefCell::new(Some(self)), future)
     }
 
     /// Runs a closure as part of this request.
     pub fn scope_blocking<R>(self, work: impl FnOnce() -> R) -> R {
-        CURRENT.sync_scope(self, work)
+        CURRENT.sync_scope(RefCell::new(Some(self)), work)
+    }
+
+    /// The same, of a context that is given back, unless the closure panics: nobody has to count another owner.
+    pub(crate) fn lend<R>(context: &mut Option<Context>, work: impl FnOnce() -> R) -> R {
+        let (result, lent) = CURRENT.sync_scope(RefCell::new(context.take()), || {
+            let result = work();
+            (result, CURRENT.with(RefCell::take))
+        });
+        *context = lent;
+        result
     }
 
     /// The user; 0 if there is none.

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p mcrpc --bench echo` measures everything; `-- ratios slow counts calls idle pairs table` chooses. `-- profile
 //! "refused, overload"` shows by function what takes the instructions of a case of `counts`, `-- profile-calls ours` those of a
-//! client of `calls`. Each server runs in
+//! client of `calls`, and `-- drive pooled` keeps a server busy for ten seconds, to be looked at with perf. Each server runs in
 //! a process of its own on core 0, and whoever calls it on core 1: one load generator for all servers whose frames it can
 //! write, or the system's own client. Figures are medians over rounds in which all take turns, with the span from the 10th to the
 //! 90th percentile; ratios are medians of the rounds' ratios. On a machine that does other things, `echo -15 > /proc/self/autogroup`
@@ -39,6 +39,10 @@ fn main() {
         ["load", name, address] => {
             pin_to(CALLERS_CORE);
             clients::run(name, address.parse().expect("an address"));
+        }
+        ["drive", case] => {
+            pin_to(CALLERS_CORE);
+            sections::drive(case);
         }
         ["profile", case] => sections::profile(case),
         ["profile-calls", client] => sections::profile_calls(client),

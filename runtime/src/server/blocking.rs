@@ -30,27 +30,33 @@ impl Wake for Unpark {
 /// Runs a worker until its queue is closed and empty.
 pub(crate) fn run(number: usize, shared: &Shared) {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let (mut taken, mut held) = (VecDeque::new(), Held::default());
+    let (mut taken, mut spare, mut held) = (VecDeque::new(), Vec::new(), Held::default());
     loop {
-        match shared.blocking.take(number, &waker, 1, &mut taken) {
-            Taken::Some => taken.drain(..).for_each(|job| answer(shared, job, &mut held)),
+        match shared.blocking.take(number, &waker, 1, &mut taken, &mut spare) {
+            Taken::Some => {
+                for mut parcel in taken.drain(..) {
+                    parcel.iter_mut().for_each(|job| answer(shared, job, &mut held));
+                    *parcel = None;
+                    spare.push(parcel);
+                }
+            }
             Taken::Nothing => thread::park(),
             Taken::Closed => return,
         }
     }
 }
 
-fn answer(shared: &Shared, mut job: Job, held: &mut Held) {
+fn answer(shared: &Shared, job: &mut Job, held: &mut Held) {
     let (pool, began) = (&shared.blocking, clock::now());
     let mut progress = Progress::new(began, 0);
-    let (method, end) = match served::begin(shared, pool, &mut job, &mut progress, began) {
-        Begun::Runs(method) => (method, run_handler(pool, method, &mut job, &mut progress)),
+    let (method, end) = match served::begin(shared, pool, job, &mut progress, began) {
+        Begun::Runs(method) => (method, run_handler(pool, method, job, &mut progress)),
         Begun::Refused(method, status) => {
             (method, End { at: began, reply: Some(Err(Failure::of_system(status))), service_ns: None })
         }
         Begun::Unwanted => return,
     };
-    served::end((method, pool), &mut job, &mut progress, end, held);
+    served::end((method, pool), job, &mut progress, end, held);
     held.flush(&shared.methods);
 }
 

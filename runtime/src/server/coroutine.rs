@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::ReusableBoxFuture;
 
 use super::connection::Slot;
-use super::job::Job;
+use super::job::{Job, Parcel};
 use super::served::Progress;
 use super::worker::Worker;
 use crate::clock;
@@ -23,8 +23,8 @@ use crate::request::{Reply, Request};
 
 /// What a coroutine keeps from one request to the next.
 pub(super) struct Coroutine {
-    /// The request whose handler waits; none between requests. It stays where it is until its answer is written: it is large.
-    job: Option<Job>,
+    /// The request whose handler waits; none between requests.
+    parcel: Option<Parcel>,
     progress: Progress,
     frame: Frame,
 }
@@ -34,8 +34,8 @@ struct Frame {
     future: ReusableBoxFuture<'static, Reply>,
     sleep: Pin<Box<Sleep>>,
     slot: Arc<Slot>,
-    /// That of the request before: its memory is used again.
-    context: Context,
+    /// That of the request before: its memory is used again. None while the handler runs, and when it has panicked.
+    context: Option<Context>,
     /// Since when the handler runs.
     resumed_at: Nanos,
 }
@@ -53,36 +53,42 @@ impl Coroutine {
             future: ReusableBoxFuture::new(std::future::pending()),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             slot: Arc::default(),
-            context: Context::new(),
+            context: None,
             resumed_at: Nanos::default(),
         };
-        Coroutine { job: None, progress: Progress::new(Nanos::default(), 0), frame }
+        Coroutine { parcel: None, progress: Progress::new(Nanos::default(), 0), frame }
     }
 
     /// Runs the handler that waits, or that of the next request, until it answers, its deadline comes, or nobody waits for it any more.
     pub(super) fn poll_next(&mut self, worker: &Worker, cx: &mut task::Context<'_>) -> Poll<()> {
-        let Coroutine { job: place, progress, frame } = self;
-        let is_new = place.is_none();
-        if is_new {
-            *place = worker.next_job();
+        let is_new = self.parcel.is_none();
+        let Some(mut parcel) = self.parcel.take().or_else(|| worker.next()) else { return Poll::Ready(()) };
+        if let Some(job) = &mut *parcel
+            && self.goes_on(job, is_new, worker, cx)
+        {
+            self.parcel = Some(parcel);
+            return Poll::Pending;
         }
-        let Some(job) = place else { return Poll::Ready(()) };
+        worker.give_back(parcel);
+        Poll::Ready(())
+    }
+
+    /// Whether the handler of a request waits, and the request is not over.
+    #[inline(always)]
+    fn goes_on(&mut self, job: &mut Job, is_new: bool, worker: &Worker, cx: &mut task::Context<'_>) -> bool {
+        let Coroutine { progress, frame, .. } = self;
         let method = if is_new { worker.begin(job, progress) } else { worker.method_of(job) };
-        let Some(method) = method else {
-            *place = None;
-            return Poll::Ready(());
-        };
+        let Some(method) = method else { return false };
         let request = is_new.then(|| frame.request_of(job));
         match frame.step(worker, (method, job), progress, request, cx) {
-            Step::Waits => Poll::Pending,
+            Step::Waits => true,
             Step::Ended(at, reply) => {
                 if progress.is_wait_counted {
                     job.connection.stop_waiting(&frame.slot);
                 }
                 progress.busy_ns += at.since(frame.resumed_at);
                 worker.end(method, job, progress, at, reply);
-                *place = None;
-                Poll::Ready(())
+                false
             }
         }
     }
@@ -92,8 +98,9 @@ impl Frame {
     /// What the handler is given.
     #[inline]
     fn request_of(&mut self, job: &mut Job) -> Request {
-        self.context.renew(job.deadline, &job.to.header, job.body.metadata(), job.arrival);
-        Request::new(self.context.clone(), job.body.take_payload(), job.connection.clone())
+        let context = self.context.get_or_insert_with(Context::new);
+        context.renew(job.deadline, &job.to.header, job.body.metadata(), job.arrival);
+        Request::new(context.clone(), job.body.take_payload(), job.connection.clone())
     }
 
     /// Runs a handler until it ends or waits; one that is not begun is given its request.
@@ -108,7 +115,7 @@ impl Frame {
     ) -> Step {
         self.resumed_at = if request.is_some() { progress.began } else { clock::now() };
         let polled = {
-            let (future, context) = (&mut self.future, self.context.clone());
+            let (future, context) = (&mut self.future, &mut self.context);
             let _entered = progress.span().enter();
             let poll = || {
                 if let Some(request) = request {
@@ -117,7 +124,7 @@ impl Frame {
                 future.poll(cx)
             };
             // What a handler shares with others has to bear its panic, as with a thread that panics.
-            catch_unwind(AssertUnwindSafe(|| context.scope_blocking(poll)))
+            catch_unwind(AssertUnwindSafe(|| Context::lend(context, poll)))
         };
         match polled {
             Ok(Poll::Ready(reply)) => Step::Ended(clock::now(), Some(reply)),

@@ -224,7 +224,7 @@ impl Intake {
         self.connection.take_cancel(request.to.header.call_id);
         self.connection.opened();
         let body = turn.jobs.copy_body(request);
-        turn.jobs.by_pool[usize::from(matches!(method.run, Run::Blocking(_)))].push_back(Job {
+        let job = Job {
             method: method.number,
             to: request.to,
             arrival: request.arrival,
@@ -234,7 +234,8 @@ impl Intake {
             admitted_at: turn.now,
             permit,
             noted,
-        });
+        };
+        turn.jobs.push(matches!(method.run, Run::Blocking(_)), job);
         Ok(())
     }
 

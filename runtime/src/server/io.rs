@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::connection::Connection;
 use super::intake::{Intake, MAX_ANSWERS, Turn};
-use super::job::{Job, Jobs};
+use super::job::{Jobs, Parcel};
 use super::listener::Accepted;
 use super::pool::Pool;
 use super::protocol::Protocol;
@@ -57,7 +57,7 @@ struct Buffers {
     input: Box<[u8]>,
     out: Vec<u8>,
     jobs: Jobs,
-    displaced: Vec<Job>,
+    displaced: Vec<Parcel>,
     handled: Batch,
 }
 
@@ -120,9 +120,10 @@ impl IoThread {
         poll_fn(|cx| {
             self.handing_over.borrow_mut().clone_from(cx.waker());
             let Buffers { jobs, displaced, .. } = &mut *self.buffers.borrow_mut();
-            for (jobs, pool) in jobs.by_pool.iter_mut().zip([&self.shared.workers, &self.shared.blocking]) {
+            let Jobs { by_pool, spare, .. } = jobs;
+            for (jobs, pool) in by_pool.iter_mut().zip([&self.shared.workers, &self.shared.blocking]) {
                 if !jobs.is_empty() {
-                    pool.put(jobs, displaced, &self.shared.methods);
+                    pool.put(jobs, spare, displaced, &self.shared.methods);
                 }
             }
             Poll::Pending

@@ -1,7 +1,7 @@
 //! A request on its way to a worker.
 //!
-//! It is made by one thread and ends on another. Memory that goes the same way costs more than the rest of that way, so a request
-//! takes along what it can as it is, and shares a block with others for its body.
+//! It is made by one thread and ends on another. Memory that goes the same way costs more than the rest of that way, so the memory of a
+//! request goes back and is used again, and its body shares a block with others.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,6 +21,9 @@ use crate::request::Inline;
 const BLOCK: usize = 2 << 10;
 /// A longer body has memory of its own.
 const MAX_SHARED: usize = BLOCK / 4;
+
+/// The memory of one request, with or without it: a request is large, and moves only as this pointer.
+pub(crate) type Parcel = Box<Option<Job>>;
 
 /// An admitted request: whoever has it owes admission a word, the caller an answer, and gives the memory of its body back.
 pub(crate) struct Job {
@@ -85,13 +88,23 @@ impl Body {
 /// Requests for the workers, and for the blocking workers.
 #[derive(Default)]
 pub(crate) struct Jobs {
-    pub(crate) by_pool: [VecDeque<Job>; 2],
+    pub(crate) by_pool: [VecDeque<Parcel>; 2],
+    /// Parcels without a request.
+    pub(crate) spare: Vec<Parcel>,
     block: BytesMut,
 }
 
 impl Jobs {
     pub(crate) fn is_empty(&self) -> bool {
         self.by_pool.iter().all(VecDeque::is_empty)
+    }
+
+    /// Adds a request.
+    #[inline]
+    pub(crate) fn push(&mut self, is_blocking: bool, job: Job) {
+        let mut parcel = self.spare.pop().unwrap_or_default();
+        *parcel = Some(job);
+        self.by_pool[usize::from(is_blocking)].push_back(parcel);
     }
 
     /// A copy of a request's body.

@@ -10,7 +10,7 @@ use mcrpc_core::time::Nanos;
 use parking_lot::Mutex;
 
 use super::controller::Controller;
-use super::job::Job;
+use super::job::{Job, Parcel};
 use super::memory::Memory;
 use super::queue::{Queue, Taken};
 use super::reply::{CURSOR_HOLD_MS, Load};
@@ -79,9 +79,15 @@ impl Pool {
     }
 
     /// Hands requests to the workers, and answers those for which there is no room after all.
-    pub(crate) fn put(&self, jobs: &mut VecDeque<Job>, displaced: &mut Vec<Job>, methods: &Methods) {
-        self.queue.put(jobs, displaced);
-        for mut job in displaced.drain(..) {
+    pub(crate) fn put(
+        &self,
+        jobs: &mut VecDeque<Parcel>,
+        spare: &mut Vec<Parcel>,
+        displaced: &mut Vec<Parcel>,
+        methods: &Methods,
+    ) {
+        self.queue.put(jobs, spare, displaced);
+        for mut job in displaced.drain(..).filter_map(|mut parcel| parcel.take()) {
             self.memory.give_back(job.body.len());
             self.give_up(&job, Status::QUEUE_FULL, methods);
             if let Some(noted) = &mut job.noted {
@@ -92,17 +98,24 @@ impl Pool {
     }
 
     /// Takes at most so many requests out of the queue, for a worker: see [`Queue::take`].
-    pub(crate) fn take(&self, worker: usize, waker: &Waker, most: usize, jobs: &mut VecDeque<Job>) -> Taken {
-        let taken = self.queue.take(worker, waker, most, jobs);
+    pub(crate) fn take(
+        &self,
+        worker: usize,
+        waker: &Waker,
+        most: usize,
+        jobs: &mut VecDeque<Parcel>,
+        spare: &mut Vec<Parcel>,
+    ) -> Taken {
+        let taken = self.queue.take(worker, waker, most, jobs, spare);
         if taken == Taken::Some {
-            self.memory.give_back(jobs.iter().map(|job| job.body.len()).sum());
+            self.memory.give_back(body_len_of(jobs));
         }
         taken
     }
 
     /// Puts back what a worker has taken and cannot run.
-    pub(crate) fn put_back(&self, jobs: &mut VecDeque<Job>) {
-        self.memory.retake(jobs.iter().map(|job| job.body.len()).sum());
+    pub(crate) fn put_back(&self, jobs: &mut VecDeque<Parcel>) {
+        self.memory.retake(body_len_of(jobs));
         self.queue.put_back(jobs);
     }
 
@@ -118,6 +131,10 @@ impl Pool {
         }
         job.connection.ended(1);
     }
+}
+
+fn body_len_of(jobs: &VecDeque<Parcel>) -> usize {
+    jobs.iter().flat_map(|parcel| parcel.iter()).map(|job| job.body.len()).sum()
 }
 
 #[cfg(test)]

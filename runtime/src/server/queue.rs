@@ -9,7 +9,10 @@ use std::task::Waker;
 use mcrpc_core::admission::key::PRIORITIES;
 use parking_lot::Mutex;
 
-use super::job::Job;
+use super::job::Parcel;
+
+/// So many parcels without a request are kept.
+const MAX_SPARE: usize = 1 << 10;
 
 /// The requests that wait for the workers of one pool.
 pub(crate) struct Queue {
@@ -20,9 +23,11 @@ pub(crate) struct Queue {
 }
 
 struct State {
-    levels: [VecDeque<Job>; PRIORITIES],
+    levels: [VecDeque<Parcel>; PRIORITIES],
     /// A bit for each level in which something waits.
     occupied: u64,
+    /// Parcels on their way back from the workers.
+    spare: Vec<Parcel>,
     /// Workers that wait, the one that came last at the end: its cache is the warmest.
     idle: Vec<(usize, Waker)>,
     is_closed: bool,
@@ -43,8 +48,8 @@ pub(crate) enum Taken {
 
 impl Queue {
     pub(crate) fn new(limit: usize) -> Queue {
-        let state =
-            State { levels: [const { VecDeque::new() }; PRIORITIES], occupied: 0, idle: Vec::new(), is_closed: false };
+        let levels = [const { VecDeque::new() }; PRIORITIES];
+        let state = State { levels, occupied: 0, spare: Vec::new(), idle: Vec::new(), is_closed: false };
         Queue { state: Mutex::new(state), len: AtomicUsize::new(0), limit }
     }
 
@@ -53,15 +58,16 @@ impl Queue {
         self.len.load(Relaxed)
     }
 
-    /// Takes requests in. Where there is no room, the less important ones leave, to `displaced`: of one priority the last to come.
-    pub(crate) fn put(&self, jobs: &mut VecDeque<Job>, displaced: &mut Vec<Job>) {
+    /// Takes requests in, and gives parcels back. Where there is no room, the less important ones leave, to `displaced`: of one priority
+    /// the last to come.
+    pub(crate) fn put(&self, jobs: &mut VecDeque<Parcel>, spare: &mut Vec<Parcel>, displaced: &mut Vec<Parcel>) {
         let mut woken: smallvec::SmallVec<[Waker; 8]> = smallvec::SmallVec::new();
         {
             let mut state = self.state.lock();
             let before = self.len.load(Relaxed);
             let mut len = before;
-            if before == 0 && !state.is_closed && jobs.len() <= self.limit {
-                len = state.swap_in(jobs);
+            if spare.is_empty() {
+                std::mem::swap(spare, &mut state.spare);
             }
             for job in jobs.drain(..) {
                 if state.is_closed {
@@ -84,17 +90,23 @@ impl Queue {
     }
 
     /// Takes the most important requests out, at most so many, and leaves as many for each worker that is idle; if there is none,
-    /// `worker` is woken once there is.
-    pub(crate) fn take(&self, worker: usize, waker: &Waker, most: usize, jobs: &mut VecDeque<Job>) -> Taken {
+    /// `worker` is woken once there is. Parcels that are no longer needed go back.
+    pub(crate) fn take(
+        &self,
+        worker: usize,
+        waker: &Waker,
+        most: usize,
+        jobs: &mut VecDeque<Parcel>,
+        spare: &mut Vec<Parcel>,
+    ) -> Taken {
         let mut state = self.state.lock();
+        state.keep(spare);
         let len = self.len.load(Relaxed);
         if len > 0 {
             // A thread that runs something is not idle, whichever of its coroutines was.
             state.idle.retain(|(idle, _)| *idle != worker);
             let share = len.div_ceil(state.idle.len() + 1).min(most);
-            if share < len || !jobs.is_empty() || !state.swap_out(jobs) {
-                state.remove_first(share, jobs);
-            }
+            state.remove_first(share, jobs);
             self.len.store(len - share, Relaxed);
             return Taken::Some;
         }
@@ -106,7 +118,7 @@ impl Queue {
     }
 
     /// Puts back what a worker cannot run after all.
-    pub(crate) fn put_back(&self, jobs: &mut VecDeque<Job>) {
+    pub(crate) fn put_back(&self, jobs: &mut VecDeque<Parcel>) {
         let mut state = self.state.lock();
         self.len.store(self.len.load(Relaxed) + jobs.len(), Relaxed);
         let keep = state.idle.len().saturating_sub(jobs.len());
@@ -138,36 +150,24 @@ impl Queue {
 }
 
 impl State {
-    /// Takes all requests in, when there are none, if they have one level in common: as a whole, since copies of them cost more than
-    /// anything else here. How many.
-    fn swap_in(&mut self, jobs: &mut VecDeque<Job>) -> usize {
-        let Some(level) = jobs.front().map(level_of) else { return 0 };
-        if jobs.iter().any(|job| level_of(job) != level) {
-            return 0;
+    /// Keeps parcels for those who have requests to put in, as many as there is a use for.
+    fn keep(&mut self, spare: &mut Vec<Parcel>) {
+        if self.spare.is_empty() {
+            std::mem::swap(spare, &mut self.spare);
+        } else {
+            self.spare.append(spare);
         }
-        self.occupied |= 1 << level;
-        std::mem::swap(&mut self.levels[level], jobs);
-        self.levels[level].len()
+        self.spare.truncate(MAX_SPARE);
     }
 
-    /// Gives all requests away, if they have one level in common, for nothing. Whether they have.
-    fn swap_out(&mut self, jobs: &mut VecDeque<Job>) -> bool {
-        if !self.occupied.is_power_of_two() {
-            return false;
-        }
-        std::mem::swap(&mut self.levels[self.occupied.trailing_zeros() as usize], jobs);
-        self.occupied = 0;
-        true
-    }
-
-    fn insert(&mut self, job: Job, push: impl Fn(&mut VecDeque<Job>, Job)) {
+    fn insert(&mut self, job: Parcel, push: impl Fn(&mut VecDeque<Parcel>, Parcel)) {
         let level = level_of(&job);
         self.occupied |= 1 << level;
         push(&mut self.levels[level], job);
     }
 
     /// Moves the most important requests, so many if there are.
-    fn remove_first(&mut self, mut count: usize, jobs: &mut VecDeque<Job>) {
+    fn remove_first(&mut self, mut count: usize, jobs: &mut VecDeque<Parcel>) {
         while count > 0 && self.occupied != 0 {
             let level = self.occupied.trailing_zeros() as usize;
             let some = count.min(self.levels[level].len());
@@ -177,7 +177,7 @@ impl State {
         }
     }
 
-    fn remove_last(&mut self) -> Option<Job> {
+    fn remove_last(&mut self) -> Option<Parcel> {
         let level = (u64::BITS - 1).checked_sub(self.occupied.leading_zeros())? as usize;
         let job = self.levels[level].pop_back();
         self.forget_if_empty(level);
@@ -198,6 +198,6 @@ impl State {
     }
 }
 
-fn level_of(job: &Job) -> usize {
-    usize::from(job.priority()).min(PRIORITIES - 1)
+fn level_of(parcel: &Parcel) -> usize {
+    parcel.as_ref().as_ref().map_or(0, |job| usize::from(job.priority()).min(PRIORITIES - 1))
 }

@@ -17,7 +17,7 @@ use mcrpc_core::time::Nanos;
 
 use super::coroutine::Coroutine;
 use super::held::{Held, MAX_HELD_NS};
-use super::job::Job;
+use super::job::{Job, Parcel};
 use super::pool::Pool;
 use super::queue::Taken;
 use super::served::{self, Begun, End, Progress};
@@ -38,7 +38,9 @@ pub(super) struct Worker {
     number: usize,
     shared: Arc<Shared>,
     /// Requests that were taken out of the queue and wait for a coroutine.
-    taken: RefCell<VecDeque<Job>>,
+    taken: RefCell<VecDeque<Parcel>>,
+    /// Their parcels, when they are over.
+    spare: RefCell<Vec<Parcel>>,
     /// How long a handler runs, without waiting: a moving average.
     busy_ns: Cell<u64>,
     /// The same, of each method.
@@ -60,6 +62,7 @@ pub(crate) async fn run(number: usize, coroutines: usize, shared: Arc<Shared>) {
         shared,
         busy_ns_of,
         taken: RefCell::default(),
+        spare: RefCell::default(),
         busy_ns: Cell::new(MAX_TAKEN_NS),
         parked: RefCell::new(vec![None; coroutines]),
         held: RefCell::default(),
@@ -114,7 +117,8 @@ impl Worker {
                 return Poll::Ready(true);
             }
             let most = (MAX_TAKEN_NS / self.busy_ns.get().max(1)).clamp(1, MAX_TAKEN);
-            match self.pool().take(self.number, cx.waker(), most as usize, &mut taken) {
+            let spare = &mut self.spare.borrow_mut();
+            match self.pool().take(self.number, cx.waker(), most as usize, &mut taken, spare) {
                 Taken::Some => return Poll::Ready(true),
                 Taken::Closed => {
                     self.flush();
@@ -133,8 +137,15 @@ impl Worker {
 
     /// The next request that was taken.
     #[inline]
-    pub(super) fn next_job(&self) -> Option<Job> {
+    pub(super) fn next(&self) -> Option<Parcel> {
         self.taken.borrow_mut().pop_front()
+    }
+
+    /// A request is over.
+    #[inline]
+    pub(super) fn give_back(&self, mut parcel: Parcel) {
+        *parcel = None;
+        self.spare.borrow_mut().push(parcel);
     }
 
     /// Begins a request, and says whose handler is to run; if none is, it is answered.

@@ -18,6 +18,8 @@ const LARGE: Shape = Shape::new(1, 256, 4_096);
 /// As many as make a server refuse nearly everything whose one thread takes 2 ms for each.
 const OVERLOAD: Shape = Shape::new(8, 256, 64);
 
+const DRIVEN_MS: u64 = 10_000;
+
 /// Per request, as good as none: a buffer grows now and then.
 const NONE: f64 = 0.01;
 
@@ -70,6 +72,12 @@ pub fn run() {
     }
 }
 
+fn case_of(name: &str) -> Case {
+    let names = cases().map(|case| case.name);
+    let case = cases().into_iter().find(|case| case.name == name);
+    case.unwrap_or_else(|| panic!("{name}: there are {names:?}"))
+}
+
 /// Allocations per request, and the share of requests that was refused.
 fn allocations(case: &Case) -> (f64, f64) {
     let mut server = Server::start(case.server);
@@ -95,11 +103,20 @@ fn counted(case: &Case, requests: u64, profile: &Path) -> Option<(f64, f64)> {
     Some((server.end()? as f64, answered as f64))
 }
 
+/// Keeps the server of a case busy for a while, and prints what a request took.
+pub fn drive(name: &str) {
+    let Case { server, framing, shape, .. } = case_of(name);
+    let server = Server::start(server);
+    let mut load = Load::connect(server.address, framing, shape.connections);
+    let before_ns = server.cpu_ns();
+    let figures = load.round(&Shape { duration_ms: DRIVEN_MS, ..shape });
+    let server_ns = (server.cpu_ns() - before_ns) as f64 / figures.answered as f64;
+    println!("{:.0} requests/s, the server's time {server_ns:.0} ns", figures.per_second);
+}
+
 /// Prints which functions take the instructions of a case.
 pub fn profile(name: &str) {
-    let all = cases();
-    let names: Vec<&str> = all.iter().map(|case| case.name).collect();
-    let case = all.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("{name}: there are {names:?}"));
+    let case = &case_of(name);
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("callgrind");
     let (_, requests) = counted(case, 40_000, &file).expect("valgrind is installed");

@@ -9,7 +9,7 @@ mod slow;
 mod table;
 
 pub use calls::profile as profile_calls;
-pub use counts::profile;
+pub use counts::{drive, profile};
 
 /// The questions by their names on the command line.
 pub const ALL: [(&str, fn()); 7] = [
