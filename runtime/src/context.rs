@@ -71,7 +71,9 @@ impl Context {
         match Arc::get_mut(&mut self.0) {
             Some(parts) if !parts.metadata.spilled() => {
                 parts.metadata.clear();
-                parts.metadata.extend_from_slice(metadata);
+                if !metadata.is_empty() {
+                    parts.metadata.extend_from_slice(metadata);
+                }
                 (parts.header, parts.arrival, parts.deadline, parts.served) =
                     (*header, arrival, deadline, Served::default());
             }

@@ -7,6 +7,7 @@ use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 
 use mcrpc_core::status::Status;
+use mcrpc_core::time::Nanos;
 
 use super::held::Held;
 use super::job::Job;
@@ -49,18 +50,20 @@ pub(crate) fn run(number: usize, shared: &Shared) {
 fn answer(shared: &Shared, job: &mut Job, held: &mut Held) {
     let (pool, began) = (&shared.blocking, clock::now());
     let mut progress = Progress::new(began, 0);
-    let (method, end) = match served::begin(shared, pool, job, &mut progress, began) {
-        Begun::Runs(method) => (method, run_handler(pool, method, job, &mut progress)),
-        Begun::Refused(method, status) => {
-            (method, End { at: began, reply: Some(Err(Failure::of_system(status))), service_ns: None })
+    let (method, reply, at, service_ns) = match served::begin(shared, pool, job, &mut progress, began) {
+        Begun::Runs(method) => {
+            let (reply, at) = run_handler(pool, method, job, &mut progress);
+            (method, reply, at, Some(at.since(began)))
         }
+        Begun::Refused(method, status) => (method, Err(Failure::of_system(status)), began, None),
         Begun::Unwanted => return,
     };
-    served::end((method, pool), job, &mut progress, end, held);
+    served::end((method, pool), job, &mut progress, End { at, reply: Some(&reply), service_ns }, held);
     held.flush(&shared.methods);
 }
 
-fn run_handler(pool: &Pool, method: &Method, job: &mut Job, progress: &mut Progress) -> End {
+/// What a handler answers, and when.
+fn run_handler(pool: &Pool, method: &Method, job: &mut Job, progress: &mut Progress) -> (Reply, Nanos) {
     method.stats.queue_wait.record_ns(progress.waited_ns);
     progress.is_wait_counted = true;
     let context = job.context();
@@ -70,7 +73,7 @@ fn run_handler(pool: &Pool, method: &Method, job: &mut Job, progress: &mut Progr
     progress.busy_ns = clock::used_by_thread().since(used_before);
     let at = clock::now();
     let _ = pool.admission.done(pool.number, progress.began, at);
-    End { at, reply: Some(reply), service_ns: Some(at.since(progress.began)) }
+    (reply, at)
 }
 
 fn handle(method: &Method, request: Request) -> Reply {

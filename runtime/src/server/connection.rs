@@ -145,9 +145,9 @@ impl Connection {
         }
     }
 
-    /// A request was handed to a worker.
-    pub(crate) fn opened(&self) {
-        self.open.fetch_add(1, Relaxed);
+    /// So many requests are about to be handed to workers.
+    pub(crate) fn opened(&self, count: u32) {
+        self.open.fetch_add(count, Relaxed);
     }
 
     /// Requests that workers have, and that are not answered.

@@ -38,13 +38,14 @@ struct Frame {
     context: Option<Context>,
     /// Since when the handler runs.
     resumed_at: Nanos,
+    /// What it has answered; none if its caller has given the call up.
+    reply: Option<Reply>,
 }
 
 /// What a handler does.
 enum Step {
     Waits,
-    /// At some time, and with what: without a reply its caller has given the call up.
-    Ended(Nanos, Option<Reply>),
+    Ended(Nanos),
 }
 
 impl Coroutine {
@@ -55,6 +56,7 @@ impl Coroutine {
             slot: Arc::default(),
             context: None,
             resumed_at: Nanos::default(),
+            reply: None,
         };
         Coroutine { parcel: None, progress: Progress::new(Nanos::default(), 0), frame }
     }
@@ -82,12 +84,13 @@ impl Coroutine {
         let request = is_new.then(|| frame.request_of(job));
         match frame.step(worker, (method, job), progress, request, cx) {
             Step::Waits => true,
-            Step::Ended(at, reply) => {
+            Step::Ended(at) => {
                 if progress.is_wait_counted {
                     job.connection.stop_waiting(&frame.slot);
                 }
                 progress.busy_ns += at.since(frame.resumed_at);
-                worker.end(method, job, progress, at, reply);
+                worker.end(method, job, progress, at, frame.reply.as_ref());
+                frame.reply = None;
                 false
             }
         }
@@ -115,19 +118,19 @@ impl Frame {
     ) -> Step {
         self.resumed_at = if request.is_some() { progress.began } else { clock::now() };
         let polled = {
-            let (future, context) = (&mut self.future, &mut self.context);
+            let Frame { future, context, reply: place, .. } = self;
             let _entered = progress.span().enter();
             let poll = || {
                 if let Some(request) = request {
                     method.begin(request, future);
                 }
-                future.poll(cx)
+                future.poll(cx).map(|reply| *place = Some(reply))
             };
             // What a handler shares with others has to bear its panic, as with a thread that panics.
             catch_unwind(AssertUnwindSafe(|| Context::lend(context, poll)))
         };
         match polled {
-            Ok(Poll::Ready(reply)) => Step::Ended(clock::now(), Some(reply)),
+            Ok(Poll::Ready(())) => Step::Ended(clock::now()),
             Ok(Poll::Pending) => self.wait(worker, (method, job), progress, cx),
             Err(_) => self.give_up(Some(lost(method))),
         }
@@ -175,7 +178,8 @@ impl Frame {
         let at = clock::now();
         // What it waited for is dropped now.
         self.future.set(std::future::pending());
-        Step::Ended(at, failure.map(Err))
+        self.reply = failure.map(Err);
+        Step::Ended(at)
     }
 }
 

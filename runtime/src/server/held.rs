@@ -52,7 +52,7 @@ impl Held {
     pub(super) fn push(
         &mut self,
         connection: &Arc<Connection>,
-        answer: Option<(&ReplyTo, Load, Reply)>,
+        answer: Option<(&ReplyTo, Load, &Reply)>,
         handled: Handled,
         began: Nanos,
     ) -> bool {
@@ -70,8 +70,8 @@ impl Held {
         let answers = &mut self.connections[place];
         answers.ended += 1;
         match answer {
-            Some((to, load, Ok(payload))) => _ = reply::put_reply(&mut answers.bytes, to, load, &payload),
-            Some((to, load, Err(failure))) => _ = reply::put_failure(&mut answers.bytes, to, load, &failure),
+            Some((to, load, Ok(payload))) => _ = reply::put_reply(&mut answers.bytes, to, load, payload),
+            Some((to, load, Err(failure))) => _ = reply::put_failure(&mut answers.bytes, to, load, failure),
             None => {}
         }
         answers.bytes.len() < MAX_BYTES && self.connections.len() < MAX_CONNECTIONS

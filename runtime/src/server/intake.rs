@@ -18,7 +18,7 @@ use super::limits::{Gate, Permit, Refusal};
 use super::noted::Noted;
 use super::pool::Pool;
 use super::rates::Caller;
-use super::reply::{self, ReplyTo};
+use super::reply::{self, Load, ReplyTo};
 use super::shared::Shared;
 use crate::clock;
 use crate::methods::{InlineFn, Method, Run};
@@ -33,26 +33,57 @@ pub(super) const MAX_ANSWERS: usize = 128 << 10;
 /// What an IO thread works with while it takes what was read.
 pub(crate) struct Turn<'t> {
     pub(crate) shared: &'t Shared,
+    connection: &'t Connection,
     /// Answers to the connection that is read.
     pub(crate) out: &'t mut Vec<u8>,
     jobs: &'t mut Jobs,
+    /// Requests among them, and bytes of their bodies, that are not counted yet where other threads see it.
+    opened: u32,
+    opened_len: usize,
     /// Requests that inline handlers have handled: counted together.
     handled: &'t mut Batch,
     /// That of inline handlers, once there is one.
     inline: Option<AdmissionTurn<'t>>,
     /// The method that was called last: mostly the next one's too.
     found: Option<(u32, &'t Arc<Method>, &'t Pool)>,
+    /// Refusals that are not counted yet: of one method, for one reason.
+    refused: Option<(&'t Method, Status, u64)>,
+    /// What the refusals of a pool say, once there is one.
+    load: Option<(&'t Pool, Load)>,
     now: Nanos,
 }
 
 impl<'t> Turn<'t> {
     pub(crate) fn new(
         shared: &'t Shared,
+        connection: &'t Connection,
         out: &'t mut Vec<u8>,
         jobs: &'t mut Jobs,
         handled: &'t mut Batch,
     ) -> Turn<'t> {
-        Turn { shared, out, jobs, handled, inline: None, found: None, now: clock::now() }
+        let (inline, found, refused, load, now) = (None, None, None, None, clock::now());
+        Turn { shared, connection, out, jobs, opened: 0, opened_len: 0, handled, inline, found, refused, load, now }
+    }
+
+    /// Whether one more request may wait.
+    #[inline]
+    fn room_for(&self, body_len: usize) -> Result<(), Status> {
+        let most = self.shared.config.limits.max_open_calls;
+        if most > 0 && self.connection.open_calls() + self.opened >= most {
+            return Err(Status::TOO_MANY_OPEN_CALLS);
+        }
+        if self.shared.memory.has_room(self.opened_len + body_len) { Ok(()) } else { Err(Status::QUEUE_FULL) }
+    }
+
+    /// Counts what was refused, whose callers have not heard of it yet, and what was taken for the workers, who have nothing of it yet.
+    pub(crate) fn settle(&mut self) {
+        if let Some((method, status, count)) = self.refused.take() {
+            method.stats.count(self.connection.caller_number(), status, count);
+        }
+        if self.opened > 0 {
+            self.connection.opened(std::mem::take(&mut self.opened));
+            self.shared.memory.take(std::mem::take(&mut self.opened_len));
+        }
     }
 
     #[inline(never)]
@@ -65,6 +96,35 @@ impl<'t> Turn<'t> {
         Ok((method, pool))
     }
 
+    /// Counts a refusal: those that come one after another are mostly alike.
+    #[inline]
+    fn count_refused(&mut self, method: &'t Method, status: Status) {
+        match &mut self.refused {
+            Some((of, why, count)) if std::ptr::eq(*of, method) && *why == status => *count += 1,
+            _ => self.begin_refusals(method, status),
+        }
+    }
+
+    #[inline(never)]
+    fn begin_refusals(&mut self, method: &'t Method, status: Status) {
+        self.settle();
+        self.refused = Some((method, status, 1));
+    }
+
+    /// What a refusal says of the pool: the same in all of the turn.
+    #[inline]
+    fn load_of(&mut self, pool: &'t Pool) -> Load {
+        match self.load {
+            Some((of, load)) if std::ptr::eq(of, pool) => load,
+            _ => self.look_at(pool),
+        }
+    }
+
+    #[inline(never)]
+    fn look_at(&mut self, pool: &'t Pool) -> Load {
+        self.load.insert((pool, pool.load())).1
+    }
+
     /// Whether answers have to be written before more is taken.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
@@ -74,6 +134,12 @@ impl<'t> Turn<'t> {
     /// The time at which what is taken was read; later, when an inline handler has taken some.
     pub(crate) fn now(&self) -> Nanos {
         self.now
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.settle();
     }
 }
 
@@ -101,7 +167,8 @@ impl Intake {
     }
 
     /// Binds the caller's name.
-    pub(crate) fn set_caller(&mut self, name: &str, turn: &Turn<'_>) {
+    pub(crate) fn set_caller(&mut self, name: &str, turn: &mut Turn<'_>) {
+        turn.settle();
         self.caller = Caller::of(name);
         self.connection.set_caller(name, &turn.shared.observed.callers);
     }
@@ -125,15 +192,17 @@ impl Intake {
 
     /// Takes a request whose metadata are valid. Once for all protocols, so that what it calls is compiled into it.
     #[inline(never)]
-    pub(crate) fn take(&mut self, request: &Inline<'_>, turn: &mut Turn<'_>) {
+    pub(crate) fn take<'t>(&mut self, request: &Inline<'_>, turn: &mut Turn<'t>) {
         let (method, pool) = match self.find(&request.to.header, turn) {
             Ok(found) => found,
-            Err(status) => return refuse(&request.to, status, "", &turn.shared.workers, turn.out),
+            Err(status) => return refuse(&request.to, status, "", &turn.shared.workers, turn),
         };
         if let Err(why) = self.try_take(request, method, pool, turn) {
-            method.stats.count(self.connection.caller_number(), why.status);
-            self.log(method, request, why.status, [turn.now.since(request.arrival), 0]);
-            refuse(&request.to, why.status, why.text, pool, turn.out);
+            turn.count_refused(method, why.status);
+            if method.stats.is_logged() {
+                self.log(method, request, why.status, [turn.now.since(request.arrival), 0]);
+            }
+            refuse(&request.to, why.status, why.text, pool, turn);
         }
     }
 
@@ -177,7 +246,9 @@ impl Intake {
         turn.now = clock::now();
         admission.done(began, turn.now);
         let [waited_ns, service_ns] = [began.since(arrival), turn.now.since(began)];
-        self.log(method, request, status, [waited_ns, service_ns]);
+        if method.stats.is_logged() {
+            self.log(method, request, status, [waited_ns, service_ns]);
+        }
         turn.handled.push(Handled {
             method: method.number,
             caller: self.connection.caller_number(),
@@ -216,13 +287,14 @@ impl Intake {
     ) -> Result<(), Status> {
         let &Asked { request, method, pool, ref concern } = asked;
         let body_len = request.metadata.len() + request.payload.len();
-        if let Err(status) = self.room_for(body_len, turn) {
+        if let Err(status) = turn.room_for(body_len) {
             let _ = pool.admission.abandoned(pool.number);
             noted.iter_mut().for_each(|noted| noted.leaves(status, turn.now));
             return Err(status);
         }
         self.connection.take_cancel(request.to.header.call_id);
-        self.connection.opened();
+        turn.opened += 1;
+        turn.opened_len += body_len;
         let body = turn.jobs.copy_body(request);
         let job = Job {
             method: method.number,
@@ -237,16 +309,6 @@ impl Intake {
         };
         turn.jobs.push(matches!(method.run, Run::Blocking(_)), job);
         Ok(())
-    }
-
-    /// Takes the memory of a request that waits.
-    #[inline]
-    fn room_for(&self, body_len: usize, turn: &Turn<'_>) -> Result<(), Status> {
-        let most = turn.shared.config.limits.max_open_calls;
-        if most > 0 && self.connection.open_calls() >= most {
-            return Err(Status::TOO_MANY_OPEN_CALLS);
-        }
-        if turn.shared.memory.take(body_len) { Ok(()) } else { Err(Status::QUEUE_FULL) }
     }
 
     /// The caller did not send so many requests, because the server's cursor would have refused them: they are demand too.
@@ -267,12 +329,12 @@ impl Intake {
     pub(crate) fn refuse(&self, to: &ReplyTo, status: Status, turn: &mut Turn<'_>) {
         let pool = match turn.shared.find(to.header.method_id) {
             Some((method, pool)) => {
-                method.stats.count(self.connection.caller_number(), status);
+                turn.count_refused(method, status);
                 pool
             }
             None => &turn.shared.workers,
         };
-        refuse(to, status, "", pool, turn.out);
+        refuse(to, status, "", pool, turn);
     }
 
     /// Whether the caller's and the method's limits allow the request.
@@ -330,24 +392,18 @@ impl Intake {
         }
     }
 
-    #[inline]
-    fn log(&self, method: &Method, request: &Inline<'_>, status: Status, took_ns: [u64; 2]) {
-        if method.stats.is_logged() {
-            self.log_it(method, request, status, took_ns);
-        }
-    }
-
     #[cold]
-    fn log_it(&self, method: &Method, request: &Inline<'_>, status: Status, took_ns: [u64; 2]) {
+    fn log(&self, method: &Method, request: &Inline<'_>, status: Status, took_ns: [u64; 2]) {
         let context = request.context();
         spans::log(&method.name, &self.connection.caller_of(&context), &context, status, took_ns);
     }
 }
 
 #[inline(never)]
-fn refuse(to: &ReplyTo, status: Status, text: &'static str, pool: &Pool, out: &mut Vec<u8>) {
+fn refuse<'t>(to: &ReplyTo, status: Status, text: &'static str, pool: &'t Pool, turn: &mut Turn<'t>) {
     if to.header.kind == Kind::Request {
-        reply::put_refusal(out, to, pool.load(), status, text);
+        let load = turn.load_of(pool);
+        reply::put_refusal(turn.out, to, load, status, text);
     }
 }
 

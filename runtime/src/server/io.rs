@@ -168,9 +168,9 @@ impl IoThread {
 
     /// Takes a request that was not read here. What was answered at once is given back.
     #[cfg(feature = "grpc")]
-    pub(super) fn turn(&self, take: impl FnOnce(&mut Turn<'_>)) -> Vec<u8> {
+    pub(super) fn turn(&self, connection: &Connection, take: impl FnOnce(&mut Turn<'_>)) -> Vec<u8> {
         let Buffers { out, jobs, handled, .. } = &mut *self.buffers.borrow_mut();
-        take(&mut Turn::new(&self.shared, out, jobs, handled));
+        take(&mut Turn::new(&self.shared, connection, out, jobs, handled));
         if !handled.is_empty() {
             handled.count_ended(&self.shared.methods);
             handled.count_written(&self.shared.methods, clock::now());
@@ -341,7 +341,7 @@ impl Task {
             } else {
                 &unread[..]
             };
-            let mut turn = Turn::new(&io.shared, out, jobs, handled);
+            let mut turn = Turn::new(&io.shared, &self.watched.connection, out, jobs, handled);
             self.watched.connection.read_at(turn.now());
             let end = self.protocol.read(got, &mut turn);
             drop(turn);

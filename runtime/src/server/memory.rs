@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// So many bytes for all requests together.
+/// So many bytes for all requests together, and what each IO thread reads at once more at most.
 #[derive(Clone, Debug)]
 pub(crate) struct Memory(Arc<Budget>);
 
@@ -35,19 +35,15 @@ impl Memory {
         self.0.used.load(Relaxed)
     }
 
-    /// Takes so many bytes, if there are: whoever does gives them back.
+    /// Whether there are so many bytes. Threads that ask at the same moment may both be told so.
     #[inline]
-    pub(crate) fn take(&self, len: usize) -> bool {
-        let used = self.0.used.fetch_add(len, Relaxed);
-        if used.saturating_add(len) > self.0.limit {
-            self.give_back(len);
-            return false;
-        }
-        true
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        self.used().saturating_add(len) <= self.0.limit
     }
 
-    /// Takes so many bytes that have been given back too early.
-    pub(crate) fn retake(&self, len: usize) {
+    /// Takes so many bytes, even if there are none: whoever does gives them back.
+    #[inline]
+    pub(crate) fn take(&self, len: usize) {
         self.0.used.fetch_add(len, Relaxed);
     }
 
@@ -60,9 +56,12 @@ impl Memory {
 impl Lease {
     /// Takes so many bytes more, if there are.
     pub(crate) fn extend(&mut self, len: usize) -> bool {
-        let is_taken = self.memory.take(len);
-        self.len += if is_taken { len } else { 0 };
-        is_taken
+        let has_room = self.memory.has_room(len);
+        if has_room {
+            self.memory.take(len);
+            self.len += len;
+        }
+        has_room
     }
 }
 

@@ -127,7 +127,11 @@ impl Native {
                 let pong = Header { uin: header.uin, ..Header::new(Kind::Pong, header.call_id) };
                 turn.out.extend_from_slice(&pong.emit());
             }
-            Kind::Cancel => self.intake.connection.cancel(header.call_id),
+            Kind::Cancel => {
+                // It may mean one that was read just now.
+                turn.settle();
+                self.intake.connection.cancel(header.call_id);
+            }
             Kind::Hello => self.intake.set_caller(Hello::read(metadata).caller, turn),
             Kind::Request | Kind::OneWay | Kind::Pong | Kind::GoAway | Kind::Response => {}
         }

@@ -115,7 +115,7 @@ impl Pool {
 
     /// Puts back what a worker has taken and cannot run.
     pub(crate) fn put_back(&self, jobs: &mut VecDeque<Parcel>) {
-        self.memory.retake(body_len_of(jobs));
+        self.memory.take(body_len_of(jobs));
         self.queue.put_back(jobs);
     }
 
@@ -124,7 +124,7 @@ impl Pool {
         // Fails only for a queue that there is not.
         let _ = self.admission.abandoned(self.number);
         if let Some(method) = methods.get(job.method) {
-            method.stats.count(job.connection.caller_number(), status);
+            method.stats.count(job.connection.caller_number(), status, 1);
         }
         if job.wants_reply() {
             job.connection.answer(&job.to, self.load(), &Err(Failure::of_system(status)));

@@ -42,10 +42,10 @@ pub(super) enum Begun<'s> {
 }
 
 /// How a request ended.
-pub(super) struct End {
+pub(super) struct End<'r> {
     pub(super) at: Nanos,
     /// None if its caller has given it up.
-    pub(super) reply: Option<Reply>,
+    pub(super) reply: Option<&'r Reply>,
     /// How long its handler took, if it was run.
     pub(super) service_ns: Option<u64>,
 }
@@ -100,12 +100,12 @@ pub(super) fn end(
     (method, pool): (&Method, &Pool),
     job: &mut Job,
     progress: &mut Progress,
-    End { at, reply, service_ns }: End,
+    End { at, reply, service_ns }: End<'_>,
     held: &mut Held,
 ) -> bool {
     let Job { to, connection, permit, noted, .. } = job;
     let &mut Progress { ref mut span, ref mut logged, began, waited_ns, busy_ns, is_wait_counted } = progress;
-    let status = status_of(reply.as_ref());
+    let status = status_of(reply);
     // It is closed now, and not when the next request comes.
     spans::ended(&std::mem::replace(span, Span::none()), status);
     noted.iter_mut().for_each(|noted| noted.ends(status, service_ns, at));

@@ -161,8 +161,8 @@ impl Worker {
         match served::begin(&self.shared, self.pool(), job, progress, began) {
             Begun::Runs(method) => Some(method),
             Begun::Refused(method, status) => {
-                let reply = Some(Err(Failure::of_system(status)));
-                self.answer(method, job, progress, End { at: began, reply, service_ns: None });
+                let refusal = Err(Failure::of_system(status));
+                self.answer(method, job, progress, End { at: began, reply: Some(&refusal), service_ns: None });
                 None
             }
             Begun::Unwanted => None,
@@ -171,7 +171,14 @@ impl Worker {
 
     /// Answers a request whose handler has ended, or was given up: then there is no reply.
     #[inline]
-    pub(super) fn end(&self, method: &Method, job: &mut Job, progress: &mut Progress, at: Nanos, reply: Option<Reply>) {
+    pub(super) fn end(
+        &self,
+        method: &Method,
+        job: &mut Job,
+        progress: &mut Progress,
+        at: Nanos,
+        reply: Option<&Reply>,
+    ) {
         let pool = self.pool();
         let _ = pool.admission.done(pool.number, progress.began, at);
         self.note_busy(job.method, progress.busy_ns);
@@ -179,7 +186,7 @@ impl Worker {
     }
 
     #[inline]
-    fn answer(&self, method: &Method, job: &mut Job, progress: &mut Progress, end: End) {
+    fn answer(&self, method: &Method, job: &mut Job, progress: &mut Progress, end: End<'_>) {
         self.now.set(Some(end.at));
         let has_room = served::end((method, self.pool()), job, progress, end, &mut self.held.borrow_mut());
         if !has_room {

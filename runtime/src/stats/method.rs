@@ -32,9 +32,8 @@ pub struct MethodStats {
 }
 
 impl MethodStats {
-    #[inline]
-    pub(crate) fn count(&self, caller: CallerNumber, status: Status) {
-        self.ended[caller.index()].get_or_init(Box::default).count(status, 1);
+    pub(crate) fn count(&self, caller: CallerNumber, status: Status, times: u64) {
+        self.ended[caller.index()].get_or_init(Box::default).count(status, times);
     }
 
     /// Requests of one caller ended one after another.

@@ -88,7 +88,7 @@ mod tests {
         let at = |seconds: u64| Nanos(seconds * 1_000_000_000);
         let take = |wait_ns| {
             stats.queue_wait.record_ns(wait_ns);
-            stats.count(CallerNumber::UNKNOWN, Status::OK);
+            stats.count(CallerNumber::UNKNOWN, Status::OK, 1);
         };
         let mut shown = Vec::new();
         for second in 0..30 {

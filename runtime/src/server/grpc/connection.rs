@@ -79,7 +79,7 @@ impl Carrier {
     /// Has the intake do something. What it answers at once, if it does.
     pub(super) fn turn<R>(&self, act: impl FnOnce(&mut Intake, &mut Turn<'_>) -> R) -> (R, Option<Answer>) {
         let mut done = None;
-        let frames = self.io.turn(|turn| done = Some(act(&mut self.intake.borrow_mut(), turn)));
+        let frames = self.io.turn(&self.connection, |turn| done = Some(act(&mut self.intake.borrow_mut(), turn)));
         let answer = answers::read(frames, &self.http2.unsent).pop().map(|(_, answer)| answer);
         (done.expect("a turn is taken at once"), answer)
     }
