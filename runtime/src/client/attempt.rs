@@ -1,10 +1,10 @@
 //! One attempt of a call: a request to one server, and what is told of how it ended.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Poll, Waker};
+use std::task::{Context as Poller, Poll, Waker, ready};
 
 use mcrpc_core::admission::Cursor;
 use mcrpc_core::select::call::Choice;
@@ -25,30 +25,41 @@ const CURSOR_HOLD_MS: u32 = 300;
 
 /// An attempt that is under way. Dropped before its end has been told, it tells by itself what it has met: whoever waited for it may
 /// have left because it was late.
-struct Underway<'m, 'c> {
+pub(super) struct Underway<'m, 'c> {
     making: &'m Making<'c>,
     choice: &'m Choice,
+    /// Counts from 1.
+    number: u8,
     began: Nanos,
-    exchange: Option<Exchange>,
-    is_over: bool,
+    stage: Stage<'c>,
 }
+
+/// How far it has come.
+enum Stage<'c> {
+    /// Nobody has polled it.
+    New,
+    /// A connection is being made.
+    Dialing(Dialing<'c>),
+    Sent(Exchange),
+    Over,
+}
+
+type Dialing<'c> = Pin<Box<dyn Future<Output = Result<Arc<Connection>, Status>> + Send + 'c>>;
 
 impl<'c> Making<'c> {
     /// One attempt, told to the set and to the task. `number` counts from 1. The answer, and when it came.
-    pub(super) async fn attempt(&self, choice: &Choice, number: u8, began: Nanos) -> (Answer, Nanos) {
-        let mut underway = Underway { making: self, choice, began, exchange: None, is_over: false };
-        let answer = match self.reach(choice, began).await {
-            Ok((connection, now)) => underway.answer(connection, number, now).await,
-            Err(status) => Answer::none(status),
-        };
-        underway.is_over = true;
-        let ended = clock::now();
+    pub(super) fn attempt<'m>(&'m self, choice: &'m Choice, number: u8, began: Nanos) -> Underway<'m, 'c> {
+        Underway { making: self, choice, number, began, stage: Stage::New }
+    }
+
+    /// Tells the set and the task how an attempt was answered.
+    fn tell_answer(&self, choice: &Choice, number: u8, began: Nanos, answer: &Answer, ended: Nanos) {
         let outcome = Outcome::of(answer.status);
         self.callee.stats.attempted(outcome);
-        if let Some(context) = self.context.filter(|_| matches!(outcome, Outcome::Ok | Outcome::Logic)) {
+        if let Some(context) = self.context().filter(|_| matches!(outcome, Outcome::Ok | Outcome::Logic)) {
             context.serve(self.callee.service.id);
         }
-        let known = self.client.known();
+        let known = self.client().known();
         if let Some(ring) = self.ring(&known, ended) {
             let (status, took_us) = (answer.status, ended.since(began) / NANOS_PER_MICRO);
             let more = format_args!("attempt={number} status={} code={} took_us={took_us}", name_of(status), status.0);
@@ -67,13 +78,12 @@ impl<'c> Making<'c> {
                 set.heard(choice, answer.cursor, hold_ms, host, ended);
             }
         });
-        (answer, ended)
     }
 
     /// Calls are sent again to a server that goes away as soon as something listens at its address.
     fn look_for(&self, choice: Choice) {
-        let (client, service) = (Arc::downgrade(self.client), self.callee.service.clone());
-        self.client.dialer.handle.spawn(async move {
+        let (client, service) = (Arc::downgrade(self.client()), self.callee.service.clone());
+        self.client().dialer.handle.spawn(async move {
             let Some(endpoint) = service.endpoint(choice.user_data, &choice.endpoint) else { return };
             let Some(dialer) = client.upgrade().map(|client| client.dialer.clone()) else { return };
             if endpoint.comes_back(&dialer).await
@@ -84,18 +94,6 @@ impl<'c> Making<'c> {
                 });
             }
         });
-    }
-
-    /// A connection to the server that was chosen, and when there is one.
-    async fn reach(&self, choice: &Choice, began: Nanos) -> Result<(Arc<Connection>, Nanos), Status> {
-        match self.callee.service.way(choice.user_data, &choice.endpoint, began) {
-            Way::Open(connection) => Ok((connection, began)),
-            Way::Closed(status) => Err(status),
-            Way::Untrodden(endpoint) => {
-                let connection = Box::pin(endpoint.dial_until(&self.client.dialer, self.deadline)).await?;
-                Ok((connection, clock::now()))
-            }
-        }
     }
 
     fn send(
@@ -111,52 +109,78 @@ impl<'c> Making<'c> {
         if header.budget_ms == 0 {
             return Err(Status::OUT_OF_TIME);
         }
-        let Some(relay) = &self.options.relay else {
-            return to.send(header, self.deadline, now, self.payload, waker, |writer| {
+        let Some(relay) = &self.options().relay else {
+            return to.send(header, self.deadline, now, &self.order.payload, waker, |writer| {
                 carried.write(now, writer);
                 writer.withheld(choice.withheld);
             });
         };
-        let request = self.context.map(Context::metadata).unwrap_or_default();
-        header.flags.0 |= self.context.map_or(0, |context| relay.payload_flags(context.header()));
-        to.send(header, self.deadline, now, self.payload, waker, |writer| {
+        let request = self.context().map(Context::metadata).unwrap_or_default();
+        header.flags.0 |= self.context().map_or(0, |context| relay.payload_flags(context.header()));
+        to.send(header, self.deadline, now, &self.order.payload, waker, |writer| {
             relay.write(&carried, &request, choice.withheld, now, writer);
         })
     }
 }
 
 impl Underway<'_, '_> {
-    /// Sends the request when it is polled first, as it is known then whom the answer is to wake.
-    fn answer(&mut self, to: Arc<Connection>, number: u8, now: Nanos) -> impl Future<Output = Answer> {
-        let mut to = Some(to);
-        poll_fn(move |cx| match (&mut self.exchange, to.take()) {
-            (Some(exchange), _) => Pin::new(exchange).poll(cx),
-            (None, Some(to)) => match self.making.send(to, self.choice, number, now, cx.waker().clone()) {
-                Ok(exchange) => {
-                    self.exchange = Some(exchange);
-                    Poll::Pending
+    /// Goes on as far as it can; the answer, when there is one. The request is sent when it is known whom the answer is to wake.
+    fn poll_answer(&mut self, cx: &mut Poller<'_>) -> Poll<Answer> {
+        let (making, choice) = (self.making, self.choice);
+        let (connection, now) = match &mut self.stage {
+            Stage::New => match making.callee.service.way(choice.user_data, &choice.endpoint, self.began) {
+                Way::Open(connection) => (connection, self.began),
+                Way::Closed(status) => return Poll::Ready(Answer::none(status)),
+                Way::Untrodden(endpoint) => {
+                    self.stage =
+                        Stage::Dialing(Box::pin(endpoint.dial_until(&making.client().dialer, making.deadline)));
+                    return self.poll_answer(cx);
                 }
-                Err(status) => Poll::Ready(Answer::none(status)),
             },
-            (None, None) => unreachable!("it was over when it was not sent"),
-        })
+            Stage::Dialing(dialing) => match ready!(dialing.as_mut().poll(cx)) {
+                Ok(connection) => (connection, clock::now()),
+                Err(status) => return Poll::Ready(Answer::none(status)),
+            },
+            Stage::Sent(exchange) => return Pin::new(exchange).poll(cx),
+            Stage::Over => unreachable!("nobody polls it again"),
+        };
+        match making.send(connection, choice, self.number, now, cx.waker().clone()) {
+            Ok(exchange) => {
+                self.stage = Stage::Sent(exchange);
+                Poll::Pending
+            }
+            Err(status) => Poll::Ready(Answer::none(status)),
+        }
+    }
+}
+
+impl Future for Underway<'_, '_> {
+    type Output = (Answer, Nanos);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<(Answer, Nanos)> {
+        let answer = ready!(self.poll_answer(cx));
+        self.stage = Stage::Over;
+        let ended = clock::now();
+        self.making.tell_answer(self.choice, self.number, self.began, &answer, ended);
+        Poll::Ready((answer, ended))
     }
 }
 
 impl Drop for Underway<'_, '_> {
     fn drop(&mut self) {
-        if self.is_over {
-            return;
-        }
-        let (Making { client, callee, deadline, .. }, now) = (self.making, clock::now());
-        let met = self.exchange.as_ref().and_then(Exchange::met);
+        let met = match &self.stage {
+            Stage::New | Stage::Over => return,
+            Stage::Dialing(_) => None,
+            Stage::Sent(exchange) => exchange.met(),
+        };
+        let (Making { callee, deadline, .. }, now) = (self.making, clock::now());
         let Some(status) = met.or((now >= *deadline).then_some(Status::TIMED_OUT)) else {
             callee.stats.cancelled.fetch_add(1, Relaxed);
             return;
         };
         let outcome = Outcome::of(status);
         callee.stats.attempted(outcome);
-        callee.service.with_set(&client.known(), |set, host| {
+        callee.service.with_set(&self.making.client().known(), |set, host| {
             set.report(self.choice, outcome, now.since(self.began), host, now);
         });
     }

@@ -16,7 +16,7 @@ use mcrpc_core::status::{Class, Status};
 use mcrpc_core::time::Nanos;
 
 use super::Inner;
-use super::call::{Callee, Options};
+use super::call::{Callee, Options, Order};
 use super::connection::Answer;
 use crate::clock;
 use crate::context::Context;
@@ -39,12 +39,8 @@ const NOBODYS: Concern = Concern {
 
 /// A call that is being made: what all its attempts share.
 pub(super) struct Making<'c> {
-    pub(super) client: &'c Arc<Inner>,
+    pub(super) order: &'c Order,
     pub(super) callee: &'c Callee,
-    pub(super) payload: &'c [u8],
-    /// Of the request on whose behalf it is made.
-    pub(super) context: Option<&'c Context>,
-    pub(super) options: &'c Options,
     began: Nanos,
     pub(super) deadline: Nanos,
     /// The service has served an earlier call of the same task.
@@ -59,19 +55,25 @@ pub(super) struct Made {
 }
 
 impl<'c> Making<'c> {
-    pub(super) fn new(
-        client: &'c Arc<Inner>,
-        callee: &'c Callee,
-        payload: &'c [u8],
-        context: Option<&'c Context>,
-        options: &'c Options,
-        began: Nanos,
-    ) -> Making<'c> {
-        let timeout = options.timeout.unwrap_or(callee.service.timeout);
+    pub(super) fn new(order: &'c Order, callee: &'c Callee, began: Nanos) -> Making<'c> {
+        let context = order.context.as_ref();
+        let timeout = order.options.timeout.unwrap_or(callee.service.timeout);
         let until = began.plus(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
         let deadline = context.map_or(until, |context| until.min(context.deadline()));
         let continues_task = context.is_some_and(|context| context.was_served_by(callee.service.id));
-        Making { client, callee, payload, context, options, began, deadline, continues_task, is_over: false }
+        Making { order, callee, began, deadline, continues_task, is_over: false }
+    }
+
+    pub(super) fn client(&self) -> &'c Arc<Inner> {
+        self.order.client.inner()
+    }
+
+    pub(super) fn context(&self) -> Option<&'c Context> {
+        self.order.context.as_ref()
+    }
+
+    pub(super) fn options(&self) -> &'c Options {
+        &self.order.options
     }
 
     /// It ended so.
@@ -82,11 +84,11 @@ impl<'c> Making<'c> {
 
     /// What decisions need to know of it.
     fn concern(&self) -> Concern {
-        let requests = self.context.map_or(NOBODYS, Context::concern);
+        let requests = self.context().map_or(NOBODYS, Context::concern);
         Concern {
-            uin: self.options.uin.map_or(requests.uin, Uin),
-            business_id: self.options.business_id.unwrap_or(requests.business_id),
-            priority: self.options.priority.unwrap_or(requests.priority),
+            uin: self.options().uin.map_or(requests.uin, Uin),
+            business_id: self.options().business_id.unwrap_or(requests.business_id),
+            priority: self.options().priority.unwrap_or(requests.priority),
             deadline: self.deadline,
             ..requests
         }
@@ -94,7 +96,7 @@ impl<'c> Making<'c> {
 
     /// What the frame of an attempt says of it; `number` counts from 1.
     pub(super) fn carried(&self, number: u8) -> Carried<'_> {
-        let mut carried = match self.context {
+        let mut carried = match self.context() {
             Some(context) => context.carried().onward(fastrand::u64(..).to_le_bytes()),
             None => Carried::new(NOBODYS),
         };
@@ -103,7 +105,7 @@ impl<'c> Making<'c> {
         crate::spans::opentelemetry::name_span(&mut carried);
         carried.context.attempt = number - 1;
         carried.context.continues_task = self.continues_task;
-        if let (Some(relay), Some(context)) = (&self.options.relay, self.context) {
+        if let (Some(relay), Some(context)) = (&self.options().relay, self.context()) {
             relay.mark(&mut carried, context.header(), number);
         }
         carried
@@ -112,7 +114,7 @@ impl<'c> Making<'c> {
     /// A call of which no attempt was made.
     fn attempts(&self) -> Attempts {
         let concern = self.concern();
-        let key = concern.key(self.client.services.salt());
+        let key = concern.key(self.client().services.salt());
         let target = Target { service_id: self.callee.service.id, method_id: self.callee.method_id };
         let attempts = Attempts::new(concern.uin, fastrand::u64(..), key, target, self.deadline);
         if self.continues_task { attempts.continuing() } else { attempts }
@@ -121,18 +123,18 @@ impl<'c> Making<'c> {
     /// Tries until it is answered, or until it is not worth another attempt. `made`: how many attempts there were.
     pub(super) async fn run(&self, made: &mut u8) -> Made {
         let mut attempts = self.attempts();
-        let mut chosen = self.select(&self.client.known(), &mut attempts, Attempt::Next, self.began);
+        let mut chosen = self.select(&self.client().known(), &mut attempts, Attempt::Next, self.began);
         let (mut now, mut last) = (self.began, None);
         loop {
             let choice = match &chosen {
                 Ok(choice) => choice,
                 &Err(status) => {
                     // What the servers said explains more than that there is no other.
-                    let failure = last.unwrap_or_else(|| self.refused(status));
+                    let failure = last.map_or_else(|| self.refused(status), |last: Box<Failure>| *last);
                     return Made { answer: Err(failure), ended: now };
                 }
             };
-            let (answer, ended) = match self.options.backup_after {
+            let (answer, ended) = match self.options().backup_after {
                 Some(delay) if attempts.attempts == 1 => Box::pin(self.hedged(choice, delay, &mut attempts, now)).await,
                 _ => self.attempt(choice, attempts.attempts, now).await,
             };
@@ -141,13 +143,13 @@ impl<'c> Making<'c> {
                 return Made { answer: Ok(answer.payload), ended };
             }
             let Answer { status, text, cursor, hold_ms, .. } = answer;
-            let is_relayed = self.options.relay.as_ref().is_some_and(|relay| relay.is_whole);
+            let is_relayed = self.options().relay.as_ref().is_some_and(|relay| relay.is_whole);
             let failure = Failure::of_answer(status, text.into(), Reject { cursor, hold_ms, is_relayed });
             if !self.may_try_again(status) {
                 return Made { answer: Err(failure), ended };
             }
-            (now, last) = (ended, Some(failure));
-            chosen = self.select(&self.client.known(), &mut attempts, Attempt::Next, now);
+            (now, last) = (ended, Some(Box::new(failure)));
+            chosen = self.select(&self.client().known(), &mut attempts, Attempt::Next, now);
         }
     }
 
@@ -182,7 +184,7 @@ impl<'c> Making<'c> {
     #[cold]
     pub(super) fn tell(&self, ring: &Ring<'_>, what: &str, more: fmt::Arguments<'_>, now: Nanos) {
         let (Callee { service, stats, .. }, uin) = (self.callee, self.concern().uin.0);
-        let trace = TraceId(self.context.and_then(Context::trace_id));
+        let trace = TraceId(self.context().and_then(Context::trace_id));
         let text = format_args!("{what} {} {} uin={uin} {more} trace={trace}", service.name, stats.name);
         trail::write(ring, trail::CLIENT_KIND, now, text);
     }
@@ -197,11 +199,11 @@ impl<'c> Making<'c> {
         };
         Outcome::of(status).is_retriable()
             && status.class() != Class::Deadline
-            && (was_surely_not_run || self.options.may_run_twice())
+            && (was_surely_not_run || self.options().may_run_twice())
     }
 
     pub(super) fn is_for_a_proxy(&self) -> bool {
-        self.options.relay.as_ref().is_some_and(|relay| relay.service.is_some())
+        self.options().relay.as_ref().is_some_and(|relay| relay.service.is_some())
     }
 
     fn refused(&self, status: Status) -> Failure {
@@ -212,7 +214,7 @@ impl<'c> Making<'c> {
     async fn hedged(&self, choice: &Choice, delay: Duration, attempts: &mut Attempts, began: Nanos) -> (Answer, Nanos) {
         let mut first = pin!(self.attempt(choice, 1, began));
         let too_long = {
-            let _runtime = self.client.dialer.handle.enter();
+            let _runtime = self.client().dialer.handle.enter();
             tokio::time::sleep(delay)
         };
         tokio::select! {
@@ -221,7 +223,7 @@ impl<'c> Making<'c> {
             () = too_long => {}
         }
         let now = clock::now();
-        let chosen = self.select(&self.client.known(), attempts, Attempt::Backup, now);
+        let chosen = self.select(&self.client().known(), attempts, Attempt::Backup, now);
         let Ok(choice) = chosen else { return first.await };
         let mut second = pin!(self.attempt(&choice, attempts.attempts, now));
         let (answer, is_first) = tokio::select! {

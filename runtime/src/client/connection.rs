@@ -214,7 +214,7 @@ impl Exchange {
     /// How it was answered, if it was and nobody has taken the answer.
     pub(crate) fn met(&self) -> Option<Status> {
         let mut open = self.connection.open.lock();
-        open.get_mut(self.id)?.answer.as_ref().map(|answer| answer.status)
+        open.get_mut(self.id)?.met()
     }
 }
 
@@ -222,18 +222,9 @@ impl Future for Exchange {
     type Output = Answer;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Answer> {
-        let mut open = self.connection.open.lock();
-        let Some(answer) = open.take_answer(self.id) else {
-            let call = open.get_mut(self.id).expect("it stays open until its answer is taken");
-            match &mut call.waker {
-                Some(waker) => waker.clone_from(cx.waker()),
-                None => call.waker = Some(cx.waker().clone()),
-            }
-            return Poll::Pending;
-        };
-        drop(open);
-        self.is_over = true;
-        Poll::Ready(answer)
+        let answer = self.connection.open.lock().take_answer(self.id, cx.waker());
+        self.is_over = answer.is_some();
+        answer.map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -244,7 +235,7 @@ impl Drop for Exchange {
         }
         {
             let mut open = self.connection.open.lock();
-            let Some(call) = open.remove(self.id).filter(|call| call.answer.is_none()) else { return };
+            let Some(call) = open.remove(self.id).filter(|call| call.met().is_none()) else { return };
             let now = clock::now();
             if now >= call.deadline && open.is_silent(now) {
                 self.connection.leave();

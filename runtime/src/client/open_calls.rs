@@ -34,15 +34,35 @@ pub(super) struct OpenCalls {
 pub(super) struct OpenCall {
     id: u32,
     pub(super) deadline: Nanos,
-    pub(super) waker: Option<Waker>,
-    pub(super) answer: Option<Answer>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Who is to be woken by the answer.
+    Waits(Waker),
+    /// Nobody has taken it yet.
+    Answered(Answer),
 }
 
 impl OpenCall {
-    /// Whom to wake.
-    fn end(&mut self, answer: Answer) -> Option<Waker> {
-        self.answer = Some(answer);
-        self.waker.take()
+    /// How it was answered, if it was.
+    pub(super) fn met(&self) -> Option<Status> {
+        match &self.state {
+            State::Waits(_) => None,
+            State::Answered(answer) => Some(answer.status),
+        }
+    }
+
+    /// Whom to wake; nobody if it was answered before.
+    fn end(&mut self, answer: impl FnOnce() -> Answer) -> Option<Waker> {
+        match self.state {
+            State::Waits(_) => match std::mem::replace(&mut self.state, State::Answered(answer())) {
+                State::Waits(waker) => Some(waker),
+                State::Answered(_) => None,
+            },
+            State::Answered(_) => None,
+        }
     }
 }
 
@@ -92,7 +112,7 @@ impl OpenCalls {
             self.next_id = id.checked_add(1);
             let place = self.place(id);
             if self.places[place].is_none() {
-                self.places[place] = Some(OpenCall { id, deadline, waker: Some(waker), answer: None });
+                self.places[place] = Some(OpenCall { id, deadline, state: State::Waits(waker) });
                 self.len += 1;
                 self.unheard_since = self.unheard_since.min(now);
                 return Ok(id);
@@ -112,29 +132,32 @@ impl OpenCalls {
         Some(removed)
     }
 
-    /// The answer of a call, which is over with it.
-    pub(super) fn take_answer(&mut self, id: u32) -> Option<Answer> {
-        let place = self.place(id);
-        let call = self.places[place].as_mut().filter(|call| call.id == id)?;
-        let answer = call.answer.take()?;
-        self.places[place] = None;
-        self.len -= 1;
-        Some(answer)
+    /// The answer of a call, which is over with it; if there is none yet, it is to wake this waker.
+    pub(super) fn take_answer(&mut self, id: u32, waker: &Waker) -> Option<Answer> {
+        let call = self.get_mut(id).expect("it stays open until its answer is taken");
+        if let State::Waits(known) = &mut call.state {
+            known.clone_from(waker);
+            return None;
+        }
+        match self.remove(id)?.state {
+            State::Answered(answer) => Some(answer),
+            State::Waits(_) => None,
+        }
     }
 
     /// Whether somebody waits for an answer.
     pub(super) fn is_awaited(&self) -> bool {
-        self.places.iter().flatten().any(|call| call.answer.is_none())
+        self.places.iter().flatten().any(|call| call.met().is_none())
     }
 
     /// Whom to wake for an answer; nobody waits for one that comes too late.
     pub(super) fn answer(&mut self, id: u32, answer: impl FnOnce() -> Answer) -> Option<Waker> {
-        self.get_mut(id).filter(|call| call.answer.is_none())?.end(answer())
+        self.get_mut(id)?.end(answer)
     }
 
     /// Whom to wake because all calls are over.
     pub(super) fn end_all(&mut self, status: Status) -> Vec<Waker> {
-        self.unanswered().filter_map(|call| call.end(Answer::none(status))).collect()
+        self.unanswered().filter_map(|call| call.end(|| Answer::none(status))).collect()
     }
 
     /// Whom to wake because they are too late, and when the next one is.
@@ -142,7 +165,7 @@ impl OpenCalls {
         let (mut wakers, mut next) = (Vec::new(), Nanos::NEVER);
         for call in self.unanswered() {
             if call.deadline <= now {
-                wakers.extend(call.end(Answer::none(Status::TIMED_OUT)));
+                wakers.extend(call.end(|| Answer::none(Status::TIMED_OUT)));
             } else {
                 next = next.min(call.deadline);
             }
@@ -151,7 +174,7 @@ impl OpenCalls {
     }
 
     fn unanswered(&mut self) -> impl Iterator<Item = &mut OpenCall> {
-        self.places.iter_mut().flatten().filter(|call| call.answer.is_none())
+        self.places.iter_mut().flatten().filter(|call| call.met().is_none())
     }
 
     fn place(&self, id: u32) -> usize {

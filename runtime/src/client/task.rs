@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context as Poller, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use mcrpc_core::admission::Cursor;
 use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
@@ -17,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::connection::{Answer, Connection, MAX_UNSENT_LEN};
 use crate::clock;
+use crate::net::blocks::Blocks;
 use crate::net::stream::ReadHalf;
 
 /// Bytes read at once.
@@ -33,6 +33,8 @@ pub(super) struct Task {
     limits: Limits,
     /// The front of a frame whose rest has not arrived.
     rest: Vec<u8>,
+    /// Of the payloads of answers.
+    blocks: Blocks,
     /// Callers to wake, when the open calls are not locked any more.
     woken: Vec<Waker>,
     /// When the next call is too late, if that is known to the clock.
@@ -41,7 +43,7 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) fn new(connection: Arc<Connection>, read: ReadHalf, limits: Limits) -> Task {
-        Task { connection, read, limits, rest: Vec::new(), woken: Vec::new(), alarm: None }
+        Task { connection, read, limits, rest: Vec::new(), blocks: Blocks::default(), woken: Vec::new(), alarm: None }
     }
 
     /// Serves the connection until it is over.
@@ -139,7 +141,7 @@ impl Task {
                     cursor: Cursor(frame.header.cursor),
                     hold_ms: frame.metadata.reject_state().hold_ms,
                     text: frame.metadata.error_text().into(),
-                    payload: Bytes::copy_from_slice(frame.payload),
+                    payload: self.blocks.copy(&[], frame.payload),
                 })),
                 Kind::GoAway => {
                     self.connection.sent_away_at.store(clock::now().0, Relaxed);

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::Kind;
 
@@ -15,12 +15,8 @@ use super::limits::Permit;
 use super::noted::Noted;
 use super::reply::ReplyTo;
 use crate::context::Context;
+use crate::net::blocks::Blocks;
 use crate::request::Inline;
-
-/// Bytes of a block of bodies: what the last of them that is kept holds back.
-const BLOCK: usize = 2 << 10;
-/// A longer body has memory of its own.
-const MAX_SHARED: usize = BLOCK / 4;
 
 /// The memory of one request, with or without it: a request is large, and moves only as this pointer.
 pub(crate) type Parcel = Box<Option<Job>>;
@@ -91,7 +87,7 @@ pub(crate) struct Jobs {
     pub(crate) by_pool: [VecDeque<Parcel>; 2],
     /// Parcels without a request.
     pub(crate) spare: Vec<Parcel>,
-    block: BytesMut,
+    blocks: Blocks,
 }
 
 impl Jobs {
@@ -110,19 +106,7 @@ impl Jobs {
     /// A copy of a request's body.
     pub(crate) fn copy_body(&mut self, request: &Inline<'_>) -> Body {
         let Inline { metadata, payload, .. } = request;
-        let len = metadata.len() + payload.len();
-        let bytes = if len > MAX_SHARED {
-            [*metadata, *payload].concat().into()
-        } else {
-            if self.block.capacity() < len {
-                self.block.reserve(BLOCK);
-            }
-            if !metadata.is_empty() {
-                self.block.extend_from_slice(metadata);
-            }
-            self.block.extend_from_slice(payload);
-            self.block.split().freeze()
-        };
+        let bytes = self.blocks.copy(metadata, payload);
         Body { bytes, metadata_len: metadata.len() as u32 }
     }
 }
