@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::job::Parcel;
 
-/// So many parcels without a request are kept.
+/// So many parcels without a request are kept, in each place.
 const MAX_SPARE: usize = 1 << 10;
 
 /// The requests that wait for the workers of one pool.
@@ -66,9 +66,8 @@ impl Queue {
             let mut state = self.state.lock();
             let before = self.len.load(Relaxed);
             let mut len = before;
-            if spare.is_empty() {
-                std::mem::swap(spare, &mut state.spare);
-            }
+            spare.append(&mut state.spare);
+            spare.truncate(MAX_SPARE);
             for job in jobs.drain(..) {
                 if state.is_closed {
                     displaced.push(job);
@@ -100,7 +99,8 @@ impl Queue {
         spare: &mut Vec<Parcel>,
     ) -> Taken {
         let mut state = self.state.lock();
-        state.keep(spare);
+        state.spare.append(spare);
+        state.spare.truncate(MAX_SPARE);
         let len = self.len.load(Relaxed);
         if len > 0 {
             // A thread that runs something is not idle, whichever of its coroutines was.
@@ -150,16 +150,6 @@ impl Queue {
 }
 
 impl State {
-    /// Keeps parcels for those who have requests to put in, as many as there is a use for.
-    fn keep(&mut self, spare: &mut Vec<Parcel>) {
-        if self.spare.is_empty() {
-            std::mem::swap(spare, &mut self.spare);
-        } else {
-            self.spare.append(spare);
-        }
-        self.spare.truncate(MAX_SPARE);
-    }
-
     fn insert(&mut self, job: Parcel, push: impl Fn(&mut VecDeque<Parcel>, Parcel)) {
         let level = level_of(&job);
         self.occupied |= 1 << level;
