@@ -261,25 +261,11 @@ impl<'a> Admission<'a> {
         if !gate::passes(request, cursor) {
             return self.refuse(queue, Refusal::BelowCursor, mode, request.key.0.into());
         }
-        self.consider_wait(queue, request, flow, mode, now)
-    }
-
-    /// Decides by how long the request would wait: apart, so that the ordinary refusal needs few registers.
-    #[inline(never)]
-    fn consider_wait(
-        &self,
-        queue: &Queue,
-        request: &Request,
-        flow: FlowReading,
-        mode: u32,
-        now: Nanos,
-    ) -> Result<(), Status> {
-        let hot = &self.view.head.hot;
         let state = QueueState {
             queued: flow.queued(),
             ns_per_request: queue.busy.ns_per_request.get(),
-            shedding: hot.shedding.get() != 0,
-            cursor: Cursor(hot.cursor.get()),
+            shedding: shedding != 0,
+            cursor,
             marginal_cursor: Cursor(hot.marginal_cursor.get()),
             hard_wait_limit_ns: match hot.hard_wait_limit_ns.get() {
                 0 => u64::MAX,
