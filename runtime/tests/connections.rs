@@ -4,6 +4,7 @@ mod support;
 
 use std::future::IntoFuture;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -75,7 +76,7 @@ fn what_waits_for_a_server_that_reads_nothing_is_bounded_and_arrives_when_it_rea
     let mut open = Vec::new();
     let refused = (0..64).find_map(|_| {
         let mut call = client.call("Echo", ECHO, payload.clone()).into_future();
-        match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        match Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(ended) => Some(ended.unwrap_err()),
             Poll::Pending => {
                 open.push(call);
@@ -106,7 +107,7 @@ fn a_call_that_is_dropped_late_counts_against_its_server_and_one_that_is_dropped
     let client = client([listener.local_addr().unwrap().to_string()]);
     let begun = |timeout| {
         let mut call = client.call("Echo", ECHO, "").timeout(timeout).into_future();
-        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop())).is_pending());
         call
     };
     drop(begun(support::PATIENCE));
@@ -155,7 +156,7 @@ fn a_server_that_takes_no_connections_leaves_time_for_another() {
 fn a_call_that_is_not_polled_keeps_no_other_from_a_connection() {
     let client = client([support::recording(|_| {})]);
     let mut resting = client.call("Echo", ECHO, "").into_future();
-    assert!(resting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert!(Pin::new(&mut resting).poll(&mut Context::from_waker(Waker::noop())).is_pending());
     assert_eq!(client.call("Echo", ECHO, "").wait().unwrap(), "");
     drop(resting);
 }

@@ -1,7 +1,8 @@
 //! A connection to a server, for any number of calls at a time.
 //!
 //! A caller writes its request itself if no other call is open, and else leaves that to the connection's task: so one call alone
-//! waits for nobody, and many share a system call. The task reads answers and wakes their callers.
+//! waits for nobody, and many share a system call. Where many are made at once and no server has anything to do, the first of them
+//! are written before the last is made. The task reads answers and wakes their callers.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +13,6 @@ use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
-use mcrpc_core::admission::Cursor;
 use mcrpc_core::status::Status;
 use mcrpc_core::time::Nanos;
 use mcrpc_core::wire::{HEADER_LEN, Header, Hello, Kind, Limits, Writer};
@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use super::open_calls::OpenCalls;
 use super::task::Task;
 use crate::clock;
+use crate::failure::Reject;
 use crate::net::outbox::{Flushed, Outbox};
 use crate::net::stream::{ReadHalf, WriteHalf};
 
@@ -29,6 +30,9 @@ use crate::net::stream::{ReadHalf, WriteHalf};
 const KEPT_OUTPUT: usize = 64 << 10;
 /// Room for the head of a request; more is made for longer ones.
 const USUAL_HEAD: usize = HEADER_LEN + 64;
+
+/// So many bytes are worth a system call of their own where servers would wait for it.
+const EARLY: usize = 2 << 10;
 
 /// While so many bytes wait because the server takes none, it is sent no more.
 pub(super) const MAX_UNSENT_LEN: usize = 16 << 20;
@@ -40,17 +44,18 @@ pub(crate) const GOING_AWAY_HOLD: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: Status,
-    pub(crate) cursor: Cursor,
-    /// For how long the cursor holds.
-    pub(crate) hold_ms: u16,
-    pub(crate) text: Box<str>,
-    pub(crate) payload: Bytes,
+    /// What the server said of what it refuses.
+    pub(crate) reject: Reject,
+    /// When it came.
+    pub(crate) at: Nanos,
+    /// The payload; of a failure, its text.
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
     /// What is said of a call that no server answers.
-    pub(crate) fn none(status: Status) -> Answer {
-        Answer { status, cursor: Cursor::OPEN, hold_ms: 0, text: Box::default(), payload: Bytes::new() }
+    pub(crate) fn none(status: Status, at: Nanos) -> Answer {
+        Answer { status, reject: Reject::NONE, at, body: Bytes::new() }
     }
 }
 
@@ -123,7 +128,7 @@ impl Connection {
         waker: Waker,
         write: impl Fn(&mut Writer<'_>),
     ) -> Result<Exchange, Status> {
-        let is_alone = {
+        let (is_alone, keeps_servers_waiting) = {
             let mut open = self.open.lock();
             if let Some(status) = open.end {
                 return Err(status);
@@ -133,14 +138,17 @@ impl Connection {
                 self.leave();
             }
             header.call_id = opened?;
-            open.len() == 1
+            (open.len() == 1, open.keeps_servers_waiting())
         };
-        let mut written = Ok(());
-        let pushed = self.outbox.push_below(MAX_UNSENT_LEN, |out| written = put(out, &header, payload, &write));
+        let (mut written, mut unsent_len) = (Ok(()), 0);
+        let pushed = self.outbox.push_below(MAX_UNSENT_LEN, |out| {
+            written = put(out, &header, payload, &write);
+            unsent_len = out.len();
+        });
         let is_first = match written.and(pushed.ok_or(Status::TOO_MANY_OPEN_CALLS)) {
             Ok(is_first) => is_first,
             Err(status) => {
-                self.open.lock().remove(header.call_id);
+                let _given_up = self.open.lock().give_up(header.call_id);
                 return Err(status);
             }
         };
@@ -148,7 +156,7 @@ impl Connection {
             self.earliest.fetch_min(deadline.0, Relaxed);
             self.task.wake();
         }
-        if is_alone {
+        if is_alone || (keeps_servers_waiting && unsent_len >= EARLY) {
             self.flush();
         } else if is_first {
             self.task.wake();
@@ -157,6 +165,7 @@ impl Connection {
     }
 
     pub(super) fn flush(&self) {
+        self.open.lock().sent();
         match self.outbox.flush(&self.write) {
             Flushed::Done => {}
             Flushed::Blocked => self.task.wake(),
@@ -170,7 +179,7 @@ impl Connection {
         let wakers: Vec<Waker> = {
             let mut open = self.open.lock();
             open.end.get_or_insert(Status::CONNECT_FAILED);
-            open.end_all(status)
+            open.end_all(status, clock::now())
         };
         wakers.into_iter().for_each(Waker::wake);
         self.task.wake();
@@ -213,8 +222,7 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// How it was answered, if it was and nobody has taken the answer.
     pub(crate) fn met(&self) -> Option<Status> {
-        let mut open = self.connection.open.lock();
-        open.get_mut(self.id)?.met()
+        self.connection.open.lock().met(self.id)
     }
 }
 
@@ -233,13 +241,15 @@ impl Drop for Exchange {
         if self.is_over {
             return;
         }
-        {
+        let now = clock::now();
+        // Its waker may do anything when it is dropped: not while the calls are locked.
+        let (given_up, is_silent) = {
             let mut open = self.connection.open.lock();
-            let Some(call) = open.remove(self.id).filter(|call| call.met().is_none()) else { return };
-            let now = clock::now();
-            if now >= call.deadline && open.is_silent(now) {
-                self.connection.leave();
-            }
+            (open.give_up(self.id), open.is_silent(now))
+        };
+        let Some(call) = given_up else { return };
+        if now >= call.deadline && is_silent {
+            self.connection.leave();
         }
         let is_first = self.connection.outbox.push(|out| out.extend(Header::new(Kind::Cancel, self.id).emit()));
         // It may have been the last one of a connection that is about to end.

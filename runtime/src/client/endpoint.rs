@@ -72,14 +72,14 @@ impl Endpoint {
     /// [`Status::CONNECT_FAILED`], [`Status::GOING_AWAY`].
     pub(crate) async fn dial_until(
         self: Arc<Self>,
-        dialer: &Arc<Dialer>,
+        dialer: Arc<Dialer>,
         deadline: Nanos,
     ) -> Result<Arc<Connection>, Status> {
         let patience = Duration::from_nanos(deadline.since(clock::now()) / 2);
         let dialed = {
             // The timer belongs to the client's runtime: the caller may have none.
-            let _runtime = dialer.handle.enter();
-            let (number, dialer) = (self.place_number(), dialer.clone());
+            let (number, handle) = (self.place_number(), dialer.handle.clone());
+            let _runtime = handle.enter();
             timeout(patience, tokio::spawn(async move { self.dial(&dialer, number).await }))
         };
         dialed.await.ok().and_then(Result::ok).unwrap_or(Err(Status::CONNECT_FAILED))

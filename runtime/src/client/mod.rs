@@ -9,9 +9,11 @@
 //! | module | |
 //! |---|---|
 //! | [`call`] | a call, as a program makes it |
-//! | `attempts` | its attempts, and which are worth making |
-//! | `attempt` | one of them, and what is told of it |
+//! | `attempts` | its attempts: which of them are made, and when |
+//! | `attempt` | one of them |
+//! | `making` | what they have in common, and what is told of each |
 //! | `relay` | what it says on behalf of somebody else |
+//! | `common` | what all services of a client have in common |
 //! | `services` | which there are, from lists, from files, and from the host's agent |
 //! | `service` | the servers of a service, and what is known of them |
 //! | `endpoint` | one server: its connections, and when they may be made |
@@ -23,8 +25,10 @@
 mod attempt;
 mod attempts;
 pub mod call;
+mod common;
 mod connection;
 mod endpoint;
+mod making;
 mod open_calls;
 pub(crate) mod overview;
 mod relay;
@@ -35,7 +39,6 @@ mod task;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,14 +47,15 @@ use mcrpc_core::select::settings::Settings;
 use mcrpc_core::status::Status;
 use mcrpc_core::wire::writer::write_tag;
 use mcrpc_core::wire::{Limits, Tag};
-use tokio::runtime::{self, Handle};
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
 
-pub use call::{Call, Started};
+pub use call::{Call, Calling, Started};
 
+use self::call::Uncallable;
+use self::common::{Background, Common, KnownNow};
 use self::endpoint::Dialer;
 use self::service::Service;
-use self::services::{KnownNow, Services};
+use self::services::Services;
 use crate::host::{Host, LOOKED_AT_EACH};
 use crate::net::Address;
 use crate::net::address::BadAddress;
@@ -183,14 +187,15 @@ impl Builder {
             None => Background::start().map(|(handle, background)| (handle, Some(background)))?,
         };
         let routes = routes.as_ref().map(|(root, idc)| (root.as_path(), idc.as_str()));
-        let services = Arc::new(Services::new(settings, default_timeout, connections_per_endpoint, routes, host));
+        let dialer = Dialer { caller, limits, connect_timeout, handle: handle.clone() };
+        let common = Arc::new(Common::new(dialer, connections_per_endpoint, host, background));
+        let services = Arc::new(Services::new(settings, default_timeout, routes, common));
         // It must not keep alive what it is dropped with.
         let watching = services.clone();
         let watch =
             services.routes().map(|routes| routes.watch(move |change| watching.on_change(change))).transpose()?;
         handle.spawn(keep_house(Arc::downgrade(&services)));
-        let dialer = Arc::new(Dialer { caller, limits, connect_timeout, handle });
-        let client = Client(Arc::new(Inner { services, dialer, _watch: watch, _background: background }));
+        let client = Client(Arc::new(Inner { services, _watch: watch }));
         for (name, servers) in lists {
             client.set_servers(&name, servers)?;
         }
@@ -214,17 +219,9 @@ async fn keep_house(services: Weak<Services>) {
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
-pub(crate) struct Inner {
+struct Inner {
     services: Arc<Services>,
-    dialer: Arc<Dialer>,
     _watch: Option<Watch>,
-    _background: Option<Background>,
-}
-
-impl Inner {
-    fn known(&self) -> KnownNow<'_> {
-        self.services.known()
-    }
 }
 
 impl Client {
@@ -246,15 +243,19 @@ impl Client {
 
     /// A call of a method by its full name, `pkg.Service.Method`, of the service that is found by a name, `VOA.Crawl`.
     pub fn call(&self, service: &str, full_method: &str, payload: impl Into<Bytes>) -> Call<Bytes> {
-        let service = self.0.services.find(service);
-        Call::new(self.clone(), service, full_method, payload.into())
+        Call::new(self.find(service), full_method, payload.into())
     }
 
     /// Passes a request on to the service that is found by a name: its method, its payload, its context, and all else that it
     /// says. What is answered to it is to be answered to its caller.
     pub fn forward(&self, service: &str, request: Request) -> Call<Bytes> {
-        let service = self.0.services.find(service);
-        Call::of_request(self.clone(), service, request)
+        Call::of_request(self.find(service), request)
+    }
+
+    #[inline]
+    fn find(&self, service: &str) -> Result<Arc<Service>, Box<Uncallable>> {
+        let services = &self.0.services;
+        services.find(service).map_err(|failure| Box::new(Uncallable { failure, common: services.common().clone() }))
     }
 
     /// Puts another list of servers in force. Those that stay keep their connections and what is known of them.
@@ -282,26 +283,6 @@ impl Client {
 
     /// What is known of its host.
     pub(crate) fn known(&self) -> KnownNow<'_> {
-        self.0.known()
-    }
-
-    fn inner(&self) -> &Arc<Inner> {
-        &self.0
-    }
-}
-
-/// The thread that serves a client's connections.
-struct Background {
-    /// Dropped, it ends the thread.
-    _until: oneshot::Sender<()>,
-}
-
-impl Background {
-    fn start() -> std::io::Result<(Handle, Background)> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
-        let (until, dropped) = oneshot::channel();
-        thread::Builder::new().name("mcrpc-client".to_owned()).spawn(move || _ = runtime.block_on(dropped))?;
-        Ok((handle, Background { _until: until }))
+        self.0.services.common().known()
     }
 }

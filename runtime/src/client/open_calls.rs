@@ -4,6 +4,7 @@
 //! at the low bits of its id, in a table that is at most half full: an id whose place is taken is passed over, which happens once
 //! per call on average, at worst.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Waker;
 
 use mcrpc_core::status::Status;
@@ -17,11 +18,20 @@ const MAX_OPEN: usize = 1 << 20;
 const SILENCE_NS: u64 = 500_000_000;
 const FIRST_PLACES: usize = 16;
 
+/// How many requests the servers of this process's clients have, as far as they were counted: with each batch that is written or read.
+static AT_SERVERS: AtomicUsize = AtomicUsize::new(0);
+
 #[derive(Debug)]
 pub(super) struct OpenCalls {
     /// A power of two of them.
-    places: Vec<Option<OpenCall>>,
+    places: Vec<Place>,
     len: usize,
+    /// Calls that are not answered.
+    waiting: usize,
+    /// The last so many of them are not sent.
+    unsent: usize,
+    /// What is counted in [`AT_SERVERS`] of the others.
+    at_server: usize,
     /// The id that is given next; `None` when all were given.
     next_id: Option<u32>,
     /// When the first call was sent after the connection was last heard.
@@ -30,38 +40,48 @@ pub(super) struct OpenCalls {
     pub(super) end: Option<Status>,
 }
 
+/// Where a call lies: a cache line, as there are thousands of them, and each is met three times.
 #[derive(Debug)]
-pub(super) struct OpenCall {
+#[repr(align(64))]
+struct Place {
     id: u32,
-    pub(super) deadline: Nanos,
     state: State,
 }
 
+const _: () = assert!(size_of::<Place>() == 64);
+
 #[derive(Debug)]
 enum State {
-    /// Who is to be woken by the answer.
-    Waits(Waker),
+    Free,
+    Waits(Waiting),
     /// Nobody has taken it yet.
     Answered(Answer),
 }
 
-impl OpenCall {
-    /// How it was answered, if it was.
-    pub(super) fn met(&self) -> Option<Status> {
-        match &self.state {
-            State::Waits(_) => None,
-            State::Answered(answer) => Some(answer.status),
-        }
+/// A call that is not answered.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// Who is to be woken by the answer.
+    waker: Waker,
+    pub(super) deadline: Nanos,
+}
+
+impl Place {
+    const FREE: Place = Place { id: 0, state: State::Free };
+
+    fn holds(&self, id: u32) -> bool {
+        self.id == id && !matches!(self.state, State::Free)
     }
 
     /// Whom to wake; nobody if it was answered before.
+    #[inline]
     fn end(&mut self, answer: impl FnOnce() -> Answer) -> Option<Waker> {
-        match self.state {
-            State::Waits(_) => match std::mem::replace(&mut self.state, State::Answered(answer())) {
-                State::Waits(waker) => Some(waker),
-                State::Answered(_) => None,
-            },
-            State::Answered(_) => None,
+        if !matches!(self.state, State::Waits(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.state, State::Answered(answer())) {
+            State::Waits(Waiting { waker, .. }) => Some(waker),
+            State::Answered(_) | State::Free => None,
         }
     }
 }
@@ -72,8 +92,17 @@ impl OpenCalls {
     }
 
     fn from_id(first: u32) -> OpenCalls {
-        let places = (0..FIRST_PLACES).map(|_| None).collect();
-        OpenCalls { places, len: 0, next_id: Some(first), unheard_since: Nanos::NEVER, end: None }
+        let places = (0..FIRST_PLACES).map(|_| Place::FREE).collect();
+        OpenCalls {
+            places,
+            len: 0,
+            waiting: 0,
+            unsent: 0,
+            at_server: 0,
+            next_id: Some(first),
+            unheard_since: Nanos::NEVER,
+            end: None,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -111,84 +140,145 @@ impl OpenCalls {
             let id = self.next_id.ok_or(Status::CONNECT_FAILED)?;
             self.next_id = id.checked_add(1);
             let place = self.place(id);
-            if self.places[place].is_none() {
-                self.places[place] = Some(OpenCall { id, deadline, state: State::Waits(waker) });
+            if matches!(place.state, State::Free) {
+                *place = Place { id, state: State::Waits(Waiting { waker, deadline }) };
                 self.len += 1;
+                self.waiting += 1;
+                self.unsent += 1;
                 self.unheard_since = self.unheard_since.min(now);
                 return Ok(id);
             }
         }
     }
 
-    pub(super) fn get_mut(&mut self, id: u32) -> Option<&mut OpenCall> {
-        let place = self.place(id);
-        self.places[place].as_mut().filter(|call| call.id == id)
+    /// Whether no server has more requests of this process than wait here to be sent: then each of them waits in vain, and so does
+    /// this server.
+    #[inline]
+    pub(super) fn keeps_servers_waiting(&self) -> bool {
+        self.unsent >= AT_SERVERS.load(Relaxed)
     }
 
-    pub(super) fn remove(&mut self, id: u32) -> Option<OpenCall> {
-        let place = self.place(id);
-        let removed = self.places[place].take_if(|call| call.id == id)?;
-        self.len -= 1;
-        Some(removed)
+    /// All calls are sent.
+    pub(super) fn sent(&mut self) {
+        self.unsent = 0;
+        self.count();
+    }
+
+    /// Counts what this connection's server has to answer.
+    pub(super) fn count(&mut self) {
+        let at_server = self.waiting.saturating_sub(self.unsent);
+        AT_SERVERS.fetch_add(at_server.wrapping_sub(self.at_server), Relaxed);
+        self.at_server = at_server;
+    }
+
+    /// Closes a call that is not answered.
+    pub(super) fn give_up(&mut self, id: u32) -> Option<Waiting> {
+        match self.remove(id)? {
+            State::Waits(waiting) => {
+                self.waiting -= 1;
+                Some(waiting)
+            }
+            State::Answered(_) | State::Free => None,
+        }
+    }
+
+    /// How a call was answered, if it was and nobody has taken the answer.
+    pub(super) fn met(&mut self, id: u32) -> Option<Status> {
+        match &self.place(id) {
+            Place { id: known, state: State::Answered(answer) } if *known == id => Some(answer.status),
+            _ => None,
+        }
     }
 
     /// The answer of a call, which is over with it; if there is none yet, it is to wake this waker.
+    #[inline]
     pub(super) fn take_answer(&mut self, id: u32, waker: &Waker) -> Option<Answer> {
-        let call = self.get_mut(id).expect("it stays open until its answer is taken");
-        if let State::Waits(known) = &mut call.state {
-            known.clone_from(waker);
-            return None;
+        match &mut self.place(id).state {
+            State::Waits(waiting) => {
+                waiting.waker.clone_from(waker);
+                return None;
+            }
+            State::Answered(_) | State::Free => {}
         }
-        match self.remove(id)?.state {
+        match self.remove(id)? {
             State::Answered(answer) => Some(answer),
-            State::Waits(_) => None,
+            State::Waits(_) | State::Free => None,
         }
     }
 
     /// Whether somebody waits for an answer.
     pub(super) fn is_awaited(&self) -> bool {
-        self.places.iter().flatten().any(|call| call.met().is_none())
+        self.waiting > 0
     }
 
     /// Whom to wake for an answer; nobody waits for one that comes too late.
+    #[inline]
     pub(super) fn answer(&mut self, id: u32, answer: impl FnOnce() -> Answer) -> Option<Waker> {
-        self.get_mut(id)?.end(answer)
+        let place = self.place(id);
+        let waker = if place.id == id { place.end(answer)? } else { return None };
+        self.waiting -= 1;
+        Some(waker)
     }
 
     /// Whom to wake because all calls are over.
-    pub(super) fn end_all(&mut self, status: Status) -> Vec<Waker> {
-        self.unanswered().filter_map(|call| call.end(|| Answer::none(status))).collect()
+    pub(super) fn end_all(&mut self, status: Status, now: Nanos) -> Vec<Waker> {
+        let wakers: Vec<Waker> =
+            self.places.iter_mut().filter_map(|place| place.end(|| Answer::none(status, now))).collect();
+        self.waiting -= wakers.len();
+        self.count();
+        wakers
     }
 
     /// Whom to wake because they are too late, and when the next one is.
     pub(super) fn end_late(&mut self, now: Nanos) -> (Vec<Waker>, Nanos) {
         let (mut wakers, mut next) = (Vec::new(), Nanos::NEVER);
-        for call in self.unanswered() {
-            if call.deadline <= now {
-                wakers.extend(call.end(|| Answer::none(Status::TIMED_OUT)));
-            } else {
-                next = next.min(call.deadline);
+        for place in &mut self.places {
+            match &place.state {
+                State::Waits(call) if call.deadline <= now => {
+                    wakers.extend(place.end(|| Answer::none(Status::TIMED_OUT, now)));
+                }
+                State::Waits(call) => next = next.min(call.deadline),
+                State::Answered(_) | State::Free => {}
             }
         }
+        self.waiting -= wakers.len();
+        self.count();
         (wakers, next)
     }
 
-    fn unanswered(&mut self) -> impl Iterator<Item = &mut OpenCall> {
-        self.places.iter_mut().flatten().filter(|call| call.met().is_none())
+    #[inline]
+    fn place(&mut self, id: u32) -> &mut Place {
+        let place = id as usize & (self.places.len() - 1);
+        &mut self.places[place]
     }
 
-    fn place(&self, id: u32) -> usize {
-        id as usize & (self.places.len() - 1)
+    #[inline]
+    fn remove(&mut self, id: u32) -> Option<State> {
+        let place = self.place(id);
+        if !place.holds(id) {
+            return None;
+        }
+        let state = std::mem::replace(&mut place.state, State::Free);
+        self.len -= 1;
+        Some(state)
     }
 
     /// Ids with different low bits differ in one more of them too.
     #[cold]
     fn grow(&mut self) {
-        let larger = (0..2 * self.places.len()).map(|_| None).collect();
-        for call in std::mem::replace(&mut self.places, larger).into_iter().flatten() {
-            let place = self.place(call.id);
-            self.places[place] = Some(call);
+        let larger = (0..2 * self.places.len()).map(|_| Place::FREE).collect();
+        for call in std::mem::replace(&mut self.places, larger) {
+            if !matches!(call.state, State::Free) {
+                let place = self.place(call.id);
+                *place = call;
+            }
         }
+    }
+}
+
+impl Drop for OpenCalls {
+    fn drop(&mut self) {
+        AT_SERVERS.fetch_sub(self.at_server, Relaxed);
     }
 }
 
@@ -209,9 +299,9 @@ mod tests {
             let id = open(&mut calls).unwrap();
             assert!(id > last, "{id} after {last}");
             last = id;
-            assert!(calls.remove(id).is_some() && calls.remove(id).is_none());
+            assert!(calls.give_up(id).is_some() && calls.give_up(id).is_none());
         }
-        assert!(long.iter().all(|&id| calls.get_mut(id).is_some()));
+        assert!(long.iter().all(|&id| calls.answer(id, || Answer::none(Status::OK, Nanos(0))).is_some()));
         assert_eq!((calls.len(), calls.places.len()), (100, 256));
     }
 
@@ -223,6 +313,6 @@ mod tests {
         assert_eq!((first, open(&mut calls)), (u32::MAX - 1, Ok(u32::MAX)));
         assert!(!calls.has_ids());
         assert_eq!(open(&mut calls), Err(Status::CONNECT_FAILED));
-        assert!(calls.answer(first, || Answer::none(Status::OK)).is_some());
+        assert!(calls.answer(first, || Answer::none(Status::OK, Nanos(0))).is_some());
     }
 }

@@ -19,6 +19,7 @@ use mcrpc_core::time::Nanos;
 use parking_lot::Mutex;
 use self_cell::self_cell;
 
+use super::common::Common;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::stats::MethodTable;
@@ -40,7 +41,8 @@ pub(crate) struct Service {
     pub(crate) id: u32,
     /// How long a call waits of which nobody says so.
     pub(crate) timeout: Duration,
-    connections_per_endpoint: usize,
+    /// What it has in common with the others of its client.
+    pub(super) common: Arc<Common>,
     /// What is counted of the methods that are called.
     pub(crate) methods: MethodTable,
     /// What the host was told of them.
@@ -96,7 +98,7 @@ impl Service {
         id: u32,
         settings: &Settings,
         timeout: Duration,
-        connections_per_endpoint: usize,
+        common: Arc<Common>,
     ) -> Result<Service, Status> {
         let len = EndpointSet::memory_len(settings)?;
         let words = (0..len).map(|_| AtomicU64::new(0)).collect();
@@ -104,7 +106,7 @@ impl Service {
             name: name.into(),
             id,
             timeout,
-            connections_per_endpoint,
+            common,
             methods: MethodTable::default(),
             told: Mutex::default(),
             set: SetInMemory::try_new(words, |words: &Vec<AtomicU64>| {
@@ -117,7 +119,7 @@ impl Service {
 
     /// A service of this name with other settings, which keeps the connections of this one.
     pub(crate) fn heir(&self, id: u32, settings: &Settings, timeout: Duration) -> Result<Service, Status> {
-        let heir = Service::new(&self.name, id, settings, timeout, self.connections_per_endpoint)?;
+        let heir = Service::new(&self.name, id, settings, timeout, self.common.clone())?;
         heir.endpoints.store(self.endpoints.load_full());
         Ok(heir)
     }
@@ -136,7 +138,7 @@ impl Service {
         let old = self.endpoints.load_full();
         let known =
             |address: &Address| old.iter().map(|listed| &listed.endpoint).find(|known| known.address == *address);
-        let new = |address: &Address| Arc::new(Endpoint::new(address.clone(), self.connections_per_endpoint));
+        let new = |address: &Address| Arc::new(Endpoint::new(address.clone(), self.common.connections_per_endpoint));
         let listed = |ServerSpec { address, .. }: &ServerSpec| Listed {
             identity: identity(address, self.id),
             endpoint: known(address).cloned().unwrap_or_else(|| new(address)),

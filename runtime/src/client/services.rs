@@ -2,26 +2,22 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
-use std::ops::Deref;
 use std::path::Path;
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use arc_swap::Guard;
 use foldhash::fast::RandomState;
 use mcrpc_agent::names::{ListFile, Server, ServiceList};
 use mcrpc_agent::route::{Change, Route, Routes};
-use mcrpc_core::id::Salt;
 use mcrpc_core::select::settings::{GroupRule, MAX_ENDPOINTS, Settings};
 use mcrpc_core::status::Status;
 use mcrpc_core::wire::header::method_id;
 use parking_lot::{Mutex, RwLock};
 
+use super::common::Common;
 use super::service::{ServerSpec, Service};
 use crate::failure::Failure;
-use crate::host::{Host, Known};
 use crate::net::Address;
 
 /// The services that a client knows.
@@ -30,63 +26,31 @@ pub(crate) struct Services {
     /// Of services that are in no file.
     settings: Settings,
     timeout: Duration,
-    connections_per_endpoint: usize,
     routes: Option<Arc<Routes>>,
     /// What the host's agent says, of the services that are found by it.
     named: Mutex<HashMap<String, ListFile>>,
-    host: Option<Arc<Host>>,
-    /// What is known without a host.
-    nothing: Known,
-    /// The key of the order of users, as of the last look.
-    salt: AtomicU64,
-}
-
-/// What is known of the host at a moment.
-pub(crate) enum KnownNow<'s> {
-    OfHost(Guard<Arc<Known>>),
-    Nothing(&'s Known),
-}
-
-impl Deref for KnownNow<'_> {
-    type Target = Known;
-
-    #[inline]
-    fn deref(&self) -> &Known {
-        match self {
-            KnownNow::OfHost(known) => known,
-            KnownNow::Nothing(nothing) => nothing,
-        }
-    }
+    common: Arc<Common>,
 }
 
 impl Services {
     pub(crate) fn new(
         settings: Settings,
         timeout: Duration,
-        connections_per_endpoint: usize,
         routes: Option<(&Path, &str)>,
-        host: Option<Arc<Host>>,
+        common: Arc<Common>,
     ) -> Services {
         let routes = routes.map(|(root, idc)| Arc::new(Routes::new(root, idc)));
-        let (by_name, named, nothing) = (RwLock::default(), Mutex::default(), Known::default());
-        let salt = AtomicU64::new(host.as_ref().map_or_else(|| nothing.salt(), |host| host.known().salt()).0);
-        Services { by_name, settings, timeout, connections_per_endpoint, routes, named, host, nothing, salt }
+        let (by_name, named) = (RwLock::default(), Mutex::default());
+        Services { by_name, settings, timeout, routes, named, common }
+    }
+
+    pub(super) fn common(&self) -> &Arc<Common> {
+        &self.common
     }
 
     /// The files that services are found by.
     pub(crate) fn routes(&self) -> Option<&Arc<Routes>> {
         self.routes.as_ref()
-    }
-
-    /// What is known of the host.
-    #[inline]
-    pub(crate) fn known(&self) -> KnownNow<'_> {
-        self.host.as_ref().map_or(KnownNow::Nothing(&self.nothing), |host| KnownNow::OfHost(host.known()))
-    }
-
-    /// The key of the order of users: see [`Known::salt`].
-    pub(crate) fn salt(&self) -> Salt {
-        Salt(self.salt.load(Relaxed))
     }
 
     /// The service of this name. The first time its files are read: client and route files, or else what the host's agent says.
@@ -102,7 +66,7 @@ impl Services {
             Some(Err(faults)) => Some(unknown(faults.to_string())),
             None => None,
         };
-        let Some(host) = &self.host else {
+        let Some(host) = &self.common.host else {
             return Err(faults.unwrap_or_else(|| unknown(format!("this client knows no service {name:?}"))));
         };
         match host.names(name) {
@@ -154,10 +118,10 @@ impl Services {
             Some(known) => known,
             None => {
                 let id = method_id(name.as_bytes());
-                Arc::new(Service::new(name, id, &self.settings, self.timeout, self.connections_per_endpoint)?)
+                Arc::new(Service::new(name, id, &self.settings, self.timeout, self.common.clone())?)
             }
         };
-        service.replace(&servers, &[], &self.known())?;
+        service.replace(&servers, &[], &self.common.known())?;
         self.by_name.write().entry(name.to_owned()).or_insert(service);
         Ok(())
     }
@@ -204,9 +168,9 @@ impl Services {
         let service = match known {
             Some(known) if *known.settings() == *settings && known.timeout == timeout => known,
             Some(known) => Arc::new(known.heir(id, settings, timeout)?),
-            None => Arc::new(Service::new(name, id, settings, timeout, self.connections_per_endpoint)?),
+            None => Arc::new(Service::new(name, id, settings, timeout, self.common.clone())?),
         };
-        service.replace(servers, rules, &self.known())?;
+        service.replace(servers, rules, &self.common.known())?;
         self.by_name.write().insert(name.to_owned(), service.clone());
         Ok(service)
     }
@@ -218,15 +182,15 @@ impl Services {
 
     /// Looks at the host, and hands over to it what was counted.
     pub(crate) fn keep_house(&self) {
-        if let Some(host) = &self.host {
+        if let Some(host) = &self.common.host {
             host.look(crate::clock::now());
             self.look_at_names();
         }
-        let known = self.known();
-        self.salt.store(known.salt().0, Relaxed);
+        let known = self.common.known();
+        self.common.follow_salt();
         for service in self.all() {
             service.hand_over(&known);
-            self.host.iter().for_each(|host| service.tell_calls(host));
+            self.common.host.iter().for_each(|host| service.tell_calls(host));
         }
     }
 }

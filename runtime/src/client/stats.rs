@@ -1,7 +1,7 @@
 //! What a client counts of each method that it calls.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
 
 use mcrpc_core::host::calls::{BOUNDS_NS, Calls};
 use mcrpc_core::shield::outcome::Outcome;
@@ -14,6 +14,8 @@ use crate::stats::codes::Codes;
 /// So many methods of a service are told apart.
 const MAX_METHODS: usize = 256;
 const OTHERS: &str = "other";
+/// The place of all others.
+const OTHERS_PLACE: usize = MAX_METHODS;
 
 /// A method that is called.
 #[derive(Default)]
@@ -24,7 +26,7 @@ pub(crate) struct MethodStats {
     id: u32,
     /// How calls ended.
     pub(crate) codes: Codes,
-    /// How long they took, all attempts together.
+    /// How long they took until their answers were read, all attempts together.
     pub(crate) duration: Histogram,
     /// What attempts met.
     pub(crate) attempts: [AtomicU64; Outcome::ALL.len()],
@@ -34,9 +36,9 @@ pub(crate) struct MethodStats {
 
 impl MethodStats {
     /// Without a name it has its id's.
-    fn new(name: Option<&str>, id: u32) -> Arc<MethodStats> {
+    fn new(name: Option<&str>, id: u32) -> Box<MethodStats> {
         let shown = name.map_or_else(|| format!("{id:#010x}").into(), Into::into);
-        Arc::new(MethodStats { name: shown, is_named: name.is_some(), id, ..MethodStats::default() })
+        Box::new(MethodStats { name: shown, is_named: name.is_some(), id, ..MethodStats::default() })
     }
 
     #[inline]
@@ -55,8 +57,8 @@ impl MethodStats {
 /// up has nothing to lock, nor to count.
 pub(crate) struct MethodTable {
     /// Those that are told apart, from the first place on.
-    told_apart: Box<[OnceLock<Arc<MethodStats>>]>,
-    others: OnceLock<Arc<MethodStats>>,
+    told_apart: Box<[OnceLock<Box<MethodStats>>]>,
+    others: OnceLock<Box<MethodStats>>,
 }
 
 impl Default for MethodTable {
@@ -67,21 +69,33 @@ impl Default for MethodTable {
 }
 
 impl MethodTable {
-    /// A method by its full name, and its id.
-    pub(crate) fn get(&self, full_name: &str) -> (u32, Arc<MethodStats>) {
-        match self.iter().find(|method| *method.name == *full_name && method.is_named) {
-            Some(known) => (known.id, known.clone()),
+    /// The place of a method by its full name, and its id.
+    #[inline]
+    pub(crate) fn find(&self, full_name: &str) -> (usize, u32) {
+        match self.iter().enumerate().find(|(_, method)| *method.name == *full_name && method.is_named) {
+            Some((place, known)) => (place, known.id),
             None => {
                 let id = method_id(full_name.as_bytes());
-                (id, self.get_or_insert(Some(full_name), id).clone())
+                (self.find_or_insert(Some(full_name), id), id)
             }
         }
     }
 
-    /// A method by its id, under the name that it may have told; without one, under its id.
-    pub(crate) fn get_by_id(&self, id: u32, told: &str) -> (u32, Arc<MethodStats>) {
+    /// The place of a method by its id, under the name that it may have told; without one, under its id.
+    pub(crate) fn find_by_id(&self, id: u32, told: &str) -> usize {
         let name = Some(told).filter(|told| method_id(told.as_bytes()) == id);
-        (id, self.get_or_insert(name, id).clone())
+        self.find_or_insert(name, id)
+    }
+
+    /// The method at a place.
+    #[inline]
+    pub(crate) fn at(&self, place: usize) -> &MethodStats {
+        self.told_apart.get(place).and_then(OnceLock::get).map_or_else(|| self.others(), AsRef::as_ref)
+    }
+
+    #[cold]
+    fn others(&self) -> &MethodStats {
+        self.others.get_or_init(|| MethodStats::new(Some(OTHERS), method_id(OTHERS.as_bytes())))
     }
 
     /// What the attempts of all of them met, and how long calls took.
@@ -98,20 +112,20 @@ impl MethodTable {
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<MethodStats>> {
-        self.iter().chain(self.others.get())
+    pub(crate) fn all(&self) -> impl Iterator<Item = &MethodStats> {
+        self.iter().chain(self.others.get().map(AsRef::as_ref))
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Arc<MethodStats>> {
-        self.told_apart.iter().map_while(OnceLock::get)
+    #[inline]
+    fn iter(&self) -> impl Iterator<Item = &MethodStats> {
+        self.told_apart.iter().map_while(OnceLock::get).map(AsRef::as_ref)
     }
 
-    /// The one with this id: at the first free place if it is new, and `other` if there is none.
-    fn get_or_insert(&self, name: Option<&str>, id: u32) -> &Arc<MethodStats> {
-        let mut places = self.told_apart.iter().map(|place| place.get_or_init(|| MethodStats::new(name, id)));
-        let found = places.find(|method| method.id == id);
-        found
-            .unwrap_or_else(|| self.others.get_or_init(|| MethodStats::new(Some(OTHERS), method_id(OTHERS.as_bytes()))))
+    /// The place of the one with this id: the first free one if it is new, and that of the others if there is none.
+    #[cold]
+    fn find_or_insert(&self, name: Option<&str>, id: u32) -> usize {
+        let mut methods = self.told_apart.iter().map(|place| place.get_or_init(|| MethodStats::new(name, id)));
+        methods.position(|method| method.id == id).unwrap_or(OTHERS_PLACE)
     }
 }
 
@@ -123,7 +137,7 @@ mod tests {
     fn a_method_is_the_same_each_time_and_there_are_only_so_many() {
         let table = MethodTable::default();
         for _ in 0..2 {
-            (0..MAX_METHODS + 9).for_each(|n| table.get(&format!("t.T.M{n}")).1.ended(Status::OK, 1));
+            (0..MAX_METHODS + 9).for_each(|n| table.at(table.find(&format!("t.T.M{n}")).0).ended(Status::OK, 1));
         }
         let all: Vec<_> = table.all().collect();
         assert_eq!(all.len(), MAX_METHODS + 1);
@@ -135,12 +149,9 @@ mod tests {
     fn a_method_that_is_known_by_its_id_alone_is_not_called_by_what_is_shown_of_it() {
         let table = MethodTable::default();
         let id = method_id(b"t.T.M");
-        let (_, by_id) = table.get_by_id(id, "");
-        assert_eq!(
-            (&*by_id.name, table.get(&by_id.name).0),
-            (&*format!("{id:#010x}"), method_id(by_id.name.as_bytes()))
-        );
-        let (same, by_name) = table.get("t.T.M");
-        assert!(same == id && Arc::ptr_eq(&by_id, &by_name));
+        let place = table.find_by_id(id, "");
+        let shown = &table.at(place).name;
+        assert_eq!((&**shown, table.find(shown).1), (&*format!("{id:#010x}"), method_id(shown.as_bytes())));
+        assert_eq!(table.find("t.T.M"), (place, id));
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::connection::{Answer, Connection, MAX_UNSENT_LEN};
 use crate::clock;
+use crate::failure::Reject;
 use crate::net::blocks::Blocks;
 use crate::net::stream::ReadHalf;
 
@@ -111,7 +112,7 @@ impl Task {
 
     /// Takes the frames at the front; says how many bytes they had.
     fn take_frames(&mut self, input: &[u8]) -> Result<usize, Status> {
-        let mut used = 0;
+        let (mut used, now) = (0, clock::now());
         let mut open = self.connection.open.lock();
         open.heard();
         while used < input.len() {
@@ -128,7 +129,7 @@ impl Task {
                         return Err(status);
                     }
                     if let Some(header) = header.filter(|header| header.kind == Kind::Response) {
-                        self.woken.extend(open.answer(header.call_id, || Answer::none(status)));
+                        self.woken.extend(open.answer(header.call_id, || Answer::none(status, now)));
                     }
                     used += len;
                     continue;
@@ -136,15 +137,15 @@ impl Task {
             };
             used += frame.len;
             match frame.header.kind {
-                Kind::Response => self.woken.extend(open.answer(frame.header.call_id, || Answer {
-                    status: frame.header.status,
-                    cursor: Cursor(frame.header.cursor),
-                    hold_ms: frame.metadata.reject_state().hold_ms,
-                    text: frame.metadata.error_text().into(),
-                    payload: self.blocks.copy(&[], frame.payload),
+                Kind::Response => self.woken.extend(open.answer(frame.header.call_id, || {
+                    let status = frame.header.status;
+                    let hold_ms = frame.metadata.reject_state().hold_ms;
+                    let body = if status.is_ok() { frame.payload } else { frame.metadata.error_text().as_bytes() };
+                    let reject = Reject { cursor: Cursor(frame.header.cursor), hold_ms, is_relayed: false };
+                    Answer { status, reject, at: now, body: self.blocks.copy(&[], body) }
                 })),
                 Kind::GoAway => {
-                    self.connection.sent_away_at.store(clock::now().0, Relaxed);
+                    self.connection.sent_away_at.store(now.0, Relaxed);
                     self.connection.is_leaving.store(true, Relaxed);
                 }
                 Kind::Ping => {
@@ -156,6 +157,7 @@ impl Task {
                 Kind::Request | Kind::OneWay | Kind::Hello | Kind::Pong | Kind::Cancel => {}
             }
         }
+        open.count();
         Ok(used)
     }
 
