@@ -80,7 +80,7 @@ metrics! {
     SHEDDING = Gauge "mcrpc_admission_shedding" NONE, ["pool"],
         "Whether load is shed: 1 if it is";
     CLIENT_DURATION = Histogram "rpc_client_duration" SECONDS, ["peer_service", "rpc_service", "rpc_method"],
-        "From when a call was made until it was over, all attempts together";
+        "From when a call was made until its answer was read, all attempts together";
     CLIENT_REQUESTS = Counter "rpc_client_requests" NONE, ["peer_service", "rpc_service", "rpc_method", "code"],
         "Calls that ended, by how they did; not those that were dropped before their deadline";
     CLIENT_ATTEMPTS = Counter "mcrpc_client_attempts" NONE, ["peer_service", "rpc_service", "rpc_method", "outcome"],
