@@ -93,6 +93,38 @@ fn what_waits_for_a_server_that_reads_nothing_is_bounded_and_arrives_when_it_rea
     server.join().unwrap();
 }
 
+#[test]
+fn of_many_calls_that_are_made_at_once_the_first_are_sent_before_the_last_is_made() {
+    // More than the other tests of this process have at their servers.
+    const CALLS: usize = 500;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let builder = Client::builder("test").service("Echo", [listener.local_addr().unwrap().to_string()]);
+    let client = builder.on_runtime(runtime.handle().clone()).default_timeout(support::PATIENCE).build().unwrap();
+    let (heard, hears) = mpsc::channel();
+    let server = std::thread::spawn(move || {
+        let mut peer = Caller::over(listener.accept().unwrap().0);
+        let first = peer.request();
+        peer.call(&response(first.call_id), b"");
+        // The first of all would be sent at once if it were alone.
+        peer.request();
+        peer.request();
+        heard.send(()).unwrap();
+    });
+    runtime.block_on(client.call("Echo", ECHO, "").into_future()).unwrap();
+    // From here on nothing runs that could write but the calls themselves.
+    let open: Vec<_> = (0..CALLS)
+        .map(|_| {
+            let mut call = client.call("Echo", ECHO, "").into_future();
+            assert!(Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            call
+        })
+        .collect();
+    hears.recv_timeout(support::PATIENCE).unwrap();
+    drop(open);
+    server.join().unwrap();
+}
+
 /// What was counted of the attempts that ended so.
 fn attempts(client: &Client, outcome: &str) -> u64 {
     let all = mcrpc::metrics::of_clients([client]);

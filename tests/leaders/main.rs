@@ -24,6 +24,8 @@ const PROCESS: &str = "MCRPC_TEST_PROCESS";
 
 /// Within so many windows the controller goes on.
 const WINDOWS: u64 = 5;
+/// Of so many windows after the load has fallen one is calm at least.
+const CALM_WITHIN_WINDOWS: u64 = 20;
 const OVERLOAD_PERCENT: u64 = 200;
 const CALM_PERCENT: u64 = 60;
 
@@ -112,12 +114,17 @@ fn when_leaders_are_killed_at_any_moment_the_next_ones_go_on_within_five_windows
     });
 }
 
-/// Without overload the cursor opens, and what was offered is served.
+/// Without overload the cursor opens, and what was offered is served. A process that the machine lets wait while the others step the
+/// clock has requests that have waited, so that one window or another is not calm.
 fn assert_calms_down(server: &Server, tally: &Tally) {
     server.board.load_percent.store(CALM_PERCENT, Ordering::Relaxed);
     server.run_windows(30);
-    let known = server.admission.snapshot();
-    assert_eq!((known.cursor, known.shedding), (Cursor::OPEN, false), "{tally:?}: {known:?}");
+    let is_calm = (0..CALM_WITHIN_WINDOWS).any(|_| {
+        server.run_windows(1);
+        let known = server.admission.snapshot();
+        (known.cursor, known.shedding) == (Cursor::OPEN, false)
+    });
+    assert!(is_calm, "{tally:?}: {:?}", server.admission.snapshot());
     assert_eq!(server.insanity(), None, "{tally:?}");
     server.board.load_percent.store(OVERLOAD_PERCENT, Ordering::Relaxed);
     server.run_windows(10);
