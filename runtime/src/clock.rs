@@ -22,10 +22,13 @@ const RATED_EACH_NS: u64 = 1_000 * NANOS_PER_MILLI;
 /// Counters run at 0.25 to 10 GHz. In nanoseconds per count, times 2^32.
 const RATES: std::ops::RangeInclusive<u64> = (1 << 32) / 10..=4 << 32;
 
+/// A rate that changes by more than this part between two seconds is that of a machine that slept: one of the clocks stood still.
+const MAX_RATE_CHANGE_DIVISOR: u64 = 500;
+
 /// What the kernel keeps time by.
 const CLOCK_SOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
 
-/// Whether all processors count alike: the kernel, which checks that all the time, keeps time by their counters.
+/// Whether all processors count alike: the kernel, which checks that, kept time by their counters when this was asked first.
 static HAS_COUNTER: LazyLock<bool> = LazyLock::new(|| {
     cfg!(target_arch = "x86_64") && fs::read_to_string(CLOCK_SOURCE).is_ok_and(|source| source.trim_end() == "tsc")
 });
@@ -62,10 +65,15 @@ impl Stretch {
         let since_ns = from.time.since(base.time);
         if since_ns >= if self.rate == 0 { FIRST_RATED_NS } else { RATED_EACH_NS } {
             let counts = from.count.wrapping_sub(base.count);
-            let rate = (u128::from(since_ns) << 32).checked_div(counts.into()).unwrap_or(0);
-            (self.rate, self.base) = (u64::try_from(rate).unwrap_or(0), Some(from));
+            let rate =
+                (u128::from(since_ns) << 32).checked_div(counts.into()).and_then(|rate| u64::try_from(rate).ok());
+            let is_likely = |rate: &u64| match self.rate {
+                0 => RATES.contains(rate) && since_ns < RATED_EACH_NS,
+                known => rate.abs_diff(known) <= known / MAX_RATE_CHANGE_DIVISOR,
+            };
+            (self.rate, self.base) = (rate.filter(is_likely).unwrap_or(0), Some(from));
         }
-        let len = if RATES.contains(&self.rate) { (MAX_STRETCH_NS << 32) / self.rate } else { 0 };
+        let len = (MAX_STRETCH_NS << 32).checked_div(self.rate).unwrap_or(0);
         Stretch { from, len, ..self }
     }
 }
@@ -92,8 +100,11 @@ fn look(stretch: &Cell<Stretch>) -> Nanos {
     if !*HAS_COUNTER {
         return kernels();
     }
-    let from = Look { count: counter(), time: kernels() };
-    let was_interrupted = counter().wrapping_sub(from.count) > MAX_LOOK_COUNTS;
+    let before = counter();
+    // In this order: a stretch is late rather than early, and the next one does not begin before it.
+    let time = kernels();
+    let from = Look { time, count: counter() };
+    let was_interrupted = from.count.wrapping_sub(before) > MAX_LOOK_COUNTS;
     let last = stretch.get();
     stretch.set(if was_interrupted { Stretch { len: 0, ..last } } else { last.next(from) });
     from.time
@@ -150,13 +161,16 @@ mod tests {
         assert_eq!(early.len, 0);
         let rated = early.next(look(1_020, 5_000_000 + 20 * 2_500_000));
         assert!(rated.len.abs_diff(2_500_000) <= 1, "{}", rated.len);
-        // It runs at another rate from now on, which is seen after a second.
-        let soon = rated.next(look(1_500, 55_000_000 + 480 * 1_000_000));
-        assert_eq!(soon.rate, rated.rate);
-        let later = soon.next(look(2_020, 55_000_000 + 1_000 * 1_000_000));
-        assert!(later.len.abs_diff(1_000_000) <= 1, "{}", later.len);
-        // It began anew.
-        assert_eq!(later.next(look(3_020, 7)).len, 0);
-        assert_eq!(later.next(look(3_020, later.from.count)).len, 0);
+        let later = rated.next(look(2_020, 55_000_000 + 1_000 * 2_499_000));
+        assert!(later.len.abs_diff(2_499_000) <= 1, "{}", later.len);
+        // It ran on while the clock stood still, stood still itself, or began anew.
+        for count in [later.from.count + 1_000 * 2_600_000, later.from.count, 7] {
+            let unknown = later.next(look(3_020, count));
+            assert_eq!(unknown.len, 0);
+            let rated = unknown.next(look(3_040, count + 20 * 2_500_000));
+            assert!(rated.len.abs_diff(2_500_000) <= 1, "{}", rated.len);
+        }
+        // Nobody knows what was while the thread was idle.
+        assert_eq!(first.next(look(60_000, 5_000_000 + 59_000 * 2_500_000)).len, 0);
     }
 }

@@ -30,7 +30,7 @@ mod spans;
 pub mod stats;
 mod trail;
 
-pub use client::{Call, Client, Started};
+pub use client::{Call, Calling, Client, Started};
 pub use context::Context;
 pub use failure::Failure;
 pub use host::Host;

@@ -21,7 +21,8 @@ use crate::spans;
 /// A call from its first attempt to its end. Thousands wait at a time: what few calls have lies elsewhere.
 pub(super) struct Course {
     making: Making,
-    first: Option<Underway>,
+    /// The attempt that was made last, but for the backup.
+    current: Option<Underway>,
     stage: Stage,
     span: Option<Box<Span>>,
     /// Which attempts there were, of a call that may make more than one.
@@ -53,7 +54,7 @@ impl Course {
         let span = spans::of_call(&callee.service.name, method, order.context.as_ref());
         let span = if span.is_disabled() { None } else { Some(Box::new(span)) };
         let making = Making::new(callee, order);
-        Course { making, first: None, stage: Stage::New, span, attempts: None, backup: None }
+        Course { making, current: None, stage: Stage::New, span, attempts: None, backup: None }
     }
 
     /// Goes on as far as it can.
@@ -88,7 +89,7 @@ impl Course {
             Stage::New => {
                 let now = self.begin();
                 let mut attempts = self.making.attempts();
-                if let Err(status) = self.making.select(&mut attempts, Attempt::Next, now, &mut self.first) {
+                if let Err(status) = self.making.select(&mut attempts, Attempt::Next, now, &mut self.current) {
                     return Poll::Ready(self.end(Err(self.making.refused(status)), now));
                 }
             }
@@ -136,19 +137,19 @@ impl Course {
         self.note_attempts();
         let Some(attempts) = &mut self.attempts else { return Err(failure) };
         // What the servers said explains more than that there is no other.
-        self.making.select(attempts, Attempt::Next, clock::now(), &mut self.first).map_err(|_| failure)
+        self.making.select(attempts, Attempt::Next, clock::now(), &mut self.current).map_err(|_| failure)
     }
 
     /// Keeps in mind which attempts there were: until now only the first.
     fn note_attempts(&mut self) {
-        if let (None, Some(first)) = (&self.attempts, &self.first) {
+        if let (None, Some(first)) = (&self.attempts, &self.current) {
             self.attempts = Some(Box::new(self.making.attempts().after_attempt_at(&first.choice.endpoint)));
         }
     }
 
     /// How many attempts there were.
     fn number(&self) -> u8 {
-        self.attempts.as_ref().map_or(self.first.is_some().into(), |attempts| attempts.attempts)
+        self.attempts.as_ref().map_or(self.current.is_some().into(), |attempts| attempts.attempts)
     }
 
     #[inline]
@@ -164,16 +165,16 @@ impl Course {
         if self.backup.is_some() {
             return self.poll_both(cx);
         }
-        match &mut self.first {
-            Some(first) => first.poll(&self.making, cx),
+        match &mut self.current {
+            Some(current) => current.poll(&self.making, cx),
             None => unreachable!("an attempt was made"),
         }
     }
 
     #[cold]
     fn poll_both(&mut self, cx: &mut Poller<'_>) -> Poll<Answer> {
-        if let Some(first) = self.first.as_mut().filter(|first| !first.is_over())
-            && let Poll::Ready(answer) = first.poll(&self.making, cx)
+        if let Some(current) = self.current.as_mut().filter(|current| !current.is_over())
+            && let Poll::Ready(answer) = current.poll(&self.making, cx)
         {
             let waits_for_other = matches!(self.backup.as_deref(), Some(Backup::Made(Some(_))));
             if answer.status.is_ok() || !waits_for_other {
@@ -191,7 +192,7 @@ impl Course {
             && let Poll::Ready(answer) = second.poll(&self.making, cx)
         {
             *made = None;
-            if answer.status.is_ok() || self.first.as_ref().is_none_or(Underway::is_over) {
+            if answer.status.is_ok() || self.current.as_ref().is_none_or(Underway::is_over) {
                 self.leave(answer.at);
                 return Poll::Ready(answer);
             }
@@ -216,7 +217,8 @@ impl Course {
             Some(Backup::Made(second)) => second,
             Some(Backup::Due(_)) | None => None,
         };
-        self.first.iter().chain(&second).for_each(|attempt| attempt.leave(&self.making, now));
+        self.current.iter().chain(&second).for_each(|attempt| attempt.leave(&self.making, now));
+        self.current.take_if(|attempt| !attempt.is_over());
     }
 }
 

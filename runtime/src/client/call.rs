@@ -210,6 +210,10 @@ impl<R> IntoFuture for Call<R> {
 }
 
 /// A call that is being made: the future of its answer. Dropped before, it is given up, and its server is told so.
+///
+/// # Panics
+///
+/// When it is polled after its end.
 #[must_use = "a call is made when it is awaited"]
 pub struct Calling<R> {
     course: Result<Course, Box<Failure>>,

@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use super::endpoint::Dialer;
 use crate::host::{Host, Known};
 
-/// Whoever makes a call has it with the service: a call ends well whose client was dropped meanwhile.
+/// Whoever makes a call has it with the service: a call ends well whose client was dropped meanwhile. What it is counted as then is not
+/// told to the host any more.
 pub(crate) struct Common {
     pub(super) dialer: Arc<Dialer>,
     pub(super) connections_per_endpoint: usize,

@@ -231,7 +231,7 @@ impl Future for Exchange {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Answer> {
         let answer = self.connection.open.lock().take_answer(self.id, cx.waker());
-        self.is_over = answer.is_some();
+        self.is_over = answer.is_ok();
         answer.map_or(Poll::Pending, Poll::Ready)
     }
 }

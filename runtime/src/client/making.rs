@@ -178,7 +178,9 @@ impl Making {
 
     /// Tells the set and the task how an attempt was answered; `number` counts from 1.
     pub(super) fn tell_answer(&self, choice: &Choice, number: u8, began: Nanos, answer: &Answer) {
-        let (service, outcome, ended) = (&self.callee.service, Outcome::of(answer.status), answer.at);
+        let (service, outcome) = (&self.callee.service, Outcome::of(answer.status));
+        // A failure that was polled late may be older than what is known of the server by now.
+        let ended = if outcome == Outcome::Failed { clock::now() } else { answer.at };
         self.stats().attempted(outcome);
         if let Some(context) = self.context().filter(|_| matches!(outcome, Outcome::Ok | Outcome::Logic)) {
             context.serve(service.id);

@@ -18,7 +18,7 @@ const MAX_OPEN: usize = 1 << 20;
 const SILENCE_NS: u64 = 500_000_000;
 const FIRST_PLACES: usize = 16;
 
-/// How many requests the servers of this process's clients have, as far as they were counted: with each batch that is written or read.
+/// How many requests all servers together have of this process, as of the last batch that each connection wrote or read, or gave up.
 static AT_SERVERS: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) struct OpenCalls {
     len: usize,
     /// Calls that are not answered.
     waiting: usize,
-    /// The last so many of them are not sent.
+    /// Calls that were opened since the last flush, given up or not.
     unsent: usize,
     /// What is counted in [`AT_SERVERS`] of the others.
     at_server: usize,
@@ -151,8 +151,7 @@ impl OpenCalls {
         }
     }
 
-    /// Whether no server has more requests of this process than wait here to be sent: then each of them waits in vain, and so does
-    /// this server.
+    /// Whether all servers together have no more requests of this process than wait here to be sent: then they may be idle.
     #[inline]
     pub(super) fn keeps_servers_waiting(&self) -> bool {
         self.unsent >= AT_SERVERS.load(Relaxed)
@@ -190,19 +189,22 @@ impl OpenCalls {
         }
     }
 
-    /// The answer of a call, which is over with it; if there is none yet, it is to wake this waker.
+    /// The answer of a call, which is over with it.
+    ///
+    /// # Errors
+    ///
+    /// There is none yet, and when there is, this waker is woken. The one that it replaces is not to be dropped while the calls are
+    /// locked.
     #[inline]
-    pub(super) fn take_answer(&mut self, id: u32, waker: &Waker) -> Option<Answer> {
+    pub(super) fn take_answer(&mut self, id: u32, waker: &Waker) -> Result<Answer, Option<Waker>> {
         match &mut self.place(id).state {
-            State::Waits(waiting) => {
-                waiting.waker.clone_from(waker);
-                return None;
-            }
+            State::Waits(waiting) if waiting.waker.will_wake(waker) => return Err(None),
+            State::Waits(waiting) => return Err(Some(std::mem::replace(&mut waiting.waker, waker.clone()))),
             State::Answered(_) | State::Free => {}
         }
-        match self.remove(id)? {
-            State::Answered(answer) => Some(answer),
-            State::Waits(_) | State::Free => None,
+        match self.remove(id) {
+            Some(State::Answered(answer)) => Ok(answer),
+            Some(State::Waits(_) | State::Free) | None => Err(None),
         }
     }
 
