@@ -125,6 +125,31 @@ fn of_many_calls_that_are_made_at_once_the_first_are_sent_before_the_last_is_mad
     server.join().unwrap();
 }
 
+#[test]
+fn when_the_second_of_two_attempts_is_answered_the_first_server_is_told_at_once() {
+    let listeners: Vec<_> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let client = client(listeners.iter().map(|listener| listener.local_addr().unwrap().to_string()));
+    let servers: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| {
+            std::thread::spawn(move || {
+                let mut peer = Caller::over(listener.accept().unwrap().0);
+                let header = peer.request();
+                match header.flags.attempt() {
+                    0 => assert_eq!(peer.next().map(|frame| frame.header.kind), Some(Kind::Cancel)),
+                    _ => peer.call(&response(header.call_id), b"second"),
+                }
+            })
+        })
+        .collect();
+    let mut call = client.call("Echo", ECHO, "").backup_after(Duration::from_millis(1)).into_future();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert_eq!(runtime.block_on(&mut call).unwrap(), "second");
+    // While the call is still there.
+    servers.into_iter().for_each(|server| server.join().unwrap());
+    drop(call);
+}
+
 /// What was counted of the attempts that ended so.
 fn attempts(client: &Client, outcome: &str) -> u64 {
     let all = mcrpc::metrics::of_clients([client]);
