@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::net::TcpStream;
+use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,9 +11,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use mcrpc::server::hooks::Place;
 use mcrpc::server::{Config, Role};
-use mcrpc::{Context, Failure, Request, Server, Status};
+use mcrpc::{Address, Context, Failure, Request, Server, Status};
 use mcrpc_core::admission;
 use mcrpc_core::wire::{Flags, Header, Kind, Writer};
+use nix::libc;
 use support::{Caller, PATIENCE, frame, request};
 use tokio::sync::Notify;
 
@@ -374,6 +377,56 @@ fn requests_behind_one_whose_handler_waits_are_run_by_other_threads() {
         go_on.notify_one();
         assert_eq!(caller.answer().header.call_id, call_id);
     }
+}
+
+#[test]
+fn handlers_that_go_on_at_once_are_answered_together() {
+    const WAITING: u32 = 16;
+    let (go_on, begun) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+    let (wait, go, began) = (go_on.clone(), go_on, begun.clone());
+    let server = Server::builder()
+        .listen("127.0.0.1:0")
+        .config(Config { workers: 1, coroutines_per_worker: 32, ..config() })
+        .method("t.T.Wait", move |request: Request| {
+            let (wait, began) = (wait.clone(), began.clone());
+            async move {
+                began.fetch_add(1, SeqCst);
+                wait.notified().await;
+                Ok(request.into_payload())
+            }
+        })
+        // As it runs on the same thread, all others are ready before the first of them runs.
+        .method("t.T.Go", move |request: Request| {
+            go.notify_waiters();
+            async move { Ok(request.into_payload()) }
+        })
+        .start()
+        .unwrap();
+    let Address::Tcp(address) = &server.addresses()[0] else { panic!("it listens on TCP") };
+    let socket = TcpStream::connect(address).unwrap();
+    let mut caller = Caller::over(socket.try_clone().unwrap());
+    caller.send(&(1..=WAITING).map(|id| frame(&request("t.T.Wait", id), &[])).collect::<Vec<_>>().concat());
+    until("all wait", || begun.load(SeqCst) == WAITING as usize);
+    caller.call(&request("t.T.Go", WAITING + 1), b"");
+    let mut answered: Vec<u32> = (0..=WAITING).map(|_| caller.answer().header.call_id).collect();
+    answered.sort_unstable();
+    assert!(answered.into_iter().eq(1..=WAITING + 1));
+    // A thread that the machine lets wait for a while may write what it holds before the last is ready.
+    let segments = segments_received(&socket);
+    assert!(segments <= WAITING / 2, "{segments} segments");
+}
+
+/// How many segments with data a connection has received.
+fn segments_received(socket: &TcpStream) -> u32 {
+    // SAFETY: all of it are numbers, for which zero is a value.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut len = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the kernel writes `len` bytes at most, and the structure is that large.
+    let failed = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, (&raw mut info).cast(), &raw mut len)
+    };
+    assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
+    info.tcpi_data_segs_in
 }
 
 #[test]

@@ -87,6 +87,7 @@ impl Coroutine {
             Step::Ended(at) => {
                 if progress.is_wait_counted {
                     job.connection.stop_waiting(&frame.slot);
+                    worker.stop_waiting();
                 }
                 progress.busy_ns += at.since(frame.resumed_at);
                 worker.end(method, job, progress, at, frame.reply.as_ref());
@@ -116,7 +117,7 @@ impl Frame {
         request: Option<Request>,
         cx: &mut task::Context<'_>,
     ) -> Step {
-        self.resumed_at = if request.is_some() { progress.began } else { clock::now() };
+        self.resumed_at = if request.is_some() { progress.began } else { worker.resume() };
         let polled = {
             let Frame { future, context, reply: place, .. } = self;
             let _entered = progress.span().enter();
@@ -151,6 +152,7 @@ impl Frame {
         let begins_to_wait = !std::mem::replace(&mut progress.is_wait_counted, true);
         if begins_to_wait {
             method.stats.queue_wait.record_ns(progress.waited_ns);
+            worker.begin_to_wait();
             connection.wait(to.header.call_id, &self.slot);
             if *deadline != Nanos::NEVER {
                 let left = Duration::from_nanos(deadline.since(now));

@@ -28,7 +28,7 @@ const KEPT_CAPACITY: usize = 16 << 10;
 pub(super) struct Held {
     connections: Vec<Answers>,
     handled: Batch,
-    /// When the first of them was begun.
+    /// When the handler of the first of them was begun; of one that has waited, so long before its end as it ran.
     since: Nanos,
     /// Empty buffers.
     spare: Vec<Vec<u8>>,
@@ -48,16 +48,15 @@ impl Held {
         !self.handled.is_empty() && now.since(self.since) > MAX_HELD_NS
     }
 
-    /// Keeps the answer of a request that was begun at some time; without one its caller waits no longer. Whether there is room for more.
+    /// Keeps the answer of a request; without one its caller waits no longer. Whether there is room for more.
     pub(super) fn push(
         &mut self,
         connection: &Arc<Connection>,
         answer: Option<(&ReplyTo, Load, &Reply)>,
         handled: Handled,
-        began: Nanos,
     ) -> bool {
         if self.handled.is_empty() {
-            self.since = began;
+            self.since = Nanos(handled.ended.0.saturating_sub(handled.busy_ns));
         }
         self.handled.push(handled);
         // Requests of one connection come one after another.

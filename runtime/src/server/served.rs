@@ -104,7 +104,7 @@ pub(super) fn end(
     held: &mut Held,
 ) -> bool {
     let Job { to, connection, permit, noted, .. } = job;
-    let &mut Progress { ref mut span, ref mut logged, began, waited_ns, busy_ns, is_wait_counted } = progress;
+    let &mut Progress { ref mut span, ref mut logged, waited_ns, busy_ns, is_wait_counted, .. } = progress;
     let status = status_of(reply);
     // It is closed now, and not when the next request comes.
     spans::ended(&std::mem::replace(span, Span::none()), status);
@@ -127,7 +127,7 @@ pub(super) fn end(
         status,
         is_answered: answer.is_some(),
     };
-    let has_room = held.push(connection, answer, handled, began);
+    let has_room = held.push(connection, answer, handled);
     noted.take().into_iter().for_each(|noted| held.note(*noted));
     has_room
 }

@@ -47,7 +47,11 @@ pub(super) struct Worker {
     busy_ns_of: Box<[Cell<u64>]>,
     /// Coroutines that wait for a request, by their number.
     parked: RefCell<Vec<Option<Waker>>>,
+    /// How many handlers wait.
+    waiting: Cell<usize>,
     held: RefCell<Held>,
+    /// Writes what is held, once the coroutines that are ready have had their turn.
+    flusher: RefCell<Option<Waker>>,
     /// The time, if nothing has happened since it was looked up.
     now: Cell<Option<Nanos>>,
     /// When timers and sockets of handlers were looked at last.
@@ -65,15 +69,30 @@ pub(crate) async fn run(number: usize, coroutines: usize, shared: Arc<Shared>) {
         spare: RefCell::default(),
         busy_ns: Cell::new(MAX_TAKEN_NS),
         parked: RefCell::new(vec![None; coroutines]),
+        waiting: Cell::default(),
         held: RefCell::default(),
+        flusher: RefCell::default(),
         now: Cell::new(None),
         turn_began: Cell::default(),
     });
+    let flusher = tokio::task::spawn_local(flush(worker.clone()));
     let all: Vec<_> = (0..coroutines).map(|me| tokio::task::spawn_local(work(worker.clone(), me))).collect();
     for one in all {
         // A coroutine catches what its handlers panic with.
         let _ = one.await;
     }
+    flusher.abort();
+}
+
+/// Writes what is held whenever it is woken.
+async fn flush(worker: Rc<Worker>) {
+    poll_fn(|cx| {
+        worker.flush();
+        worker.now.set(None);
+        worker.flusher.replace(Some(cx.waker().clone()));
+        Poll::Pending
+    })
+    .await
 }
 
 async fn work(worker: Rc<Worker>, me: usize) {
@@ -81,8 +100,8 @@ async fn work(worker: Rc<Worker>, me: usize) {
     while worker.has_taken() || worker.take(me).await {
         poll_fn(|cx| coroutine.poll_next(&worker, cx)).await;
         if worker.has_had_its_turn() {
-            tokio::task::yield_now().await;
             worker.now.set(None);
+            tokio::task::yield_now().await;
         }
     }
 }
@@ -127,8 +146,7 @@ impl Worker {
                 }
                 Taken::Nothing => {}
             }
-            self.flush();
-            self.now.set(None);
+            self.leave();
             self.park(me, Some(cx.waker().clone()));
             Poll::Pending
         })
@@ -200,6 +218,15 @@ impl Worker {
         self.shared.methods.get(job.method).map(Arc::as_ref)
     }
 
+    /// A handler goes on that has waited.
+    pub(super) fn resume(&self) -> Nanos {
+        let now = clock::now();
+        let is_due = self.held.borrow().is_due(now);
+        let resumed_at = is_due.then(|| self.flush()).flatten().unwrap_or(now);
+        self.now.set(None);
+        resumed_at
+    }
+
     /// Writes what is held. When that was done, if there was something.
     fn flush(&self) -> Option<Nanos> {
         let written = self.held.borrow_mut().flush(&self.shared.methods);
@@ -225,17 +252,39 @@ impl Worker {
         self.flush()
     }
 
+    /// A handler begins to wait.
+    pub(super) fn begin_to_wait(&self) {
+        self.waiting.set(self.waiting.get() + 1);
+    }
+
+    /// A handler that has waited is over.
+    pub(super) fn stop_waiting(&self) {
+        self.waiting.set(self.waiting.get() - 1);
+    }
+
     /// The coroutine that runs begins to wait: another takes its place. If there is none, what was taken is for other threads.
     pub(super) fn let_next_run(&self) {
-        self.flush();
-        self.now.set(None);
         let next = self.parked.borrow().iter().flatten().next().cloned();
         let mut taken = self.taken.borrow_mut();
         match next {
-            Some(next) if !taken.is_empty() || self.pool().queue.offer(self.number, &next) => next.wake(),
+            Some(next) if !taken.is_empty() || self.pool().queue.offer(self.number, &next) => {
+                // It writes what is held when there is nothing left.
+                self.now.set(None);
+                return next.wake();
+            }
             None if !taken.is_empty() => self.pool().put_back(&mut taken),
             _ => {}
         }
+        self.leave();
+    }
+
+    /// The coroutine that runs has nothing to do: what is held is written, after what others add to it whose handlers have waited.
+    fn leave(&self) {
+        match &*self.flusher.borrow() {
+            Some(flusher) if self.waiting.get() > 0 => flusher.wake_by_ref(),
+            _ => _ = self.flush(),
+        }
+        self.now.set(None);
     }
 
     /// A coroutine waits for a request, or has one.
