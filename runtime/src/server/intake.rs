@@ -190,30 +190,67 @@ impl Intake {
         })
     }
 
-    /// Takes a request whose metadata are valid. Once for all protocols, so that what it calls is compiled into it.
-    #[inline(never)]
+    /// Takes a request whose metadata are valid.
+    #[inline]
     pub(crate) fn take<'t>(&mut self, request: &Inline<'_>, turn: &mut Turn<'t>) {
-        let (method, pool) = match self.find(&request.to.header, turn) {
-            Ok(found) => found,
-            Err(status) => return refuse(&request.to, status, "", &turn.shared.workers, turn),
-        };
-        if let Err(why) = self.try_take(request, method, pool, turn) {
-            turn.count_refused(method, why.status);
-            if method.stats.is_logged() {
-                self.log(method, request, why.status, [turn.now.since(request.arrival), 0]);
-            }
-            refuse(&request.to, why.status, why.text, pool, turn);
+        let found = self.find(&request.to.header, turn);
+        match found {
+            Ok((method, pool)) if let Run::Inline(_) = method.run => self.take_here(request, method, pool, turn),
+            Ok((method, pool)) => self.take_for_workers(request, method, pool, turn),
+            Err(status) => refuse(&request.to, status, "", &turn.shared.workers, turn),
         }
     }
 
-    #[inline(always)]
-    fn try_take<'t>(
+    /// Takes a request for a handler that runs here. Once for all protocols, so that what it calls is compiled into it.
+    #[inline(never)]
+    fn take_here<'t>(&mut self, request: &Inline<'_>, method: &'t Arc<Method>, pool: &'t Pool, turn: &mut Turn<'t>) {
+        let Run::Inline(run) = &method.run else { return };
+        let taken = self
+            .ask(request, method, pool, turn)
+            .and_then(|(asked, _permit)| Ok(self.run_here(run.as_ref(), &asked, turn)?));
+        self.settle_one(taken, (request, method, pool), turn);
+    }
+
+    /// The same, for a handler of the workers.
+    #[inline(never)]
+    fn take_for_workers<'t>(
         &mut self,
         request: &Inline<'_>,
         method: &'t Arc<Method>,
         pool: &'t Pool,
         turn: &mut Turn<'t>,
-    ) -> Result<(), Refusal> {
+    ) {
+        let taken =
+            self.ask(request, method, pool, turn).and_then(|(asked, permit)| Ok(self.enqueue(&asked, permit, turn)?));
+        self.settle_one(taken, (request, method, pool), turn);
+    }
+
+    /// Counts and answers a request that was not taken.
+    #[inline(always)]
+    fn settle_one<'t>(
+        &self,
+        taken: Result<(), Refusal>,
+        (request, method, pool): (&Inline<'_>, &'t Arc<Method>, &'t Pool),
+        turn: &mut Turn<'t>,
+    ) {
+        if let Err(why) = taken {
+            turn.count_refused(method, why.status);
+            if method.stats.is_logged() {
+                self.log(method, request, why.status, [turn.now.since(request.arrival), 0]);
+            }
+            refuse_here(&request.to, why.status, why.text, pool, turn);
+        }
+    }
+
+    /// What admission is to be asked about a request that is within its limits.
+    #[inline(always)]
+    fn ask<'r, 't>(
+        &mut self,
+        request: &'r Inline<'r>,
+        method: &'t Arc<Method>,
+        pool: &'t Pool,
+        turn: &mut Turn<'t>,
+    ) -> Result<(Asked<'r, 't>, Option<Permit>), Refusal> {
         let permit =
             self.limit(request, method, turn).inspect_err(|why| self.note_limited(request, method, why, turn))?;
         let header = &request.to.header;
@@ -222,15 +259,11 @@ impl Intake {
             decisive.deadline = request.arrival.deadline_after(turn.shared.default_timeout());
         }
         let concern = AdmissionRequest::from_context(&decisive, turn.shared.salt());
-        let asked = Asked { request, method, pool, concern };
-        Ok(match &method.run {
-            Run::Inline(run) => self.run_here(run.as_ref(), &asked, turn),
-            Run::Async(_) | Run::Blocking(_) => self.enqueue(&asked, permit, turn),
-        }?)
+        Ok((Asked { request, method, pool, concern }, permit))
     }
 
     /// Runs the handler. There is no queue but the bytes that were read.
-    #[inline]
+    #[inline(always)]
     fn run_here<'t>(&mut self, run: &InlineFn, asked: &Asked<'_, 't>, turn: &mut Turn<'t>) -> Result<(), Status> {
         let &Asked { request, method, pool, ref concern } = asked;
         let (arrival, began, mut noted) = (request.arrival, turn.now, self.note(asked, turn));
@@ -401,6 +434,11 @@ impl Intake {
 
 #[inline(never)]
 fn refuse<'t>(to: &ReplyTo, status: Status, text: &'static str, pool: &'t Pool, turn: &mut Turn<'t>) {
+    refuse_here(to, status, text, pool, turn);
+}
+
+#[inline(always)]
+fn refuse_here<'t>(to: &ReplyTo, status: Status, text: &'static str, pool: &'t Pool, turn: &mut Turn<'t>) {
     if to.header.kind == Kind::Request {
         let load = turn.load_of(pool);
         reply::put_refusal(turn.out, to, load, status, text);

@@ -105,8 +105,11 @@ fn join_until(threads: &mut Vec<JoinHandle<()>>, limit: Duration) -> usize {
 fn spawn_runtime<F, Fut>(name: String, main: F) -> std::io::Result<JoinHandle<()>>
 where
     F: FnOnce() -> Fut + Send + 'static,
-    Fut: Future<Output = ()>,
+    Fut: Future<Output = ()> + 'static,
 {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new().name(name).spawn(move || LocalSet::new().block_on(&runtime, async move { main().await }))
+    thread::Builder::new().name(name).spawn(move || {
+        // As a task of its own it is polled when it is woken, and not whenever any of the others is. One that panics has said so.
+        LocalSet::new().block_on(&runtime, async move { _ = tokio::task::spawn_local(main()).await });
+    })
 }

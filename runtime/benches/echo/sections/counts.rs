@@ -18,6 +18,10 @@ const LARGE: Shape = Shape::new(1, 256, 4_096);
 /// As many as make a server refuse nearly everything whose one thread takes 2 ms for each.
 const OVERLOAD: Shape = Shape::new(8, 256, 64);
 
+/// Between so many requests and so many they are counted: where a server refuses, when its cursor has settled.
+const COUNTED: [u64; 2] = [10_000, 40_000];
+const COUNTED_LATE: [u64; 2] = [60_000, 100_000];
+
 const DRIVEN_MS: u64 = 10_000;
 
 /// Per request, as good as none: a buffer grows now and then.
@@ -28,6 +32,7 @@ struct Case {
     server: &'static str,
     framing: Framing,
     shape: Shape,
+    counted: [u64; 2],
     instructions: Wanted,
     allocations: Wanted,
 }
@@ -35,7 +40,7 @@ struct Case {
 fn cases() -> [Case; 13] {
     let of = |name, server, framing, wanted: Option<[f64; 2]>| {
         let [instructions, allocations] = wanted.map_or([Wanted::Nothing; 2], |wanted| wanted.map(Wanted::AtMost));
-        Case { name, server, framing, shape: SHAPE, instructions, allocations }
+        Case { name, server, framing, shape: SHAPE, counted: COUNTED, instructions, allocations }
     };
     let served = Some([3_000.0, 2.0 + NONE]);
     let refused = Some([500.0, NONE]);
@@ -48,7 +53,11 @@ fn cases() -> [Case; 13] {
         Case { shape: LARGE, ..of("pooled, 4 KiB", "ours", Framing::native(ASYNC), served) },
         of("refused, out of time", "ours", Framing::native_within(ASYNC, 0), refused),
         of("refused, no such method", "ours", Framing::native("echo.Echo.Nothing"), refused),
-        Case { shape: OVERLOAD, ..of("refused, overload", "ours", Framing::native(BLOCKING), refused) },
+        Case {
+            shape: OVERLOAD,
+            counted: COUNTED_LATE,
+            ..of("refused, overload", "ours", Framing::native(BLOCKING), refused)
+        },
         of("epoll", "epoll", Framing::plain(), None),
         of("epoll with a worker", "epoll-worker", Framing::plain(), None),
         of("tokio", "tokio", Framing::plain(), None),
@@ -91,7 +100,8 @@ fn allocations(case: &Case) -> (f64, f64) {
 
 fn instructions(case: &Case) -> Option<f64> {
     let nowhere = Path::new("/dev/null");
-    let ((few_took, few), (many_took, many)) = (counted(case, 10_000, nowhere)?, counted(case, 40_000, nowhere)?);
+    let [few, many] = case.counted;
+    let ((few_took, few), (many_took, many)) = (counted(case, few, nowhere)?, counted(case, many, nowhere)?);
     Some((many_took - few_took) / (many - few))
 }
 
@@ -119,7 +129,7 @@ pub fn profile(name: &str) {
     let case = &case_of(name);
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("callgrind");
-    let (_, requests) = counted(case, 40_000, &file).expect("valgrind is installed");
+    let (_, requests) = counted(case, case.counted[1], &file).expect("valgrind is installed");
     println!("{requests} requests");
     let status = Command::new("callgrind_annotate").args(["--auto=no", "--threshold=97"]).arg(&file).status();
     assert!(status.is_ok_and(|status| status.success()), "callgrind_annotate, of valgrind, failed");
