@@ -3,8 +3,9 @@
 //! While a handler runs, [`Context::current`] is its request's, and calls use it without being told. A task that a handler
 //! spawns has none, unless it is wrapped: [`Context::scope`].
 
-use std::cell::RefCell;
-use std::future::Future;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -22,8 +23,9 @@ const INLINE_METADATA: usize = 48;
 /// Tells the traces of this process from those of others.
 static TRACE_SEED: LazyLock<u64> = LazyLock::new(|| fastrand::u64(..));
 
-tokio::task_local! {
-    static CURRENT: RefCell<Option<Context>>;
+thread_local! {
+    /// That of the request whose handler runs on this thread.
+    static CURRENT: Cell<Option<Context>> = const { Cell::new(None) };
 }
 
 /// The context of a request. Clones share it, so that neither a request on its way through a server nor a coroutine that is woken has
@@ -89,7 +91,12 @@ impl Context {
 
     /// The context of the request that is being handled.
     pub fn current() -> Option<Context> {
-        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+        let look = |current: &Cell<Option<Context>>| {
+            let context = current.take();
+            current.set(context.clone());
+            context
+        };
+        CURRENT.try_with(look).ok().flatten()
     }
 
     /// Runs a future as part of this request: what it calls takes the context along. To be used for tasks that a handler spawns.
@@ -103,21 +110,25 @@ impl Context {
     /// # }
     /// ```
     pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
-        CURRENT.scope(RefCell::new(Some(self)), future)
+        let mut context = Some(self);
+        async move {
+            let mut future = pin!(future);
+            poll_fn(|cx| Context::lend(&mut context, || future.as_mut().poll(cx))).await
+        }
     }
 
     /// Runs a closure as part of this request.
     pub fn scope_blocking<R>(self, work: impl FnOnce() -> R) -> R {
-        CURRENT.sync_scope(RefCell::new(Some(self)), work)
+        Context::lend(&mut Some(self), work)
     }
 
     /// The same, of a context that is given back, unless the closure panics: nobody has to count another owner.
+    #[inline]
     pub(crate) fn lend<R>(context: &mut Option<Context>, work: impl FnOnce() -> R) -> R {
-        let (result, lent) = CURRENT.sync_scope(RefCell::new(context.take()), || {
-            let result = work();
-            (result, CURRENT.with(RefCell::take))
-        });
-        *context = lent;
+        let lent = Lent { outer: CURRENT.replace(context.take()) };
+        let result = work();
+        *context = CURRENT.take();
+        drop(lent);
         result
     }
 
@@ -292,6 +303,17 @@ impl Context {
     pub(crate) fn metadata(&self) -> Metadata<'_> {
         // Checked when it was read; what is checked again here cannot fail.
         Metadata::new_checked(&self.0.metadata, &Limits::WIDEST).unwrap_or_default()
+    }
+}
+
+/// While there is this, another context is the current one of its thread.
+struct Lent {
+    outer: Option<Context>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        CURRENT.set(self.outer.take());
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use mcrpc_core::status::Status;
 use tracing::field::Empty;
+use tracing::level_filters::LevelFilter;
 use tracing::{Span, debug_span};
 
 use crate::context::Context;
@@ -42,8 +43,14 @@ macro_rules! method_span {
 }
 
 /// The span of a request that is handled: the first of its process.
-#[inline]
+#[inline(always)]
 pub(crate) fn of_request(method: &str, connection: &Connection, context: impl Fn() -> Context) -> Span {
+    // A span is five words long: where nobody wants any, none is handed around.
+    if LevelFilter::current() < LevelFilter::DEBUG { Span::none() } else { begin_request(method, connection, context) }
+}
+
+#[inline(never)]
+fn begin_request(method: &str, connection: &Connection, context: impl Fn() -> Context) -> Span {
     let span = method_span!(
         "server",
         method,

@@ -160,8 +160,13 @@ impl State {
     fn remove_first(&mut self, mut count: usize, jobs: &mut VecDeque<Parcel>) {
         while count > 0 && self.occupied != 0 {
             let level = self.occupied.trailing_zeros() as usize;
-            let some = count.min(self.levels[level].len());
-            jobs.extend(self.levels[level].drain(..some));
+            let waiting = &mut self.levels[level];
+            let some = count.min(waiting.len());
+            if some == waiting.len() {
+                jobs.append(waiting);
+            } else {
+                jobs.extend(waiting.drain(..some));
+            }
             self.forget_if_empty(level);
             count -= some;
         }

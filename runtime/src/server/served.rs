@@ -107,7 +107,9 @@ pub(super) fn end(
     let &mut Progress { ref mut span, ref mut logged, waited_ns, busy_ns, is_wait_counted, .. } = progress;
     let status = status_of(reply);
     // It is closed now, and not when the next request comes.
-    spans::ended(&std::mem::replace(span, Span::none()), status);
+    if !span.is_none() {
+        spans::ended(&std::mem::replace(span, Span::none()), status);
+    }
     noted.iter_mut().for_each(|noted| noted.ends(status, service_ns, at));
     if let Some(context) = logged.take() {
         let took_ns = [waited_ns, service_ns.unwrap_or(0)];
