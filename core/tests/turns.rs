@@ -53,6 +53,22 @@ fn a_long_turn_tells_what_it_has_completed_every_millisecond() {
 }
 
 #[test]
+fn a_window_that_is_over_is_closed_within_a_long_turn() {
+    let mut lines = memory(1);
+    let admission = Admission::new(&mut lines, &CONFIG, Nanos(0)).unwrap();
+    let mut turn = admission.turn(0, Nanos(0)).unwrap();
+    let mut demands = Vec::new();
+    for n in 0..5_000 {
+        let now = Nanos(n * MS);
+        turn.admit(&request(n), now, now).unwrap();
+        turn.done(now, now.plus(MS));
+        demands.push(admission.snapshot().demand_mrps);
+    }
+    assert_eq!(demands[100], 0, "the first window lasts");
+    assert!((900_000..1_100_000).contains(&demands[4_999]), "{} of 1 000 000 mrps", demands[4_999]);
+}
+
+#[test]
 fn a_turn_refuses_what_is_too_late_and_what_the_processor_has_no_room_for() {
     let mut lines = memory(1);
     let admission = Admission::new(&mut lines, &CONFIG, Nanos(0)).unwrap();

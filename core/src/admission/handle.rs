@@ -113,9 +113,18 @@ impl<'a> Admission<'a> {
     #[inline]
     pub fn admit(&self, queue: u32, request: &Request, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
+        self.watch_window(now);
         self.judge(queue, request, now, |flow| flow.in_system() < self.limits.workers)?;
         queue.busy.flow.enter();
         Ok(())
+    }
+
+    /// Closes the window, if it is over.
+    #[inline(always)]
+    pub(super) fn watch_window(&self, now: Nanos) {
+        if self.view.head.hot.election.is_over(now.0, self.limits.window_ns) {
+            self.close_window(now, self.limits.window_ns);
+        }
     }
 
     /// Decides and counts.
@@ -136,9 +145,6 @@ impl<'a> Admission<'a> {
             &effective
         };
         let hot = &self.view.head.hot;
-        if hot.election.is_over(now.0, self.limits.window_ns) {
-            self.close_window(now, self.limits.window_ns);
-        }
         let mode = hot.mode.get();
         let flow = queue.busy.flow.read();
         let worker_idle = is_worker_idle(flow);

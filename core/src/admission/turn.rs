@@ -14,7 +14,7 @@ use super::layout::Queue;
 use crate::status::Status;
 use crate::time::{NANOS_PER_MICRO, Nanos};
 
-/// So long a turn keeps to itself what it has completed.
+/// So long a turn keeps to itself what it has completed, and does not look whether a window is over.
 const UNTOLD_NS: u64 = 1_000 * NANOS_PER_MICRO;
 
 /// A thread's turn at what it has read. While it lasts it counts as one running request; what was completed is known when it is dropped, or after a
@@ -36,6 +36,7 @@ impl<'a> Admission<'a> {
     #[inline]
     pub fn turn(&'a self, queue: u32, now: Nanos) -> Result<Turn<'a>, Status> {
         let queue = self.queue(queue)?;
+        self.watch_window(now);
         queue.busy.flow.begin_turn();
         Ok(Turn { admission: self, queue, completed: 0, untold_since: now })
     }
@@ -63,6 +64,7 @@ impl Turn<'_> {
         if now.since(self.untold_since) >= UNTOLD_NS {
             self.queue.busy.flow.complete_in_turn(self.completed);
             (self.completed, self.untold_since) = (0, now);
+            self.admission.watch_window(now);
         }
     }
 }

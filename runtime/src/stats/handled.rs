@@ -26,10 +26,19 @@ pub(crate) struct Handled {
     pub(crate) is_answered: bool,
 }
 
+impl Handled {
+    /// Whether both are of one method and one caller.
+    fn is_like(&self, other: &Handled) -> bool {
+        self.method == other.method && self.caller == other.caller
+    }
+}
+
 /// Those of one thread, in the order in which they ended.
 #[derive(Default)]
 pub(crate) struct Batch {
     handled: Vec<Handled>,
+    /// They are not all of one method and one caller.
+    is_mixed: bool,
     /// Those of them that are recorded.
     noted: Vec<Noted>,
 }
@@ -37,6 +46,7 @@ pub(crate) struct Batch {
 impl Batch {
     #[inline]
     pub(crate) fn push(&mut self, handled: Handled) {
+        self.is_mixed |= self.handled.last().is_some_and(|last| !last.is_like(&handled));
         self.handled.push(handled);
     }
 
@@ -59,12 +69,13 @@ impl Batch {
     pub(crate) fn count_written(&mut self, methods: &Methods, written: Nanos) {
         self.each_method(methods, |stats, alike| stats.count_written(alike, written));
         self.handled.clear();
+        self.is_mixed = false;
         self.noted.drain(..).for_each(|noted| noted.written(written));
     }
 
     /// Those of one method and one caller that ended one after another, together.
     fn each_method(&self, methods: &Methods, count: impl Fn(&MethodStats, &[Handled])) {
-        for alike in self.handled.chunk_by(|a, b| a.method == b.method && a.caller == b.caller) {
+        for alike in self.handled.chunk_by(|a, b| !self.is_mixed || a.is_like(b)) {
             if let Some(method) = methods.get(alike[0].method) {
                 count(&method.stats, alike);
             }
