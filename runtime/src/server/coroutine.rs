@@ -117,7 +117,7 @@ impl Frame {
         request: Option<Request>,
         cx: &mut task::Context<'_>,
     ) -> Step {
-        self.resumed_at = if request.is_some() { progress.began } else { worker.resume() };
+        self.resumed_at = if request.is_some() { progress.began } else { worker.resume(job.method) };
         let polled = {
             let Frame { future, context, reply: place, .. } = self;
             let _entered = progress.span().enter();

@@ -170,7 +170,7 @@ impl Worker {
     #[inline]
     pub(super) fn begin(&self, job: &mut Job, progress: &mut Progress) -> Option<&Method> {
         let mut began = self.now.get().unwrap_or_else(|| self.begin_turn());
-        if self.busy_ns_of.get(job.method).is_some_and(|busy_ns| busy_ns.get() > MAX_HELD_NS) {
+        if self.takes_long(job.method) {
             began = self.make_way().unwrap_or(began);
         } else if self.held.borrow().is_due(began) {
             began = self.flush().unwrap_or(began);
@@ -218,10 +218,16 @@ impl Worker {
         self.shared.methods.get(job.method).map(Arc::as_ref)
     }
 
-    /// A handler goes on that has waited.
-    pub(super) fn resume(&self) -> Nanos {
+    /// Whether answers should not wait for handlers of a method.
+    #[inline]
+    fn takes_long(&self, method: usize) -> bool {
+        self.busy_ns_of.get(method).is_some_and(|busy_ns| busy_ns.get() > MAX_HELD_NS)
+    }
+
+    /// A handler goes on that has waited. Since when it runs.
+    pub(super) fn resume(&self, method: usize) -> Nanos {
         let now = clock::now();
-        let is_due = self.held.borrow().is_due(now);
+        let is_due = self.takes_long(method) || self.held.borrow().is_due(now);
         let resumed_at = is_due.then(|| self.flush()).flatten().unwrap_or(now);
         self.now.set(None);
         resumed_at
