@@ -113,8 +113,7 @@ impl<'a> Admission<'a> {
     #[inline]
     pub fn admit(&self, queue: u32, request: &Request, now: Nanos) -> Result<(), Status> {
         let queue = self.queue(queue)?;
-        self.watch_window(now);
-        self.judge(queue, request, now, |flow| flow.in_system() < self.limits.workers)?;
+        self.judge::<true>(queue, request, now, |flow| flow.in_system() < self.limits.workers)?;
         queue.busy.flow.enter();
         Ok(())
     }
@@ -127,9 +126,9 @@ impl<'a> Admission<'a> {
         }
     }
 
-    /// Decides and counts.
+    /// Decides and counts; and closes the window if it is over, unless the caller does.
     #[inline(always)]
-    pub(super) fn judge(
+    pub(super) fn judge<const WATCHES_WINDOW: bool>(
         &self,
         queue: &Queue,
         request: &Request,
@@ -145,6 +144,9 @@ impl<'a> Admission<'a> {
             &effective
         };
         let hot = &self.view.head.hot;
+        if WATCHES_WINDOW {
+            self.watch_window(now);
+        }
         let mode = hot.mode.get();
         let flow = queue.busy.flow.read();
         let worker_idle = is_worker_idle(flow);

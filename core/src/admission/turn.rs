@@ -50,7 +50,7 @@ impl Turn<'_> {
     /// As for [`Admission::admit`].
     #[inline]
     pub fn admit(&mut self, request: &Request, arrival: Nanos, now: Nanos) -> Result<(), Status> {
-        self.admission.judge(self.queue, request, now, |_| true)?;
+        self.admission.judge::<false>(self.queue, request, now, |_| true)?;
         self.admission.count_wait(self.queue, now.since(arrival));
         Ok(())
     }
