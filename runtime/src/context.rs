@@ -5,9 +5,10 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use mcrpc_core::context::{Carried, Context as Concern};
@@ -99,7 +100,8 @@ impl Context {
         CURRENT.try_with(look).ok().flatten()
     }
 
-    /// Runs a future as part of this request: what it calls takes the context along. To be used for tasks that a handler spawns.
+    /// Runs a future as part of this request: what it calls takes the context along, and what it drops when it is dropped itself
+    /// still sees it. To be used for tasks that a handler spawns.
     ///
     /// ```
     /// # use mcrpc::Context;
@@ -109,12 +111,9 @@ impl Context {
     /// }
     /// # }
     /// ```
-    pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
-        let mut context = Some(self);
-        async move {
-            let mut future = pin!(future);
-            poll_fn(|cx| Context::lend(&mut context, || future.as_mut().poll(cx))).await
-        }
+    pub async fn scope<F: Future>(self, future: F) -> F::Output {
+        let mut scoped = Scoped { context: Some(self), future: pin!(Some(future)) };
+        poll_fn(|cx| scoped.poll(cx)).await
     }
 
     /// Runs a closure as part of this request.
@@ -314,6 +313,27 @@ struct Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         CURRENT.set(self.outer.take());
+    }
+}
+
+/// A future that is polled, and dropped, as part of a request.
+struct Scoped<'f, F> {
+    context: Option<Context>,
+    future: Pin<&'f mut Option<F>>,
+}
+
+impl<F: Future> Scoped<'_, F> {
+    fn poll(&mut self, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+        let Scoped { context, future } = self;
+        let future = future.as_mut().as_pin_mut().expect("it is there until it is dropped");
+        Context::lend(context, || future.poll(cx))
+    }
+}
+
+impl<F> Drop for Scoped<'_, F> {
+    fn drop(&mut self) {
+        let Scoped { context, future } = self;
+        Context::lend(context, || future.set(None));
     }
 }
 

@@ -343,6 +343,52 @@ fn a_handler_whose_deadline_comes_while_it_waits_is_dropped_and_the_caller_told(
 }
 
 #[test]
+fn what_a_handler_drops_with_its_deadline_sees_its_context_and_may_panic() {
+    struct Guard(Arc<Mutex<Vec<Option<u64>>>>, bool);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            self.0.lock().unwrap().push(Context::current().map(|context| context.uin()));
+            if self.1 {
+                panic!("a bug");
+            }
+        }
+    }
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let server = Server::builder()
+        .listen("127.0.0.1:0")
+        .config(Config { workers: 1, coroutines_per_worker: 1, ..config() })
+        .method("t.T.Wait", {
+            let seen = seen.clone();
+            move |_| {
+                let seen = seen.clone();
+                async move {
+                    let _guard = Guard(seen.clone(), true);
+                    let elsewhere = Guard(seen, false);
+                    let context = Context::current().expect("there is one");
+                    context
+                        .scope(async move {
+                            let _elsewhere = elsewhere;
+                            std::future::pending().await
+                        })
+                        .await
+                }
+            }
+        })
+        .start()
+        .unwrap();
+    let mut caller = Caller::of(&server);
+    for call_id in 1..=3 {
+        let mut header = request("t.T.Wait", call_id);
+        (header.uin, header.budget_ms) = (u64::from(call_id), 30);
+        caller.call(&header, b"");
+        let answer = caller.answer();
+        assert_eq!((answer.header.call_id, answer.status()), (call_id, Status::TIMED_OUT));
+    }
+    assert_eq!(*seen.lock().unwrap(), [1, 1, 2, 2, 3, 3].map(Some));
+    assert!(Context::current().is_none());
+}
+
+#[test]
 fn requests_behind_one_whose_handler_waits_are_run_by_other_threads() {
     let (go_on, waits) = (Arc::new(Notify::new()), Config { coroutines_per_worker: 1, ..config() });
     let server = Server::builder()

@@ -133,7 +133,7 @@ impl Frame {
         match polled {
             Ok(Poll::Ready(())) => Step::Ended(clock::now()),
             Ok(Poll::Pending) => self.wait(worker, (method, job), progress, cx),
-            Err(_) => self.give_up(Some(lost(method))),
+            Err(_) => self.give_up(method, progress, Some(lost(method))),
         }
     }
 
@@ -162,11 +162,12 @@ impl Frame {
         self.slot.register(cx.waker());
         let is_late = *deadline != Nanos::NEVER && self.sleep.as_mut().poll(cx).is_ready();
         if self.slot.is_cancelled() {
-            return self.give_up(None);
+            return self.give_up(method, progress, None);
         }
         if is_late {
             let failure = Failure::of_system(Status::TIMED_OUT);
-            return self.give_up(Some(failure.with_text("the deadline came while the handler waited")));
+            let failure = failure.with_text("the deadline came while the handler waited");
+            return self.give_up(method, progress, Some(failure));
         }
         if begins_to_wait {
             worker.let_next_run();
@@ -174,12 +175,17 @@ impl Frame {
         Step::Waits
     }
 
-    /// Ends a handler that has not answered.
+    /// Ends a handler that has not answered. What it waited for and what it owns is dropped as part of its request, like all that
+    /// it does, and may panic like that.
     #[cold]
-    fn give_up(&mut self, failure: Option<Failure>) -> Step {
+    fn give_up(&mut self, method: &Method, progress: &Progress, failure: Option<Failure>) -> Step {
         let at = clock::now();
-        // What it waited for is dropped now.
-        self.future.set(std::future::pending());
+        let Frame { future, context, .. } = self;
+        let _entered = progress.span().enter();
+        let drop_handler = || Context::lend(context, || future.set(std::future::pending()));
+        if catch_unwind(AssertUnwindSafe(drop_handler)).is_err() {
+            tracing::error!(method = method.name, "the handler panicked while it was dropped");
+        }
         self.reply = failure.map(Err);
         Step::Ended(at)
     }
